@@ -1,0 +1,73 @@
+"""How much knowledge a plan keeps, and how one number, `hsk.amount`, becomes three `keep`s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.length.base import kept_counts
+from hskd_lightning.compress.pipeline import HskPlan
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import KnowledgeAmount, TokenBatch
+
+FLOAT_BYTES = 4
+POSITION_BYTES = 2
+"""A token's position fits 16 bits: no encoder here reads more than 65,536 tokens."""
+
+
+def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = FLOAT_BYTES) -> KnowledgeAmount:
+    """Count what `plan` keeps of these examples.
+
+    Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What is
+    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data.
+    """
+    compression = plan.fit(plan.unfitted_moments())
+    examples = kept = real = 0
+    for batch in batches:
+        tokens = compression.tokens(batch, attention=None)
+        kept += int(kept_counts(plan.length.keep, tokens.real, plan.length.eligible(tokens)).sum())
+        real += int(batch.real.sum())
+        examples += len(batch.ids)
+    pairs, units = len(plan.layer_map), plan.shape.teacher_width
+    scalars_per_token = compression.code.scalars(units)
+    bytes_per_token = scalars_per_token * value_bytes + compression.code.mask_bits(units) / 8
+    if kept != real:
+        bytes_per_token += POSITION_BYTES
+    return KnowledgeAmount(
+        scalars=pairs * kept * scalars_per_token / examples,
+        bytes=pairs * kept * bytes_per_token / examples,
+        full_scalars=plan.shape.all_pairs * real * units / examples,
+    )
+
+
+def spread_amount(
+    amount: float, keeps: Mapping[str, Keep], available_pairs: int, all_pairs: int
+) -> dict[str, Keep]:
+    """Turn `hsk.amount` into the `keep` of each axis whose strategy has one.
+
+    The rule: the axes that can be compressed share the amount equally, amount ** (1/n) each. Depth is the coarsest,
+    so it is rounded first, and length and width make up for its rounding. A `keep` that the user gave replaces
+    its axis's share and leaves the others as they are, so a sweep along one axis moves that axis alone.
+
+    Args:
+        amount: share of full HSK, 0 < amount <= 1.
+        keeps: the axes (depth, length, width) whose strategy has a `keep`, with the user's value or None.
+        available_pairs: how many layer pairs the depth strategy offers.
+        all_pairs: layer pairs of full HSK, S+1.
+
+    Raises:
+        ConfigError: amount is outside (0, 1].
+    """
+    if isinstance(amount, bool) or not 0 < amount <= 1:
+        remedy = "use knowledge=logits for none of it, or leave hsk.amount out"
+        raise ConfigError("hsk.amount", amount, "a share above 0 and up to 1", remedy)
+    shares: dict[str, Keep] = {}
+    remaining, axes = float(amount), len(keeps)
+    if "depth" in keeps:
+        pairs = min(available_pairs, max(1, round(amount ** (1 / axes) * all_pairs)))
+        shares["depth"] = pairs
+        remaining, axes = min(1.0, amount * all_pairs / pairs), axes - 1
+    for axis in ("length", "width"):
+        if axis in keeps:
+            shares[axis] = remaining ** (1 / axes)
+    return {axis: share if keeps[axis] is None else keeps[axis] for axis, share in shares.items()}

@@ -1,0 +1,27 @@
+"""depth=last"""
+
+from hskd_lightning.compress.depth.base import check_inner_states, keep_top
+from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import LayerMap
+
+
+class LastLayers:
+    """PKD-last (Sun et al. 2019, arXiv 1908.09355): the S-1 teacher blocks below the last one.
+
+    12 -> 6 blocks gives 1<-7, 2<-8, 3<-9, 4<-10, 5<-11.
+
+    Args:
+        keep: how many of the S-1 pairs, counted from the top: a count, a share, or null for all.
+    """
+
+    def __init__(self, keep: Keep = None) -> None:
+        self.keep = check_keep("depth.keep", keep)
+
+    def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:
+        check_inner_states("last", student_blocks)
+        below = teacher_blocks - student_blocks
+        if below < 0:
+            allowed = f"a teacher of at least {student_blocks} blocks (this one has {teacher_blocks})"
+            raise ConfigError("depth", "last", allowed, "choose depth=uniform or a shallower student")
+        return keep_top([(state, below + state) for state in range(1, student_blocks)], self.keep)

@@ -1,0 +1,41 @@
+"""length=random"""
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.length.base import AttentionRequest, Tokens
+
+
+class RandomTokens:
+    """Tokens drawn at random, the control of every other ranking.
+
+    The draw is a hash of (seed, example id, position), so an example keeps the same tokens in every epoch, in every
+    batch, and in the store.
+
+    Args:
+        keep: tokens kept: a count, a share of the real tokens, or null for all.
+        seed: another seed, another draw. It is not the run's seed: cells of one study share their tokens.
+    """
+
+    attention: AttentionRequest | None = None
+    offline = True
+
+    def __init__(self, keep: Keep = None, seed: int = 0) -> None:
+        self.keep = check_keep("length.keep", keep)
+        self.seed = seed
+
+    def eligible(self, tokens: Tokens) -> Tensor:
+        return tokens.real
+
+    def score(self, tokens: Tokens) -> Tensor:
+        position = torch.arange(tokens.real.shape[1], device=tokens.ids.device)
+        key = _scramble(_scramble(tokens.ids + 1_000_003 * self.seed)[:, None] + position)  # (B, T)
+        return key.double()[:, None]  # (B, 1, T)
+
+
+def _scramble(value: Tensor) -> Tensor:
+    """A 31-bit integer hash (xor-shift and multiply, twice): neighbouring inputs give unrelated outputs."""
+    for factor in (0x45D9F3B, 0x119DE1F3):
+        value = ((value ^ (value >> 16)) * factor) & 0x7FFFFFFF
+    return value ^ (value >> 15)

@@ -1,0 +1,130 @@
+"""Depth -> length -> width as one object: the plan before any teacher has run, and the compression after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.depth.base import DepthStrategy
+from hskd_lightning.compress.length.base import LengthStrategy, Tokens, select_tokens
+from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
+from hskd_lightning.compress.width.codes import EveryUnit, StaticMask
+from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+
+Padding = Literal["ignore", "distill"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the strategies need to know of the two models."""
+
+    teacher_blocks: int
+    teacher_width: int
+    student_blocks: int
+
+    @property
+    def all_pairs(self) -> int:
+        """Layer pairs of full HSK: every student state, the embedding output included."""
+        return self.student_blocks + 1
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What is kept, fully resolved: one selection, applied to teacher and student alike.
+
+    Args:
+        padding: `distill` counts [PAD] as a token, as the released code does.
+        mask_first_step: False leaves a static mask out of the very first step, as the released code does.
+    """
+
+    layer_map: LayerMap
+    length: LengthStrategy
+    code: UnitCode
+    padding: Padding = "ignore"
+    mask_first_step: bool = True
+
+    def at(self, step: int) -> Compression:
+        """The compression in force after `step` optimiser steps: only the released code's quirk looks at it."""
+        if step == 0 and not self.mask_first_step and isinstance(self.code, StaticMask):
+            return replace(self, code=EveryUnit())
+        return self
+
+    def compress(self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None) -> HiddenTarget:
+        """The teacher's P mapped states, each (B, T, D), and (B, P, T) attention if `length` asked -> the target."""
+        tokens = select_tokens(self.length, self.tokens(batch, attention), len(self.layer_map))
+        values, units = self.code.encode(tokens.gather(states), tokens.valid)
+        return HiddenTarget(values, tokens, units)
+
+    def view(
+        self, states: Sequence[Tensor], target: HiddenTarget, widen: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The student's P mapped states, each (B, T, d), seen as the target is: (B, P, K, W).
+
+        `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only.
+        """
+        return self.code.view(widen(target.tokens.gather(states)))
+
+    def tokens(self, batch: TokenBatch, attention: Tensor | None) -> Tokens:
+        """The batch as length strategies see it."""
+        real = torch.ones_like(batch.real) if self.padding == "distill" else batch.real
+        return Tokens(batch.ids, real, batch.special, attention)
+
+
+@dataclass(frozen=True)
+class HskPlan:
+    """What will be kept, as far as it is known before the teacher has run: layer pairs, token and unit strategies."""
+
+    shape: Shape
+    layer_map: LayerMap
+    length: LengthStrategy
+    width: WidthStrategy
+    padding: Padding = "ignore"
+    mask_first_step: bool = True
+
+    @classmethod
+    def resolve(
+        cls,
+        shape: Shape,
+        depth: DepthStrategy,
+        length: LengthStrategy,
+        width: WidthStrategy,
+        padding: Padding = "ignore",
+        mask_first_step: bool = True,
+    ) -> HskPlan:
+        """Check the three strategies against the models' shapes.
+
+        Raises:
+            ConfigError: a layer, a unit count or a pairing that these models do not have.
+        """
+        layer_map = depth.layer_map(shape.teacher_blocks, shape.student_blocks)
+        plan = cls(shape, layer_map, length, width, padding, mask_first_step)
+        width.fit(shape.teacher_width, plan.unfitted_moments())
+        return plan
+
+    @property
+    def attention_blocks(self) -> tuple[int, ...] | None:
+        """The teacher block (0-based) that ranks the tokens of each pair, if `length` looks at attention."""
+        request = self.length.attention
+        if request is None:
+            return None
+        return request.blocks(self.layer_map, self.shape.teacher_blocks, self.shape.student_blocks)
+
+    @property
+    def offline(self) -> bool:
+        """Whether a store can hold this: no example's target depends on its batch."""
+        return self.length.offline and self.width.offline
+
+    def fit(self, moments: Moments | None) -> Compression:
+        """The compression, once the teacher's moments are known (None where `width` needs none)."""
+        code = self.width.fit(self.shape.teacher_width, moments)
+        return Compression(self.layer_map, self.length, code, self.padding, self.mask_first_step)
+
+    def unfitted_moments(self) -> Moments:
+        """Moments of the right shape that say nothing: for counting and checking before a teacher has run."""
+        pairs, units = len(self.layer_map), self.shape.teacher_width
+        covariance = torch.eye(units, dtype=torch.float64).expand(pairs, -1, -1)
+        return Moments(torch.zeros(pairs, units, dtype=torch.float64), covariance)

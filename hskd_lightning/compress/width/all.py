@@ -1,0 +1,16 @@
+"""width=all"""
+
+from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.compress.width.codes import EveryUnit
+
+
+class AllUnits:
+    """Every hidden unit: full width."""
+
+    keep: Keep = None
+    needs_moments = False
+    offline = True
+
+    def fit(self, units: int, moments: Moments | None) -> EveryUnit:
+        return EveryUnit()

@@ -1,0 +1,129 @@
+"""The forms a fitted width strategy takes: everything, a projection, a mask shared by all tokens, a mask per token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.width.base import Masked
+
+Scope = Literal["token", "example", "batch"]
+
+
+class EveryUnit:
+    """All D units as they are."""
+
+    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
+        return states, None
+
+    def view(self, states: Tensor) -> Tensor:
+        return states
+
+    def scalars(self, units: int) -> int:
+        return units
+
+    def mask_bits(self, units: int) -> int:
+        return 0
+
+
+class Projection:
+    """Coordinates in W orthonormal directions, after the mean is taken off: teacher and student alike."""
+
+    def __init__(self, mean: Tensor, directions: Tensor) -> None:
+        self.mean = mean.float()  # (P, D), or (1, D) shared by all pairs
+        self.directions = directions.float()  # (P, D, W), or (1, D, W)
+
+    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
+        return self.view(states), None
+
+    def view(self, states: Tensor) -> Tensor:
+        mean = self.mean.to(states)[:, None]  # (P, 1, D)
+        return torch.matmul(states - mean, self.directions.to(states))  # (B, P, K, W)
+
+    def scalars(self, units: int) -> int:
+        return self.directions.shape[-1]
+
+    def mask_bits(self, units: int) -> int:
+        return 0
+
+
+class StaticMask:
+    """A fixed set of units. `masked=ignore` compares these W units alone; `zero` is the paper's: all D are compared,
+    and the teacher's are zero off the mask, which pulls the student to zero there.
+    """
+
+    def __init__(self, units: Tensor, masked: Masked) -> None:
+        self.units = units  # (P, W) int64, or (1, W) shared by all pairs
+        self.masked = masked
+
+    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
+        if self.masked == "ignore":
+            return self.view(states), None
+        return torch.zeros_like(states).scatter(-1, self._index(states), self._take(states)), None
+
+    def view(self, states: Tensor) -> Tensor:
+        return self._take(states) if self.masked == "ignore" else states
+
+    def scalars(self, units: int) -> int:
+        return self.units.shape[-1]
+
+    def mask_bits(self, units: int) -> int:
+        return 0
+
+    def _index(self, states: Tensor) -> Tensor:
+        units = self.units.to(states.device)[:, None]  # (P, 1, W)
+        return units.expand(*states.shape[:-1], -1)  # (B, P, K, W)
+
+    def _take(self, states: Tensor) -> Tensor:
+        return states.gather(-1, self._index(states))
+
+
+@dataclass(frozen=True)
+class LargestMask:
+    """The units of largest magnitude, another set for every token. `count` gives how many of n are kept."""
+
+    count: Callable[[int], int]
+    scope: Scope
+    masked: Masked
+
+    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
+        kept = self._largest(states.abs(), valid)  # (B, P, K, D) bool
+        values = states.masked_fill(~kept, 0.0)
+        return values, kept if self.masked == "ignore" else None
+
+    def view(self, states: Tensor) -> Tensor:
+        return states
+
+    def scalars(self, units: int) -> int:
+        return self.count(units)
+
+    def mask_bits(self, units: int) -> int:
+        return units
+
+    def _largest(self, size: Tensor, valid: Tensor) -> Tensor:
+        """True on the largest entries of each token, of each example's tokens, or of the whole batch's, per pair."""
+        batch, pairs, tokens, units = size.shape
+        size = size.masked_fill(~valid[..., None], -1.0)  # tokens that are not there are never the largest
+        per_token = valid.long() * units  # (B, P, K)
+        if self.scope == "token":
+            return _top(size, torch.full_like(per_token, self.count(units)))
+        if self.scope == "example":
+            budget = self._budget(per_token.sum(-1))  # (B, P)
+            return _top(size.flatten(2), budget).view(batch, pairs, tokens, units)
+        by_pair = size.transpose(0, 1)  # (P, B, K, D)
+        budget = self._budget(per_token.sum((0, 2)))  # (P,)
+        return _top(by_pair.flatten(1), budget).view(pairs, batch, tokens, units).transpose(0, 1)
+
+    def _budget(self, present: Tensor) -> Tensor:
+        return torch.tensor([self.count(n) for n in present.flatten().tolist()]).view_as(present).to(present)
+
+
+def _top(size: Tensor, count: Tensor) -> Tensor:
+    """Bool of `size`'s shape, true on the `count` largest of its last axis; `count` has one number per row."""
+    order = size.argsort(dim=-1, descending=True, stable=True)
+    ranked = torch.arange(size.shape[-1], device=size.device) < count[..., None]  # by rank
+    return torch.zeros_like(ranked.expand_as(size)).scatter(-1, order, ranked.expand_as(size))

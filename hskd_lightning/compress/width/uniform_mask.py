@@ -1,0 +1,32 @@
+"""width=uniform_mask"""
+
+import torch
+
+from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.width.base import Masked, Moments, check_masked
+from hskd_lightning.compress.width.codes import StaticMask
+
+
+class UniformMask:
+    """The paper's uniform mask: units round(i / r) for i < int(D r), shared by all layers.
+
+    Args:
+        keep: units kept: a share r of D as in the paper, a count n (then r = n / D), or null for all.
+        masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).
+    """
+
+    needs_moments = False
+    offline = True
+
+    def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
+        self.keep = check_keep("width.keep", keep)
+        self.masked = check_masked(masked)
+
+    def fit(self, units: int, moments: Moments | None) -> StaticMask:
+        check_keep("width.keep", self.keep, units)
+        if isinstance(self.keep, float):
+            share, kept = self.keep, max(1, int(units * self.keep + 1e-9))  # 100 * 0.29 is 28.999999999999996
+        else:
+            kept = count_kept(self.keep, units)
+            share = kept / units
+        return StaticMask(torch.tensor([[round(unit / share) for unit in range(kept)]]), self.masked)

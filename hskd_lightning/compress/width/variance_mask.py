@@ -1,0 +1,29 @@
+"""width=variance_mask"""
+
+from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.width.base import Masked, Moments, check_masked
+from hskd_lightning.compress.width.codes import StaticMask
+
+
+class VarianceMask:
+    """The units whose value varies most over the training split, chosen for each layer. Not in the paper.
+
+    A unit that hardly moves says nothing about the example: this is the static mask that knows the data.
+
+    Args:
+        keep: units kept: a count, a share of D, or null for all.
+        masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).
+    """
+
+    needs_moments = True
+    offline = True
+
+    def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
+        self.keep = check_keep("width.keep", keep)
+        self.masked = check_masked(masked)
+
+    def fit(self, units: int, moments: Moments | None) -> StaticMask:
+        check_keep("width.keep", self.keep, units)
+        assert moments is not None
+        order = moments.variance.argsort(dim=-1, descending=True, stable=True)
+        return StaticMask(order[:, : count_kept(self.keep, units)], self.masked)

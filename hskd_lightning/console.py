@@ -1,0 +1,140 @@
+"""What a person reads: the plan before a run, the table after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+from rich.console import Console
+from rich.table import Table
+
+from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.pipeline import HskPlan
+from hskd_lightning.experiment import AXES, Experiment
+from hskd_lightning.hsk import KnowledgeAmount
+from hskd_lightning.models import encoder
+from hskd_lightning.runs.result import strategy_name
+
+log = logging.getLogger(__name__)
+
+
+def quiet() -> None:
+    """Leave the console to us: no advertisements, device lists or loading bars from the libraries below."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
+    """What a cell will do, as far as its configuration alone says it."""
+    config = experiment.config
+    rows = [
+        ("cell", experiment.cell_id),
+        ("task", f"{experiment.task.name}, scored by {experiment.task.metric}"),
+        ("teacher", _model(config["teacher"]["name"], experiment.teacher_config)),
+        ("student", _model(config["student"]["name"], experiment.student_config)),
+        ("knowledge", _knowledge(config["knowledge"])),
+    ]
+    if experiment.plan is not None:
+        rows += [(axis, _axis(axis, experiment)) for axis in AXES]
+    rows += [(f"stage {stage}", _stage(experiment, stage)) for stage in experiment.stages]
+    return rows
+
+
+def say_plan(experiment: Experiment) -> None:
+    """The plan as lines of the log, where it is kept."""
+    for name, value in plan_rows(experiment):
+        log.info("%-16s %s", name, value)
+
+
+def show_plan(experiment: Experiment, amount: KnowledgeAmount | None) -> None:
+    """The plan as a table, with the amount of knowledge where the data is at hand."""
+    rows = plan_rows(experiment)
+    if amount is not None and experiment.plan is not None:
+        rows.append(("amount", describe_amount(amount.flat())))
+    _print(("", "this run"), rows)
+
+
+def show_result(result: Mapping[str, Any], folder: Path) -> None:
+    """The result of a cell as a table."""
+    metric = result["metric"]
+    teacher, score = result["teacher_score"], result["score"]
+    kept = f" ({score / teacher:.1%} of the teacher's)" if teacher > 0 else ""
+    rows = [
+        (f"teacher {metric}", f"{teacher:.4f}, {result['parameters_teacher']:,} parameters"),
+        (f"student {metric}", f"{score:.4f}{kept}, {result['parameters_student']:,} parameters"),
+        ("last checkpoint", f"{result['score_last']:.4f}"),
+        ("HSK used", describe_amount(result)),
+    ]
+    rows += [
+        (f"stage {stage}", f"{result[f'seconds_{stage}']:.1f} s, {result[f'steps_{stage}']} steps")
+        for stage in ("hidden", "prediction")
+        if f"seconds_{stage}" in result
+    ]
+    rows.append(("kept in", str(folder)))
+    _print((f"{result['task']}, seed {result['seed']}", "on dev"), rows)
+
+
+def describe_amount(flat: Mapping[str, Any]) -> str:
+    """One line on how much hidden-state knowledge an example costs."""
+    if not flat["knowledge_scalars"]:
+        return "none"
+    return (
+        f"{flat['knowledge_fraction']:.2%} of full HSK: {flat['knowledge_scalars']:,.0f} values, "
+        f"{flat['knowledge_bytes']:,.0f} bytes an example"
+    )
+
+
+def _print(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+    table = Table(*header, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if Console().is_terminal else 110).print(table)
+
+
+def _model(name: str, config: Any) -> str:
+    shape = f"{config.num_hidden_layers} blocks, hidden {config.hidden_size}"
+    return f"{name}: {shape}, {encoder.count_from_config(config):,} parameters"
+
+
+def _knowledge(settings: Mapping[str, Any]) -> str:
+    what = "hidden states, then " if settings["hidden"] else ""
+    return f"{settings['name']}: {what}{settings['target']}"
+
+
+def _axis(axis: str, experiment: Experiment) -> str:
+    plan = experiment.plan
+    assert plan is not None
+    name = strategy_name(experiment.config[axis]["_target_"])
+    if axis == "depth":
+        return f"{name}: student<-teacher states {plan.layer_map}"
+    if axis == "length":
+        return f"{name}: {_kept(plan.length.keep, 'tokens', 'real tokens')}{_attention(plan)}"
+    units = plan.shape.teacher_width
+    scalars = plan.fit(plan.unfitted_moments()).code.scalars(units)
+    return f"{name}: {scalars} of {units} values a token"
+
+
+def _kept(keep: Keep, what: str, whole: str) -> str:
+    if keep is None:
+        return f"all {whole}"
+    return f"{keep:.1%} of the {whole}" if isinstance(keep, float) else f"{keep} {what}"
+
+
+def _attention(plan: HskPlan) -> str:
+    ranked_by = plan.attention_blocks
+    return (
+        ""
+        if ranked_by is None
+        else f", ranked by the attention of teacher block(s) {', '.join(map(str, ranked_by))}"
+    )
+
+
+def _stage(experiment: Experiment, stage: str) -> str:
+    settings = experiment.settings(stage)
+    batch = experiment.config["stage"][stage]["batch_size"]
+    return f"{settings.epochs:g} epochs, batch {batch}, learning rate {settings.lr:g}, {settings.schedule}"

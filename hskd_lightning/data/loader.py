@@ -1,0 +1,177 @@
+"""Batches: padded to their longest example, bucketed by length, in an order that depends on (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.hsk import TokenBatch
+
+BUCKET_BATCHES = 50
+"""Examples are sorted by length within windows of this many batches: little padding, and still a random order."""
+
+
+def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = None) -> TokenBatch:
+    """Gather rows of a split into one padded batch, by one index and one masked store per tensor.
+
+    Args:
+        rows: (B,) positions in the split.
+        pad_id: the tokenizer's padding id.
+        pad_to: pad to this length rather than to the longest example.
+    """
+    lengths = split.lengths[rows]  # (B,)
+    width = int(lengths.max()) if pad_to is None else pad_to
+    column = torch.arange(width)
+    real = column < lengths[:, None]  # (B, T)
+    flat = (split.offsets[rows][:, None] + column)[real]
+
+    def padded(values: Tensor, fill: int, dtype: torch.dtype) -> Tensor:
+        out = torch.full(real.shape, fill, dtype=dtype)
+        out[real] = values[flat].to(dtype)
+        return out
+
+    return TokenBatch(
+        ids=split.ids[rows],
+        input_ids=padded(split.input_ids, pad_id, torch.int64),
+        attention_mask=real.long(),
+        token_type_ids=padded(split.token_type_ids, 0, torch.int64),
+        special=padded(split.special, 0, torch.bool),
+        labels=split.labels[rows],
+    )
+
+
+class BucketedBatches(Sampler[list[int]]):
+    """Batches of examples of like length. The order is a function of (seed, epoch), not of workers or of history.
+
+    Args:
+        lengths: (N,) tokens of each example.
+        batch_size: examples per batch and process.
+        seed: the run's seed.
+        drop_last: leave the last, smaller batch of an epoch out.
+        rank, world: this process's share of every epoch's batches under a distributed strategy.
+    """
+
+    def __init__(
+        self,
+        lengths: Tensor,
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.drop_last = drop_last
+        self.rank, self.world = rank, world
+        self.epoch = 0
+        self.start = 0
+
+    def __len__(self) -> int:
+        total = len(self.lengths)
+        batches = total // self.batch_size if self.drop_last else -(-total // self.batch_size)
+        return batches // self.world if batches >= self.world else 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self.epoch_batches()
+        yield from (batches[i * self.world + self.rank] for i in range(self.start, len(self)))
+
+    def epoch_batches(self) -> list[list[int]]:
+        """All batches of the current epoch, before they are shared out among processes."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator)
+        batches: list[Tensor] = []
+        remainder: list[Tensor] = []
+        for window in order.split(self.batch_size * BUCKET_BATCHES):
+            by_length = window[self.lengths[window].argsort(stable=True)]
+            parts = list(by_length.split(self.batch_size))
+            if len(parts[-1]) < self.batch_size:
+                remainder.append(parts.pop())  # only the last window can have one
+            batches += parts
+        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        if not self.drop_last or not shuffled:
+            shuffled += remainder
+        return [batch.tolist() for batch in shuffled]
+
+
+class ResumableLoader:
+    """A DataLoader that can stop in mid-epoch and go on with the very next batch.
+
+    Lightning saves `state_dict` into its checkpoints and gives it back on resume.
+    """
+
+    def __init__(self, loader: DataLoader[Any], batches: BucketedBatches) -> None:
+        self.loader = loader
+        self.batches = batches
+        self.epoch = 0
+        self.position = 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[TokenBatch]:
+        if self.position >= len(self):
+            self.epoch, self.position = self.epoch + 1, 0
+        self.batches.epoch, self.batches.start = self.epoch, self.position
+        for batch in self.loader:
+            self.position += (
+                1  # counted before the step: a checkpoint taken after it points at the next batch
+            )
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.position = state["epoch"], state["position"]
+
+
+class _Rows(Dataset[Tensor]):
+    """Hands a batch's row numbers on to the collate function in one piece, without a Python loop per example."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitems__(self, rows: list[int]) -> Tensor:
+        return torch.tensor(rows)
+
+
+class _Collate:
+    """`collate` with its split: a class, so that worker processes can be spawned."""
+
+    def __init__(self, split: TokenSplit, pad_id: int, pad_to: int | None) -> None:
+        self.split, self.pad_id, self.pad_to = split, pad_id, pad_to
+
+    def __call__(self, rows: Any) -> TokenBatch:
+        return collate(self.split, rows, self.pad_id, self.pad_to)
+
+
+def train_loader(
+    split: TokenSplit, batches: BucketedBatches, pad_id: int, pad_to: int | None = None, workers: int = 0
+) -> ResumableLoader:
+    """Shuffled batches for training, resumable in mid-epoch."""
+    loader = DataLoader(
+        _Rows(len(split)),
+        batch_sampler=batches,
+        collate_fn=_Collate(split, pad_id, pad_to),
+        num_workers=workers,
+    )
+    return ResumableLoader(loader, batches)
+
+
+def eval_loader(
+    split: TokenSplit, batch_size: int, pad_id: int, pad_to: int | None = None
+) -> DataLoader[Any]:
+    """Every example once, shortest first: batches of like length, least padding."""
+    order = split.lengths.argsort(stable=True)
+    batches = [rows.tolist() for rows in order.split(batch_size)]
+    return DataLoader(_Rows(len(split)), batch_sampler=batches, collate_fn=_Collate(split, pad_id, pad_to))

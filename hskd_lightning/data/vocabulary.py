@@ -1,0 +1,51 @@
+"""Tokenizers: the one a checkpoint brings, or a WordPiece vocabulary trained on a task's own text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedTokenizerBase
+
+from hskd_lightning.artifacts import fingerprint
+from hskd_lightning.data.examples import Examples
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""Ids 0 to 4, in this order."""
+
+
+def texts_of(examples: Examples) -> Iterator[str]:
+    """Every text of a split."""
+    yield from examples.first
+    yield from examples.second or ()
+
+
+def train_wordpiece(texts: list[str], size: int) -> PreTrainedTokenizerBase:
+    """An uncased WordPiece tokenizer of about `size` entries, the same in every process.
+
+    The trainer meets the letters in the order of a hash that changes from process to process, and settles ties between
+    merges by that order. Naming every letter beforehand, as if it were a special token, fixes both; the trained
+    tokenizer itself is dropped, because it would cut such letters out of words.
+    """
+    lowered = [text.lower() for text in texts]
+    letters = sorted(set("".join(lowered)) - set(" \t\n"))
+    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fixed = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=fixed, show_progress=False)
+    trained.train_from_iterator(lowered, trainer)
+    return BertTokenizerFast(vocab=trained.get_vocab(), do_lower_case=True)
+
+
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id."""
+    return AutoTokenizer.from_pretrained(path)
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Two tokenizers with one digest give the same ids for every text."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    for set_by_use in ("truncation", "padding"):
+        state.pop(set_by_use)
+    return fingerprint(state)

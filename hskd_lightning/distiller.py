@@ -1,0 +1,120 @@
+"""The LightningModule that distils: a student, and a source of knowledge that may or may not be a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.knowledge.source import KnowledgeSource
+from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
+from hskd_lightning.models import encoder
+from hskd_lightning.training.module import EncoderModule
+
+HIDDEN, PREDICTION = "hidden", "prediction"
+
+
+class Distiller(EncoderModule):
+    """One stage of distillation.
+
+    Stage `hidden`: the sum over kept layer pairs of the mean squared error between the teacher's compressed states
+    and the same view of the student's. A student of another width gets one learned Linear(d -> D), shared by all
+    layers (Liu et al. 2021; 312 -> 768 for TinyBERT4). Stage `prediction`: soft cross entropy with the teacher's
+    logits; for a regression task, squared error with the teacher's score.
+
+    The source is given to `attach`, outside the hyperparameters and the submodules: checkpoints hold the student and
+    the learned map, and never a teacher.
+
+    Args:
+        teacher_width: D.
+        temperature: of the prediction stage; the paper's is 1.
+        soft_loss_mean: `examples`, or `elements` for the released code's mean over classes too.
+        regression_target: `teacher`, or `labels` for the released code's STS-B.
+        kwargs: those of `EncoderModule`, with stage = hidden or prediction.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher_width: int,
+        temperature: float = 1.0,
+        soft_loss_mean: str = "examples",
+        regression_target: str = "teacher",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.temperature = temperature
+        self.soft_loss_mean = soft_loss_mean
+        self.regression_target = regression_target
+        width = self.model.config.hidden_size
+        self.widen: nn.Module = nn.Identity() if width == teacher_width else nn.Linear(width, teacher_width)
+        self._source: tuple[
+            KnowledgeSource, ...
+        ] = ()  # a tuple: Lightning registers what it finds on attributes
+        self._selection_losses: list[tuple[float, int]] = []
+
+    def attach(self, source: KnowledgeSource) -> Distiller:
+        """Give the source of knowledge, and stop gradients for what the stage does not reach."""
+        self._source = (source,)
+        if self.stage == HIDDEN:
+            assert source.compression is not None
+            encoder.freeze_unused(self.model, max(source.compression.layer_map.student_states))
+        else:
+            self.widen.requires_grad_(False)
+        return self
+
+    def load_student(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the weights that an earlier stage ended with."""
+        self.load_state_dict(state)
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self._source[0].to(self.device)
+
+    def loss(self, batch: TokenBatch) -> Tensor:
+        return (
+            self.hidden_loss(batch, self.global_step) if self.stage == HIDDEN else self.prediction_loss(batch)
+        )
+
+    def hidden_loss(self, batch: TokenBatch, step: int) -> Tensor:
+        """Sum over layer pairs of the mean squared error."""
+        (source,) = self._source
+        assert source.compression is not None
+        compression = source.compression.at(step)
+        target = source.hidden(batch, step)
+        states = encoder.hidden_states(self.model, batch, compression.layer_map.student_states)
+        with torch.autocast(self.device.type, enabled=False):
+            view = compression.view([state.float() for state in states], target, self.widen)
+            return hidden_losses(view, target).sum()
+
+    def prediction_loss(self, batch: TokenBatch) -> Tensor:
+        """Against the teacher's logits or score."""
+        predicted = encoder.logits(self.model, batch)
+        if self.task.regression and self.regression_target == "labels":
+            return label_loss(predicted, batch.labels)
+        taught = self._source[0].logits(batch)
+        if self.task.regression:
+            return score_loss(predicted, taught.squeeze(-1))
+        return soft_cross_entropy(predicted, taught, self.temperature, self.soft_loss_mean)
+
+    def on_validation_epoch_start(self) -> None:
+        super().on_validation_epoch_start()
+        self._selection_losses.clear()
+
+    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
+        if self.stage == PREDICTION:
+            super().validation_step(batch, batch_idx)
+        else:
+            loss = self.hidden_loss(batch, max(1, self.global_step))
+            self._selection_losses.append((float(loss), len(batch.ids)))
+
+    def on_validation_epoch_end(self) -> None:
+        if self.stage == PREDICTION:
+            super().on_validation_epoch_end()
+            return
+        examples = sum(count for _, count in self._selection_losses)
+        mean = sum(loss * count for loss, count in self._selection_losses) / examples
+        self.log("hidden/selection_loss", mean, prog_bar=True)

@@ -1,0 +1,29 @@
+"""The two ways a run ends in words a user can act on."""
+
+from __future__ import annotations
+
+
+class ConfigError(ValueError):
+    """A mistake in what the user asked for, found before any download or training.
+
+    Args:
+        key: the configuration key as typed on the command line, e.g. ``length.keep``.
+        found: the value that cannot be used.
+        allowed: what can.
+        remedy: the way out, as something to type or do.
+    """
+
+    def __init__(self, key: str, found: object, allowed: str, remedy: str) -> None:
+        super().__init__(f"`{key}` = {found!r} cannot be used.\n  allowed: {allowed}\n  remedy:  {remedy}")
+        self.key = key
+        self.found = found
+        self.allowed = allowed
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the four parts: sweep launchers send exceptions between processes by pickling them."""
+        return type(self), (self.key, self.found, self.allowed, self.remedy)
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on (a loss that is not a number): names the stage and the step."""

@@ -1,0 +1,162 @@
+"""An experiment, resolved: all that is known, and all that can be wrong, before anything is downloaded or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from hskd_lightning import config as configuration
+from hskd_lightning.compress.amount import spread_amount
+from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.pipeline import HskPlan, Shape
+from hskd_lightning.data.examples import Task
+from hskd_lightning.data.source import DataSource
+from hskd_lightning.distiller import HIDDEN, PREDICTION
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.models.encoder import load_config
+from hskd_lightning.models.init import PretrainedTeacher, ScratchTeacher, StudentInit
+from hskd_lightning.models.teacher import label_order
+from hskd_lightning.training.optim import StageSettings
+
+AXES = ("depth", "length", "width")
+TARGETS = ("logits", "labels")
+SELECT_ON = ("selection", "dev")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One cell's question."""
+
+    config: Mapping[str, Any]
+    source: DataSource
+    teacher_init: PretrainedTeacher | ScratchTeacher
+    teacher_config: PreTrainedConfig
+    student_init: StudentInit
+    label_order: Sequence[int]
+    """The teacher's class id of each of the task's labels."""
+    student_config: PreTrainedConfig
+    keeps: Mapping[str, Keep]
+    """The `keep` of each axis that has one, `hsk.amount` worked in."""
+    plan: HskPlan | None
+    """What of the hidden states is distilled; None for the baselines."""
+
+    @classmethod
+    def resolve(cls, config: Mapping[str, Any]) -> Experiment:
+        """Build and check every part that needs neither data nor weights.
+
+        Raises:
+            ConfigError: the first mistake found.
+        """
+        source: DataSource = configuration.build(config["data"]["source"], "data")
+        task = source.task
+        teacher_init = _teacher_init(config["teacher"])
+        student_init: StudentInit = configuration.build(config["student"]["init"], "student.init")
+        teacher_config = teacher_init.config(task)
+        student_config = student_init.config(teacher_config, task)
+        keeps: Mapping[str, Keep] = {}
+        plan = None
+        if config["knowledge"]["hidden"]:
+            shape = Shape(
+                teacher_blocks=teacher_config.num_hidden_layers,
+                teacher_width=teacher_config.hidden_size,
+                student_blocks=student_config.num_hidden_layers,
+            )
+            keeps = resolve_keeps(config, shape)
+            plan = resolve_plan(config, shape, keeps)
+        experiment = cls(
+            config=config,
+            source=source,
+            teacher_init=teacher_init,
+            teacher_config=teacher_config,
+            label_order=_label_order(config["teacher"], task),
+            student_init=student_init,
+            student_config=student_config,
+            keeps=keeps,
+            plan=plan,
+        )
+        experiment._check_training()
+        return experiment
+
+    @property
+    def task(self) -> Task:
+        return self.source.task
+
+    @property
+    def cell_id(self) -> str:
+        """The name of this question; see `config.cell_id`."""
+        return configuration.cell_id(self.config, self.source.digest())
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this cell trains, in order."""
+        return (PREDICTION,) if self.plan is None else (HIDDEN, PREDICTION)
+
+    def settings(self, stage: str) -> StageSettings:
+        """A stage's training settings.
+
+        A baseline without a hidden stage trains its prediction stage for both stages' epochs: the same number of
+        optimiser steps, so that what hidden states gain is not what longer training gains.
+        """
+        values = dict(self.config["stage"][stage])
+        for not_training in ("batch_size", "temperature", "select_on", "eval_every"):
+            values.pop(not_training, None)
+        if self.plan is None and stage == PREDICTION:
+            values["epochs"] += self.config["stage"][HIDDEN]["epochs"]
+        return StageSettings(**values)
+
+    def _check_training(self) -> None:
+        for stage in self.stages:
+            self.settings(stage)
+        _one_of("knowledge.target", self.config["knowledge"]["target"], TARGETS)
+        _one_of("stage.prediction.select_on", self.config["stage"][PREDICTION]["select_on"], SELECT_ON)
+        share = self.config["data"]["selection"]
+        if not 0 <= share < 1:
+            raise ConfigError(
+                "data.selection", share, "a share from 0 to below 1", "write data.selection=0.1"
+            )
+
+
+def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:
+    """The `keep` of each axis that has one: the user's, else what `hsk.amount` says, else null."""
+    keeps: dict[str, Keep] = {axis: config[axis]["keep"] for axis in AXES if "keep" in config[axis]}
+    amount = config["hsk"]["amount"]
+    if amount is None or not keeps:
+        return keeps
+    available = shape.all_pairs
+    if "depth" in keeps:
+        every = configuration.build({**config["depth"], "keep": None}, "depth")
+        available = len(every.layer_map(shape.teacher_blocks, shape.student_blocks))
+    return spread_amount(amount, keeps, available, shape.all_pairs)
+
+
+def resolve_plan(config: Mapping[str, Any], shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:
+    """Build the three strategies and check them against the models' shapes."""
+    depth, length, width = (
+        configuration.build({**config[axis], **({"keep": keeps[axis]} if axis in keeps else {})}, axis)
+        for axis in AXES
+    )
+    preset = config["preset"]
+    return HskPlan.resolve(shape, depth, length, width, preset["padding"], preset["mask_first_step"])
+
+
+def _teacher_init(settings: Mapping[str, Any]) -> PretrainedTeacher | ScratchTeacher:
+    if settings["checkpoint"] is not None:
+        return PretrainedTeacher(settings["checkpoint"])
+    init: PretrainedTeacher | ScratchTeacher = configuration.build(settings["init"], "teacher.init")
+    return init
+
+
+def _label_order(settings: Mapping[str, Any], task: Task) -> list[int]:
+    """By name for a given checkpoint; a teacher trained here has the task's own order."""
+    if settings["checkpoint"] is None:
+        return list(range(task.outputs))
+    names = load_config(settings["checkpoint"]).id2label
+    return label_order(names, task, settings["label_map"])
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(key, value, ", ".join(allowed), f"write {key}={allowed[0]}")

@@ -1,0 +1,30 @@
+"""The seam between whoever knows (a teacher, a store) and whoever learns."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.pipeline import Compression
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
+
+
+class KnowledgeSource(Protocol):
+    """Gives the two stages of distillation their targets, batch by batch."""
+
+    compression: Compression | None
+    """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+
+    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+        """The hidden stage's target on the batch's device, after `step` optimiser steps."""
+        ...
+
+    def logits(self, batch: TokenBatch) -> Tensor:
+        """The prediction stage's target: (B, C) logits in the order of the task's labels, or (B, 1) scores."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Get ready to serve batches that live on this device."""
+        ...

@@ -1,0 +1,91 @@
+"""Knowledge from a teacher in memory, which runs once more for every batch (`knowledge=online`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.pipeline import Compression, HskPlan
+from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.models.teacher import Teacher
+
+
+class TeacherSource:
+    """Compresses the teacher's states on the fly.
+
+    Args:
+        teacher: the fine-tuned teacher.
+        plan: what is kept; None for logits only.
+        moments: computes the teacher's moments over the training split, called if the plan's width needs them.
+    """
+
+    def __init__(
+        self, teacher: Teacher, plan: HskPlan | None = None, moments: Callable[[], Moments] | None = None
+    ) -> None:
+        self.teacher = teacher
+        self.plan = plan
+        self.compression: Compression | None = None
+        if plan is not None:
+            self.compression = plan.fit(
+                moments() if moments is not None and plan.width.needs_moments else None
+            )
+
+    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+        assert self.plan is not None and self.compression is not None
+        states, attention = self.teacher.states(
+            batch,
+            self.plan.layer_map.teacher_states,
+            self.plan.length.attention,
+            self.plan.attention_blocks,
+        )
+        return self.compression.at(step).compress(states, batch, attention)
+
+    def logits(self, batch: TokenBatch) -> Tensor:
+        return self.teacher.logits(batch)
+
+    def to(self, device: torch.device) -> None:
+        self.teacher.to(device)
+
+
+def measure_moments(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable[TokenBatch]) -> Moments:
+    """Mean and covariance of the wanted teacher states over all real tokens, streamed in float64.
+
+    Two sums would cancel where a unit's mean is large against its spread, as BERT's outlier units are, so values are
+    first shifted by the mean of the first batch.
+    """
+    sums: _Sums | None = None
+    for batch in batches:
+        batch = TokenBatch(*(tensor.to(teacher.model.device) for tensor in batch))
+        states, _ = teacher.states(batch, wanted)
+        kept = torch.stack([state[batch.real] for state in states]).double()  # (P, N, D)
+        if sums is None:
+            sums = _Sums(shift=kept.mean(dim=1, keepdim=True))
+        sums.add(kept)
+    assert sums is not None, "no batch to measure"
+    return sums.moments()
+
+
+class _Sums:
+    """Running first and second moments of values shifted by a fixed guess of their mean."""
+
+    def __init__(self, shift: Tensor) -> None:
+        self.shift = shift  # (P, 1, D)
+        self.count = 0
+        self.total = torch.zeros_like(shift[:, 0])  # (P, D)
+        self.product = torch.zeros_like(shift).transpose(1, 2) @ torch.zeros_like(shift)  # (P, D, D)
+
+    def add(self, values: Tensor) -> None:
+        """Count (P, N, D) values."""
+        shifted = values - self.shift
+        self.count += values.shape[1]
+        self.total += shifted.sum(dim=1)
+        self.product += shifted.transpose(1, 2) @ shifted
+
+    def moments(self) -> Moments:
+        """Mean and covariance of all that was counted, on the CPU."""
+        mean = self.total / self.count
+        covariance = self.product / self.count - mean[:, :, None] * mean[:, None, :]
+        return Moments((mean + self.shift[:, 0]).cpu(), covariance.cpu())

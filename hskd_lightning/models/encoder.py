@@ -1,0 +1,130 @@
+"""One way to run any Hugging Face encoder with a classification head: hidden states by number, logits, blocks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import TokenBatch
+
+SUPPORTED = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbert")
+"""Model types tested here; others with the same interface will most likely do."""
+
+
+def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Tensor]:
+    """The batch as this model's forward wants it: token types only where the model knows them."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
+    if takes_types and (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
+        inputs["token_type_ids"] = batch.token_type_ids
+    return inputs
+
+
+def hidden_states(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> list[Tensor]:
+    """The wanted hidden states, each (B, T, D), in the order asked for; the classification head does not run."""
+    encoder = model.base_model
+    keep = sorted(set(wanted))
+    output = encoder(**model_inputs(encoder, batch), output_hidden_states=keep)
+    states = output.hidden_states
+    # transformers drops a number beyond the last state without a word.
+    missing = [number for number in keep if number >= len(states) or states[number] is None]
+    assert not missing, f"{type(model).__name__} returned no hidden state {missing}"
+    return [states[number] for number in wanted]
+
+
+def logits(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
+    """(B, C) class logits, or (B, 1) scores."""
+    output: Tensor = model(**model_inputs(model, batch)).logits
+    return output
+
+
+def blocks(model: PreTrainedModel) -> nn.ModuleList:
+    """The stack of transformer blocks: the one list of modules as long as the model has layers."""
+    return model.base_model.get_submodule(_blocks_path(model))  # type: ignore[return-value]
+
+
+def replace_blocks(model: PreTrainedModel, kept: Sequence[int]) -> None:
+    """Keep only these blocks (0-based), in this order."""
+    path = _blocks_path(model)
+    stack = blocks(model)
+    parent = model.base_model.get_submodule(path.rpartition(".")[0])
+    setattr(parent, path.rpartition(".")[2], nn.ModuleList(stack[number] for number in kept))
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = [model.config.layer_types[number] for number in kept]
+    model.config.num_hidden_layers = len(kept)
+
+
+def reorder_classes(model: PreTrainedModel, order: Sequence[int]) -> None:
+    """Put the classes of the head in another order: class i becomes what class order[i] was."""
+    if list(order) == list(range(len(order))):
+        return
+    body = {id(module) for module in model.base_model.modules()}
+    outputs = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and id(module) not in body and module.out_features == len(order)
+    ]
+    for parameter in outputs[-1].parameters():
+        parameter.data = parameter.data[list(order)].contiguous()
+
+
+def _blocks_path(model: PreTrainedModel) -> str:
+    depth = model.config.num_hidden_layers
+    for path, module in model.base_model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
+            return path
+    allowed = f"an encoder with one list of blocks, such as {', '.join(SUPPORTED)}"
+    raise ConfigError("teacher", type(model).__name__, allowed, "choose another model")
+
+
+def block_number(name: str, path: str) -> int | None:
+    """The block a parameter belongs to, from its name in the encoder."""
+    prefix, _, rest = name.partition(f"{path}.")
+    return int(rest.split(".")[0]) if prefix == "" and rest else None
+
+
+def freeze_unused(model: PreTrainedModel, top_state: int) -> None:
+    """Stop gradients for what the hidden stage does not reach: head, pooler, blocks above the last matched state.
+
+    Parameters without a gradient would otherwise stop a distributed training.
+    """
+    path = _blocks_path(model)
+    used: set[int] = set()
+    for name, parameter in model.base_model.named_parameters():
+        number = block_number(name, path)
+        reached = number is None or number < top_state
+        if reached and not name.startswith("pooler."):
+            used.add(id(parameter))
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in used)
+
+
+def load_config(path: str) -> PreTrainedConfig:
+    """The configuration of a model folder or hub id."""
+    return AutoConfig.from_pretrained(path)
+
+
+def load_classifier(path: str, **settings: object) -> PreTrainedModel:
+    """Load weights in float32: transformers' own default is whatever the checkpoint was saved in."""
+    return AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, **settings)
+
+
+def build_classifier(config: PreTrainedConfig) -> PreTrainedModel:
+    """A classifier of this shape with random weights."""
+    return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """All parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_from_config(config: PreTrainedConfig) -> int:
+    """Parameters of a model of this shape, without allocating it."""
+    with torch.device("meta"):
+        return count_parameters(AutoModelForSequenceClassification.from_config(config))

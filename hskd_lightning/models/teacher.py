@@ -1,0 +1,110 @@
+"""A fine-tuned teacher in memory: always eval, always without gradients, never part of another module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.length.base import AttentionRequest
+from hskd_lightning.data.examples import Task
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.models import encoder
+from hskd_lightning.models.attention import AttentionProbe, from_probabilities, reads_probabilities
+
+
+class Teacher:
+    """Runs a fine-tuned encoder. A plain class, so that no LightningModule can swallow it as a submodule.
+
+    Args:
+        path: a Hugging Face folder or hub id with a classification head.
+        order: the checkpoint's class id of each of the task's labels, see `label_order`.
+        dropout: leave the teacher's dropout on, as the released code does (`preset.teacher_dropout`).
+    """
+
+    def __init__(self, path: str, order: Sequence[int], dropout: bool = False) -> None:
+        self.model = encoder.load_classifier(path).train(dropout).requires_grad_(False)
+        self.order = list(order)
+        self.dropout = dropout
+        self._probabilities = False
+
+    def to(self, device: torch.device) -> Teacher:
+        """Move the weights."""
+        self.model.to(device)
+        return self
+
+    @torch.inference_mode()
+    def logits(self, batch: TokenBatch) -> Tensor:
+        """(B, C) in the order of the task's labels."""
+        self._check_mode()
+        return encoder.logits(self.model, batch)[:, self.order]
+
+    @torch.inference_mode()
+    def states(
+        self,
+        batch: TokenBatch,
+        wanted: tuple[int, ...],
+        attention: AttentionRequest | None = None,
+        attention_blocks: tuple[int, ...] | None = None,
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """The wanted hidden states, each (B, T, D), and (B, P, T) attention scores if they are asked for."""
+        self._check_mode()
+        if attention is None or attention_blocks is None:
+            return encoder.hidden_states(self.model, batch, wanted), None
+        if reads_probabilities(self.model):
+            return self._states_and_probabilities(batch, wanted, attention, attention_blocks)
+        with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
+            states = encoder.hidden_states(self.model, batch, wanted)
+        return states, probe.scores(batch)
+
+    def _states_and_probabilities(
+        self,
+        batch: TokenBatch,
+        wanted: tuple[int, ...],
+        attention: AttentionRequest,
+        attention_blocks: tuple[int, ...],
+    ) -> tuple[list[Tensor], Tensor]:
+        if not self._probabilities:
+            self.model.set_attn_implementation("eager")
+            self._probabilities = True
+        base = self.model.base_model
+        inputs = encoder.model_inputs(base, batch)
+        output = base(**inputs, output_hidden_states=True, output_attentions=True)
+        scores = from_probabilities(output.attentions, attention_blocks, attention.statistic, batch)
+        return [output.hidden_states[number] for number in wanted], scores
+
+    def _check_mode(self) -> None:
+        assert self.model.training == self.dropout, "someone changed the teacher's train/eval mode"
+
+
+def label_order(
+    id2label: Mapping[int, str], task: Task, label_map: Mapping[str, int] | None = None
+) -> list[int]:
+    """Which of the checkpoint's logits is each of the task's classes, matched by name.
+
+    MNLI checkpoints are known to disagree on the order: by position, a good teacher scores 7%.
+
+    Raises:
+        ConfigError: names that do not match, or LABEL_k without `teacher.label_map`.
+    """
+    if task.labels is None:
+        if len(id2label) != 1:
+            found = f"{len(id2label)} outputs"
+            raise ConfigError(
+                "teacher", found, "one output for a regression task", "choose another checkpoint"
+            )
+        return [0]
+    if label_map is not None:
+        known = {str(name).lower(): int(number) for name, number in label_map.items()}
+        key, found = "teacher.label_map", str(dict(label_map))
+    else:
+        known = {str(name).lower(): int(number) for number, name in id2label.items()}
+        key, found = "teacher.checkpoint", ", ".join(map(str, id2label.values()))
+    order = [known.get(label.lower(), -1) for label in task.labels]
+    if sorted(order) != list(range(len(id2label))):
+        example = ", ".join(f"{label}: {number}" for number, label in enumerate(task.labels))
+        remedy = f"say which logit is which: 'teacher.label_map={{{example}}}'"
+        raise ConfigError(key, found, f"the task's classes: {', '.join(task.labels)}", remedy)
+    return order

@@ -1,0 +1,237 @@
+"""One cell, from its configuration to its score.
+
+resolve -> workshop (teacher, tokens, student) -> hidden stage -> prediction stage -> score dev -> result.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+from transformers import PreTrainedModel
+
+from hskd_lightning import config as configuration
+from hskd_lightning import console
+from hskd_lightning.compress.amount import measure
+from hskd_lightning.data.loader import ResumableLoader
+from hskd_lightning.data.metrics import metric_of
+from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.hsk import KnowledgeAmount
+from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.models import encoder
+from hskd_lightning.runs.cell import Cell
+from hskd_lightning.runs.provenance import git_sha, versions
+from hskd_lightning.runs.result import axes
+from hskd_lightning.runs.trackers import trackers
+from hskd_lightning.training import fit
+from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
+from hskd_lightning.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Run a cell, or return the score of one that is done. With `explain` only say what would run.
+
+    Returns:
+        the score on dev of the checkpoint chosen on the selection split; None for `explain`.
+
+    Raises:
+        ConfigError: a mistake in the configuration or the data.
+        TrainingError: a training that cannot go on.
+    """
+    console.quiet()
+    config = configuration.plain(cfg)
+    configuration.check_devices(config["trainer"], configuration.in_multirun())
+    experiment = Experiment.resolve(config)
+    if config["explain"]:
+        console.show_plan(experiment, sample_amount(experiment))
+        return None
+    runs = Path(config["paths"]["runs"])
+    with Cell.open(runs, experiment.cell_id, config, config["force"]) as cell:
+        if cell.result is None:
+            cell.finish(_Run(experiment, cell).result())
+        else:
+            log.info("cell %s: done before, force=true runs it again", cell.id)
+        assert cell.result is not None
+        console.show_result(cell.result, cell.folder)
+        return float(cell.result["score"])
+
+
+class _Run:
+    """One cell in progress."""
+
+    def __init__(self, experiment: Experiment, cell: Cell) -> None:
+        self.experiment = experiment
+        self.config = experiment.config
+        self.cell = cell
+        self.workshop = Workshop(experiment)
+
+    def result(self) -> dict[str, Any]:
+        """Run what is missing of the cell; its result."""
+        experiment, workshop = self.experiment, self.workshop
+        console.say_plan(experiment)
+        amount = measure_amount(experiment, workshop)
+        flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
+        source = self._source()
+        tracked = trackers(
+            self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name()
+        )
+        with tracked as loggers:
+            state = encoder.load_classifier(str(workshop.student_path))
+            facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
+            scores = self._score()
+            for logger in loggers:
+                logger.log_metrics({f"final/{name}": value for name, value in scores["summary"].items()})
+        parameters = {
+            "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
+            "parameters_student": encoder.count_parameters(state),
+        }
+        return {
+            **flat,
+            "metric": experiment.task.metric,
+            **scores["summary"],
+            "dev": scores["dev"],
+            "teacher_dev": workshop.teacher_scores,
+            **parameters,
+            **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
+            "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
+            "data_digest": experiment.source.digest(),
+            "versions": versions(),
+            "git_sha": git_sha(),
+        }
+
+    def _source(self) -> TeacherSource | None:
+        """The live teacher; None where gold labels are all there is to learn from."""
+        if self.config["knowledge"]["target"] == "labels":
+            return None
+        teacher = self.workshop.load_teacher()
+        plan = self.experiment.plan
+        if plan is None:
+            return TeacherSource(teacher)
+        states = plan.layer_map.teacher_states
+        return TeacherSource(teacher, plan, lambda: self.workshop.moments(teacher, states))
+
+    def _train(
+        self, stage: str, student: PreTrainedModel, source: TeacherSource | None, loggers: Sequence[Logger]
+    ) -> dict[str, float]:
+        """Train a stage unless it is whole; how long it took."""
+        folder = self.cell.checkpoints / stage
+        if not fit.is_whole(folder):
+            module = self._module(stage, student)
+            if source is not None:
+                assert isinstance(module, Distiller)
+                module.attach(source)
+            self._take_over(module, stage, student)
+            batches = self._batches(stage)
+            fit.fit_stage(module, batches, folder, self.config["trainer"], self._selection(stage), loggers)
+        facts: dict[str, float] = json.loads((folder / fit.FACTS).read_text())
+        return facts
+
+    def _batches(self, stage: str) -> ResumableLoader:
+        split, settings = self.workshop.student_splits.train, self.config["stage"][stage]
+        return self.workshop.train_batches(
+            split,
+            settings["batch_size"],
+            self.config["seed"],
+            self.workshop.pad_to if stage == HIDDEN else None,
+        )
+
+    def _module(self, stage: str, student: PreTrainedModel) -> EncoderModule:
+        settings = self.experiment.settings(stage)
+        common = {
+            "stage": stage,
+            "config": plain_config(student.config),
+            "task": dataclasses.asdict(self.experiment.task),
+            "settings": dataclasses.asdict(settings),
+            "total_steps": settings.steps(len(self._batches(stage))),
+            "seed": self.config["seed"],
+        }
+        if self.config["knowledge"]["target"] == "labels":
+            return FineTuner(**common)
+        preset = self.config["preset"]
+        return Distiller(
+            **common,
+            teacher_width=self.experiment.teacher_config.hidden_size,
+            temperature=self.config["stage"][PREDICTION]["temperature"],
+            soft_loss_mean=preset["soft_loss_mean"],
+            regression_target=preset["regression_target"],
+        )
+
+    def _take_over(self, module: EncoderModule, stage: str, student: PreTrainedModel) -> None:
+        """The hidden stage starts from the student's first weights, the prediction stage from the hidden stage's."""
+        hidden = self.cell.checkpoints / HIDDEN
+        if stage == PREDICTION and HIDDEN in self.experiment.stages:
+            module.load_state_dict(fit.load_weights(hidden / fit.LAST))
+        else:
+            module.model.load_state_dict(student.state_dict())
+
+    def _selection(self, stage: str) -> fit.Selection | None:
+        """On what, and by which figure, the stage's best checkpoint is chosen."""
+        settings = self.config["stage"][stage]
+        on_dev = stage == PREDICTION and settings["select_on"] == "dev"
+        split = (
+            next(iter(self.workshop.corpus.dev.values()))
+            if on_dev
+            else self.workshop.student_splits.selection
+        )
+        if len(split) == 0:
+            return None
+        if stage == HIDDEN:
+            loader = self.workshop.eval_batches(split, self.workshop.pad_to)
+            return fit.Selection(loader, "hidden/selection_loss", mode="min")
+        loader = self.workshop.eval_batches(split)
+        monitor = f"{stage}/selection_{metric_of(self.experiment.task).headline}"
+        return fit.Selection(loader, monitor, every_steps=settings["eval_every"])
+
+    def _score(self) -> dict[str, Any]:
+        """Score dev once for the selected and for the last weights, and leave the selected student to take away."""
+        folder = self.cell.checkpoints / PREDICTION
+        best = folder / fit.BEST if (folder / fit.BEST).exists() else folder / fit.LAST
+        selected, last = self._score_checkpoint(best, export=True), self._score_checkpoint(folder / fit.LAST)
+        score_selected, score_last = self._headline(selected), self._headline(last)
+        summary = {
+            "score": score_selected,
+            "score_last": score_last,
+            "score_best": max(score_selected, score_last),
+            "teacher_score": self._headline(self.workshop.teacher_scores),
+        }
+        return {"summary": summary, "dev": selected}
+
+    def _headline(self, dev: dict[str, dict[str, float]]) -> float:
+        """The figure that curves show, of the first split: dev, or MNLI's matched half."""
+        return next(iter(dev.values()))[metric_of(self.experiment.task).headline]
+
+    def _score_checkpoint(self, path: Path, export: bool = False) -> dict[str, dict[str, float]]:
+        kind = FineTuner if self.config["knowledge"]["target"] == "labels" else Distiller
+        module = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        if export:
+            module.model.save_pretrained(self.cell.student)
+            self.workshop.tokenizer.save_pretrained(self.cell.student)
+        module.eval().to(self.workshop.device)
+        return {
+            name: score(module, self.workshop.eval_batches(split), self.experiment.task, self.workshop.device)
+            for name, split in self.workshop.corpus.dev.items()
+        }
+
+
+def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmount:
+    """Hidden-state knowledge per training example."""
+    if experiment.plan is None:
+        return KnowledgeAmount(scalars=0.0, bytes=0.0, full_scalars=0.0)
+    return measure(experiment.plan, workshop.eval_batches(workshop.student_splits.train))
+
+
+def sample_amount(experiment: Experiment) -> KnowledgeAmount | None:
+    """The amount on the training split if its tokens are there already, or quickly made; else None."""
+    data = experiment.config["data"]
+    local = data.get("root", "") is not None
+    return measure_amount(experiment, Workshop(experiment)) if local else None

@@ -1,0 +1,62 @@
+"""metrics.csv: one row a value, so that rows are only ever appended."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+COLUMNS = ("stage", "step", "name", "value")
+
+
+class MetricsCsv(Logger):
+    """Appends to metrics.csv in long form: stage, step, name, value.
+
+    Lightning's own CSV logger rewrites its file, and deletes it when a run resumes. Here a resumed stage drops the
+    rows after the checkpoint that it resumes from, which it is about to write again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return self.path.parent.name
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        rows = [(*name.split("/", 1), value) for name, value in metrics.items() if "/" in name]
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(COLUMNS)
+            writer.writerows((stage, step, name, value) for stage, name, value in rows)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Kept in config.yaml instead."""
+
+    @rank_zero_only
+    def forget_after(self, stage: str, step: int) -> None:
+        """Drop a stage's rows from this step on: it resumes there."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        kept = [
+            row
+            for row in rows[1:]
+            if len(row) == len(COLUMNS) and not (row[0] == stage and int(row[1]) >= step)
+        ]
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *kept])
+        temporary.replace(self.path)

@@ -1,0 +1,43 @@
+"""result.json: flat, complete, and all that a study reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hskd_lightning.experiment import AXES, Experiment
+
+
+def axes(experiment: Experiment) -> dict[str, Any]:
+    """Every axis of the cell as a flat, filterable value: what trackers and tables group by."""
+    config = experiment.config
+    flat: dict[str, Any] = {
+        "task": experiment.task.name,
+        "teacher": config["teacher"]["name"],
+        "student": config["student"]["name"],
+        "knowledge": config["knowledge"]["name"],
+        "preset": config["preset"]["name"],
+        "hsk_amount": config["hsk"]["amount"],
+        "seed": config["seed"],
+    }
+    for axis in AXES:
+        flat |= _axis(axis, config[axis], experiment)
+    return flat
+
+
+def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """`length`, `length_keep`, `length_attention_from`, ... Nothing where no hidden states are distilled."""
+    if experiment.plan is None:
+        return {name: None, f"{name}_keep": None}
+    values = {**settings, "keep": experiment.keeps.get(name)}
+    options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
+    return {name: strategy_name(settings["_target_"]), **options}
+
+
+def strategy_name(target: str) -> str:
+    """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`."""
+    return target.split(".")[-2]
+
+
+def _flat(value: Any) -> Any:
+    return str(value) if isinstance(value, list | dict) else value

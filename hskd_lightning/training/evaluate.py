@@ -1,0 +1,36 @@
+"""Score a classifier on whole splits, in one process: no padded duplicates, no averages of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.data import metrics
+from hskd_lightning.data.examples import Task
+from hskd_lightning.hsk import TokenBatch
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """The device on which one process evaluates."""
+    return torch.device(
+        "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+    )
+
+
+@torch.inference_mode()
+def score(
+    predict: Callable[[TokenBatch], Tensor], batches: Iterable[TokenBatch], task: Task, device: torch.device
+) -> dict[str, float]:
+    """All figures of the task's metric over every example of the batches; the first is the headline.
+
+    Args:
+        predict: batch -> (B, C) logits, on `device`.
+    """
+    predicted, labels = [], []
+    for batch in batches:
+        moved = TokenBatch(*(tensor.to(device) for tensor in batch))
+        predicted.append(predict(moved).float().cpu())
+        labels.append(batch.labels)
+    return metrics.compute(task, torch.cat(predicted), torch.cat(labels))

@@ -1,0 +1,127 @@
+"""What training a teacher and training a student have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedConfig
+
+from hskd_lightning.data import metrics
+from hskd_lightning.data.examples import Task
+from hskd_lightning.errors import TrainingError
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.losses import label_loss
+from hskd_lightning.models import encoder
+from hskd_lightning.training.optim import StageSettings, build_optimizer, build_schedule, clip_gradients
+
+
+class EncoderModule(pl.LightningModule):
+    """A Hugging Face classifier in training. All that it is built from is plain JSON, so every checkpoint loads with
+    `weights_only=True` and no arguments.
+
+    Args:
+        stage: its name: teacher, hidden or prediction. It heads the names of what is logged.
+        config: the model's configuration as a dict, with `model_type`.
+        task: the fields of `Task`.
+        settings: the fields of `StageSettings`.
+        total_steps: optimiser steps of this stage.
+        seed: with the stage and the step it decides all randomness of that step, dropout above all: a resumed run
+            is the unbroken one, and a run with a teacher in the loop is the one without.
+        log_every: log the training loss every so many steps.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        config: Mapping[str, Any],
+        task: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        total_steps: int,
+        seed: int,
+        log_every: int = 50,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.stage = stage
+        self.task = Task(
+            task["name"], task["metric"], None if task["labels"] is None else tuple(task["labels"])
+        )
+        self.settings = StageSettings(**settings)
+        self.total_steps = total_steps
+        self.seed = seed
+        self.log_every = log_every
+        plain = dict(config)
+        self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
+        self._scored: list[tuple[Tensor, Tensor]] = []
+
+    def loss(self, batch: TokenBatch) -> Tensor:
+        """The stage's loss of a batch."""
+        raise AssertionError("a stage says what its loss is")
+
+    def on_fit_start(self) -> None:
+        self.train()
+
+    def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
+        torch.manual_seed(step_seed(self.seed, self.stage, self.global_step, self.global_rank))
+
+    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
+        loss = self.loss(batch)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {float(loss)} in stage {self.stage}, step {self.global_step}: "
+                "lower the stage's learning rate, or train in trainer.precision=32-true"
+            )
+        if self.global_step % self.log_every == 0:
+            self.log(f"{self.stage}/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._scored.clear()
+
+    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
+        self._scored.append((self.forward(batch), batch.labels))
+
+    def on_validation_epoch_end(self) -> None:
+        scored, labels = (torch.cat(parts) for parts in zip(*self._scored, strict=True))
+        for name, value in metrics.compute(self.task, scored, labels).items():
+            self.log(f"{self.stage}/selection_{name}", value, prog_bar=True)
+        self._scored.clear()
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """(B, C) logits."""
+        return encoder.logits(self.model, batch).float()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = build_optimizer(self, self.settings)
+        schedule = build_schedule(optimizer, self.settings, self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
+    ) -> None:
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        clip_gradients(trained, self.settings)
+
+
+class FineTuner(EncoderModule):
+    """Fits gold labels: how a teacher is made, and the baseline `knowledge=labels`."""
+
+    def loss(self, batch: TokenBatch) -> Tensor:
+        return label_loss(encoder.logits(self.model, batch), batch.labels)
+
+
+def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
+    """A model configuration as JSON values, from which `EncoderModule` rebuilds the model."""
+    plain: dict[str, Any] = config.to_dict()
+    return plain
+
+
+def step_seed(seed: int, stage: str, step: int, rank: int) -> int:
+    """One seed for each (seed, stage, step, process)."""
+    name = int.from_bytes(stage.encode()[:4], "big")
+    return hash((seed, name, step, rank)) & 0x7FFFFFFF

@@ -1,0 +1,254 @@
+"""Makes, once, what cells share: vocabulary, tokens, teacher, moments, the student's first weights.
+
+data -> tokens -> teacher -> moments
+                     |
+                     +----> student        each a folder of artifacts/, named by the hash of what made it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
+
+from hskd_lightning import config as configuration
+from hskd_lightning.artifacts import Recipe, build_once, read_manifest
+from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.data.loader import BucketedBatches, ResumableLoader, eval_loader, train_loader
+from hskd_lightning.data.split import Splits, hold_out, limit
+from hskd_lightning.data.tokens import TokenCorpus, TokenSplit, read_tokens, tokenize_corpus, write_tokens
+from hskd_lightning.data.vocabulary import load_tokenizer, texts_of, tokenizer_digest, train_wordpiece
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.knowledge.teacher_source import measure_moments
+from hskd_lightning.models import encoder
+from hskd_lightning.models.init import ScratchTeacher
+from hskd_lightning.models.teacher import Teacher
+from hskd_lightning.training import fit
+from hskd_lightning.training.evaluate import pick_device, score
+from hskd_lightning.training.module import FineTuner, plain_config
+from hskd_lightning.training.optim import StageSettings
+
+log = logging.getLogger(__name__)
+EVAL_BATCH = 64
+
+
+class Workshop:
+    """An experiment's artifacts, each made when it is first asked for."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.config = experiment.config
+        self.root = Path(self.config["paths"]["artifacts"])
+        self.device = pick_device(self.config["trainer"]["accelerator"])
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The teacher's, and so the student's, unless the student has another and learns from labels alone."""
+        own = self.experiment.student_init.path
+        if own is None:
+            return self.teacher_tokenizer
+        students = load_tokenizer(own)
+        if tokenizer_digest(students) == tokenizer_digest(self.teacher_tokenizer):
+            return self.teacher_tokenizer
+        if self.config["knowledge"]["target"] == "labels":
+            return students
+        remedy = "choose a student with the teacher's tokenizer, or knowledge=labels"
+        raise ConfigError(
+            "student", own, "a student whose tokenizer is the teacher's: tokens must match", remedy
+        )
+
+    @cached_property
+    def teacher_tokenizer(self) -> PreTrainedTokenizerBase:
+        init = self.experiment.teacher_init
+        if not isinstance(init, ScratchTeacher):
+            return load_tokenizer(init.path)
+        recipe = {"data": self.experiment.source.digest(), "size": init.vocabulary}
+        return load_tokenizer(str(build_once(self.root, "vocabulary", recipe, self._train_vocabulary)))
+
+    def _train_vocabulary(self, folder: Path) -> Recipe:
+        texts = list(texts_of(self.experiment.source.load().train))
+        init = self.experiment.teacher_init
+        assert isinstance(init, ScratchTeacher)
+        tokenizer = train_wordpiece(texts, init.vocabulary)
+        tokenizer.save_pretrained(folder)
+        return {"entries": len(tokenizer)}
+
+    @cached_property
+    def corpus(self) -> TokenCorpus:
+        """The student's tokens."""
+        return self._tokens(self.tokenizer)
+
+    @cached_property
+    def teacher_corpus(self) -> TokenCorpus:
+        """The teacher's tokens: the same ones, unless the student learns from labels with a tokenizer of its own."""
+        return self._tokens(self.teacher_tokenizer)
+
+    def _tokens(self, tokenizer: PreTrainedTokenizerBase) -> TokenCorpus:
+        return read_tokens(
+            build_once(self.root, "tokens", self._tokens_recipe(tokenizer), self._tokenize(tokenizer))
+        )
+
+    def _tokens_recipe(self, tokenizer: PreTrainedTokenizerBase) -> Recipe:
+        return {
+            "data": self.experiment.source.digest(),
+            "tokenizer": tokenizer_digest(tokenizer),
+            "max_length": self.config["data"]["max_length"],
+        }
+
+    def _tokenize(self, tokenizer: PreTrainedTokenizerBase):  # type: ignore[no-untyped-def]
+        def build(folder: Path) -> Recipe:
+            corpus = self.experiment.source.load()
+            tokens = tokenize_corpus(corpus, tokenizer, self.config["data"]["max_length"])
+            write_tokens(tokens, folder)
+            return {"train_examples": len(tokens.train), "train_tokens": len(tokens.train.input_ids)}
+
+        return build
+
+    def splits(self, corpus: TokenCorpus) -> Splits:
+        """Train and selection: held out by the data's seed, the same for the teacher and all its students."""
+        data = self.config["data"]
+        whole = limit(corpus.train, data["limit"], data["split_seed"])
+        return hold_out(whole, data["selection"], data["split_seed"])
+
+    @cached_property
+    def student_splits(self) -> Splits:
+        """What the student trains and is selected on: `data.distil_limit` may leave it fewer examples."""
+        train, selection = self.splits(self.corpus)
+        data = self.config["data"]
+        return Splits(limit(train, data["distil_limit"], data["split_seed"]), selection)
+
+    @property
+    def pad_to(self) -> int | None:
+        """The length to pad to: only the released code's distillation of [PAD] needs one."""
+        padding = self.config["preset"]["padding"]
+        return self.config["data"]["max_length"] if padding == "distill" else None
+
+    def train_batches(
+        self, split: TokenSplit, batch_size: int, seed: int, pad_to: int | None = None
+    ) -> ResumableLoader:
+        """Shuffled batches of a split."""
+        drop_last = self.config["preset"]["drop_last"]
+        batches = BucketedBatches(split.lengths, batch_size, seed, drop_last)
+        return train_loader(split, batches, self.tokenizer.pad_token_id, pad_to, self.config["workers"])
+
+    def eval_batches(self, split: TokenSplit, pad_to: int | None = None) -> DataLoader[Any]:
+        """Every example of a split once."""
+        return eval_loader(split, EVAL_BATCH, self.tokenizer.pad_token_id, pad_to)
+
+    @cached_property
+    def teacher_path(self) -> str:
+        """The fine-tuned teacher: the user's checkpoint, or the one trained here."""
+        given = self.config["teacher"]["checkpoint"]
+        if given is not None:
+            return str(given)
+        return str(build_once(self.root, "teacher", self.teacher_recipe, self._fine_tune))
+
+    @property
+    def teacher_recipe(self) -> Recipe:
+        """What decides the teacher's weights."""
+        teacher, data = self.config["teacher"], self.config["data"]
+        return {
+            "tokens": self._tokens_recipe(self.teacher_tokenizer),
+            "split": {key: data[key] for key in ("limit", "selection", "split_seed")},
+            "init": configuration.by_content(teacher["init"]),
+            "training": teacher["training"],
+            "precision": self.config["trainer"]["precision"],
+            "seed": teacher["seed"],
+        }
+
+    def _fine_tune(self, folder: Path) -> Recipe:
+        task, seed = self.experiment.task, self.config["teacher"]["seed"]
+        training = dict(self.config["teacher"]["training"])
+        split = self.splits(self.teacher_corpus)
+        batches = self.train_batches(split.train, training.pop("batch_size"), seed)
+        settings = StageSettings(**training)
+        model = self.experiment.teacher_init.create(task, seed)
+        module = FineTuner(
+            stage="teacher",
+            config=plain_config(model.config),
+            task=dataclasses.asdict(task),
+            settings=dataclasses.asdict(settings),
+            total_steps=settings.steps(len(batches)),
+            seed=seed,
+        )
+        module.model.load_state_dict(model.state_dict())
+        log.info("teacher: fine-tuning on %d examples, %d steps", len(split.train), module.total_steps)
+        facts = fit.fit_stage(module, batches, folder / "fit", self.config["trainer"])
+        module.model.save_pretrained(folder)
+        self.teacher_tokenizer.save_pretrained(folder)
+        shutil.rmtree(folder / "fit")
+        return facts
+
+    def load_teacher(self) -> Teacher:
+        """The teacher in memory."""
+        dropout = self.config["preset"]["teacher_dropout"]
+        return Teacher(self.teacher_path, self.experiment.label_order, dropout).to(self.device)
+
+    @cached_property
+    def teacher_scores(self) -> dict[str, dict[str, float]]:
+        """The teacher's figures on each dev split."""
+        recipe = {"teacher": self.teacher_identity, "tokens": self._tokens_recipe(self.teacher_tokenizer)}
+        folder = build_once(self.root, "teacher_score", recipe, self._score_teacher)
+        scores: dict[str, dict[str, float]] = read_manifest(folder)["facts"]
+        return scores
+
+    def _score_teacher(self, folder: Path) -> Recipe:
+        teacher = Teacher(self.teacher_path, self.experiment.label_order).to(self.device)
+        return {
+            name: score(teacher.logits, self.eval_batches(split), self.experiment.task, self.device)
+            for name, split in self.teacher_corpus.dev.items()
+        }
+
+    @property
+    def teacher_identity(self) -> Any:
+        """The trained teacher's recipe, or the given checkpoint's content and label order."""
+        given = self.config["teacher"]["checkpoint"]
+        if given is None:
+            return self.teacher_recipe
+        return {"checkpoint": configuration.identity(given), "label_order": self.experiment.label_order}
+
+    def moments(self, teacher: Teacher, states: tuple[int, ...]) -> Moments:
+        """The teacher's moments over the student's training split, for strategies that are fitted."""
+        data = self.config["data"]
+        recipe = {
+            "teacher": self.teacher_identity,
+            "tokens": self._tokens_recipe(self.tokenizer),
+            "split": {key: data[key] for key in ("limit", "selection", "split_seed", "distil_limit")},
+            "states": states,
+            "dropout": teacher.dropout,
+        }
+
+        def build(folder: Path) -> Recipe:
+            measured = measure_moments(teacher, states, self.eval_batches(self.student_splits.train))
+            save_file(
+                {"mean": measured.mean, "covariance": measured.covariance}, folder / "moments.safetensors"
+            )
+            return {"examples": len(self.student_splits.train)}
+
+        folder = build_once(self.root, "moments", recipe, build)
+        return Moments(**load_file(folder / "moments.safetensors"))
+
+    @cached_property
+    def student_path(self) -> Path:
+        """The student before distillation: a Hugging Face folder."""
+        recipe = {
+            "teacher": self.teacher_identity,
+            "init": configuration.by_content(self.config["student"]["init"]),
+            "task": dataclasses.asdict(self.experiment.task),
+            "seed": self.config["seed"],
+        }
+        return build_once(self.root, "student", recipe, self._create_student)
+
+    def _create_student(self, folder: Path) -> Recipe:
+        init, task = self.experiment.student_init, self.experiment.task
+        model = init.create(self.teacher_path, self.experiment.label_order, task, self.config["seed"])
+        model.save_pretrained(folder)
+        return {"parameters": encoder.count_parameters(model)}
