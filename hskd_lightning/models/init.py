@@ -6,6 +6,7 @@ for the task, with the task's real label names.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -169,7 +170,7 @@ class LayerDrop:
         return layers
 
     def config(self, teacher: PreTrainedConfig, task: Task) -> PreTrainedConfig:
-        config = AutoConfig.for_model(teacher.model_type, **teacher.to_dict())
+        config = copy.deepcopy(teacher)
         kept = self.kept(teacher.num_hidden_layers)
         if getattr(config, "layer_types", None):
             config.layer_types = [config.layer_types[number] for number in kept]
