@@ -3,12 +3,15 @@
 python train.py depth=uniform length=cls_first width=pca
 """
 
+import logging
 import sys
 
 import hydra
 from omegaconf import DictConfig
 
 from hskd_lightning.errors import ConfigError, TrainingError
+
+log = logging.getLogger("hskd_lightning")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -20,9 +23,10 @@ def main(cfg: DictConfig) -> float | None:
     try:
         return run(cfg)
     except (ConfigError, TrainingError) as error:
-        if in_multirun():
-            raise  # the sweep's other cells go on
-        sys.exit(f"\n{error}\n")
+        if not in_multirun():
+            sys.exit(f"\n{error}\n")
+        log.error("%s", error)  # now: Hydra itself tells only when the sweep ends
+        raise  # the sweep's other cells go on
 
 
 if __name__ == "__main__":

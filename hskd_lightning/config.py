@@ -59,7 +59,8 @@ def check_arguments(node: Mapping[str, Any], key: str) -> None:
         signature.bind(**given)
     except TypeError as error:
         takes = ", ".join(signature.parameters) or "no options"
-        raise ConfigError(key, ", ".join(given), f"{name} takes {takes}", f"{error}") from None
+        remedy = f"{error}: leave it out, or choose another {key}"
+        raise ConfigError(key, ", ".join(given), f"{name} takes {takes}", remedy) from None
 
 
 def scientific(config: Mapping[str, Any], data_digest: str) -> dict[str, Any]:

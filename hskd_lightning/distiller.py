@@ -109,7 +109,7 @@ class Distiller(EncoderModule):
             super().validation_step(batch, batch_idx)
         else:
             loss = self.hidden_loss(batch, max(1, self.global_step))
-            self._selection_losses.append((float(loss), len(batch.ids)))
+            self._selection_losses.append((float(loss.detach()), len(batch.ids)))
 
     def on_validation_epoch_end(self) -> None:
         if self.stage == PREDICTION:

@@ -89,8 +89,8 @@ class _Run:
             state = encoder.load_classifier(str(workshop.student_path))
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
             scores = self._score()
-            for logger in loggers:
-                logger.log_metrics({f"final/{name}": value for name, value in scores["summary"].items()})
+            for tracker in loggers[1:]:  # metrics.csv is of the training; the scores go to result.json
+                tracker.log_metrics({f"final/{name}": value for name, value in scores["summary"].items()})
         parameters = {
             "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
             "parameters_student": encoder.count_parameters(state),

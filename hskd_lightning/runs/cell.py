@@ -23,6 +23,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from hskd_lightning.artifacts import hold, make_writable, write_json
+from hskd_lightning.errors import ConfigError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class Cell:
                 cell._begin(config)
                 try:
                     yield cell
-                except BaseException:
-                    cell._fail()
+                except BaseException as error:
+                    cell._fail(error)
                     raise
                 cell._status("DONE")
 
@@ -93,10 +94,12 @@ class Cell:
         status = {"state": state, "host": socket.gethostname(), "pid": os.getpid(), "attempt": self._attempt}
         write_json(self.folder / "status.json", {**status, "updated": now})
 
-    def _fail(self) -> None:
-        text = traceback.format_exc()
+    def _fail(self, error: BaseException) -> None:
+        """Keep the traceback; say at once what went wrong, in as many words as the user needs."""
+        text = "".join(traceback.format_exception(error))
         (self.folder / "error.txt").write_text(text)
-        log.error("cell %s failed\n%s", self.id, text)
+        foreseen = isinstance(error, ConfigError | TrainingError)
+        log.error("cell %s failed: %s", self.id, error if foreseen else text)
         self._status("FAILED")
 
     @contextmanager

@@ -47,10 +47,12 @@ def trackers(
         yield [csv, TensorBoardLogger(cell_folder, name="", version="tensorboard")]
     elif kind == "wandb":
         run = start_wandb(settings, cell_folder, axes, config, group)
+        exit_code = 1
         try:
             yield [csv] if run is None else [csv, WandbLogger(experiment=run)]
+            exit_code = 0
         finally:
-            wandb.finish()  # an unfinished run would swallow the next cell of the process
+            wandb.finish(exit_code)  # an unfinished run would swallow the next cell of the process
     else:
         raise ConfigError("logger.kind", kind, "csv, tensorboard, wandb", "choose logger=csv")
 

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 EXPECTED = (
     "Checkpoint directory .* exists and is not empty",  # a resumed stage's is not
     "The '.*_dataloader' does not have many workers",  # batches are ready long before they are needed
+    "You defined a `validation_step` but have no `val_dataloader`",  # nothing is held out: nothing to select on
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, with this torch
 )
 """Warnings that say nothing to the user."""
@@ -88,8 +89,6 @@ def fit_stage(
             ckpt_path=resume if resume.exists() else None,
             weights_only=True,
         )
-    if runner.interrupted:
-        raise KeyboardInterrupt  # Lightning swallows it
     facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
     write_json(folder / FACTS, facts)
     _save_last(runner, folder / LAST)

@@ -46,7 +46,7 @@ class EncoderModule(pl.LightningModule):
         log_every: int = 50,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.stage = stage
         self.task = Task(
             task["name"], task["metric"], None if task["labels"] is None else tuple(task["labels"])
@@ -55,6 +55,7 @@ class EncoderModule(pl.LightningModule):
         self.total_steps = total_steps
         self.seed = seed
         self.log_every = log_every
+        torch.manual_seed(step_seed(seed, stage, step=-1, rank=0))  # for weights that nothing is loaded into
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
         self._scored: list[tuple[Tensor, Tensor]] = []
@@ -73,12 +74,19 @@ class EncoderModule(pl.LightningModule):
         loss = self.loss(batch)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss became {float(loss)} in stage {self.stage}, step {self.global_step}: "
+                f"the loss became {float(loss.detach())} in stage {self.stage}, step {self.global_step}: "
                 "lower the stage's learning rate, or train in trainer.precision=32-true"
             )
         if self.global_step % self.log_every == 0:
-            self.log(f"{self.stage}/loss", loss.detach(), prog_bar=True)
+            self._log_loss(float(loss.detach()))
         return loss
+
+    def _log_loss(self, loss: float) -> None:
+        """To the loggers directly: what `self.log` was told once, Lightning logs again at every later step."""
+        name = f"{self.stage}/loss"
+        self.log(name, loss, prog_bar=True, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({name: loss}, self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         self._scored.clear()

@@ -1,0 +1,91 @@
+"""Fixtures of the whole suite: a configuration by overrides, and a program that runs in seconds without a network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "data.source.train=300",
+    "data.source.dev=60",
+    "data.distil_limit=96",
+    "data.hidden_epochs=2",
+    "data.prediction_epochs=2",
+    "teacher.init.shape.hidden_size=16",
+    "teacher.init.shape.num_attention_heads=2",
+    "teacher.init.shape.intermediate_size=32",
+    "teacher.training.epochs=1",
+    "trainer.accelerator=cpu",
+)
+"""The default run, shrunk until it takes a second or two. The scores mean nothing."""
+TINY = ("student.init.shape.hidden_size=8", "student.init.shape.intermediate_size=16")
+"""The same for student=tiny, the default."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Models this small only lose by threads, and test processes would fight for cores."""
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here may ask a hub; what tries fails at once."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of artifacts for the session: a teacher is trained once, as in a study."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture
+def configure(tmp_path: Path, artifacts: Path) -> Iterator[Callable[..., DictConfig]]:
+    """Compose conf/train.yaml with overrides, everything written below this test's folder."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+
+        def composed(*overrides: str) -> DictConfig:
+            places = [f"paths.root={tmp_path}", f"paths.artifacts={artifacts}"]
+            return compose("train", overrides=[*places, *overrides])
+
+        yield composed
+
+
+@pytest.fixture
+def small(configure: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """The same for the small run: what is given last wins."""
+
+    def composed(*overrides: str) -> DictConfig:
+        chosen = any(override.startswith("student=") for override in overrides)
+        return configure(*SMALL, *(() if chosen else TINY), *overrides)
+
+    return composed
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run train.py as a user does, in a process of its own."""
+
+    def run(*overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = command_line(tmp_path, *overrides)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def command_line(root: Path, *overrides: str) -> list[str]:
+    """train.py with everything written below `root`."""
+    return [sys.executable, str(ROOT / "train.py"), f"paths.root={root}", *overrides]

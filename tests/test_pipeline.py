@@ -1,0 +1,273 @@
+"""The whole program on the small run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hskd_lightning.config import plain
+from hskd_lightning.distiller import Distiller
+from hskd_lightning.errors import ConfigError, TrainingError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.pipeline import run
+from hskd_lightning.training.evaluate import score
+from hskd_lightning.workshop import Workshop
+
+Small = Callable[..., DictConfig]
+
+
+def only_cell(root: Path) -> Path:
+    (folder,) = [path for path in (root / "runs").iterdir() if path.is_dir()]
+    return folder
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / name).read_text())
+
+
+def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None:
+    run(small())
+    cell = only_cell(tmp_path)
+    files = {str(path.relative_to(cell)) for path in cell.rglob("*") if path.is_file()}
+    assert files == {
+        "config.yaml",
+        "status.json",
+        "result.json",
+        "metrics.csv",
+        "log.txt",
+        "checkpoints/hidden/best.ckpt",
+        "checkpoints/hidden/last.ckpt",
+        "checkpoints/hidden/facts.json",
+        "checkpoints/prediction/best.ckpt",
+        "checkpoints/prediction/last.ckpt",
+        "checkpoints/prediction/facts.json",
+        "student/config.json",
+        "student/model.safetensors",
+        "student/tokenizer.json",
+        "student/tokenizer_config.json",
+    }
+
+
+def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path) -> None:
+    returned = run(small("length=cls_first", "length.keep=2", "width=pca", "width.keep=4", "depth.keep=1"))
+    result = read(only_cell(tmp_path), "result.json")
+    assert result["score"] == returned
+    assert (result["task"], result["metric"], result["seed"]) == ("polarity", "accuracy", 0)
+    assert (result["depth"], result["depth_keep"]) == ("uniform", 1)
+    assert (result["length"], result["length_keep"]) == ("cls_first", 2)
+    assert (result["width"], result["width_keep"]) == ("pca", 4)
+    assert result["knowledge_scalars"] == 1 * 2 * 4
+    assert result["knowledge_bytes"] == 1 * 2 * (4 * 4 + 2)
+    assert result["steps_hidden"] == result["steps_prediction"] == 2 * 3  # 96 examples, batches of 32
+    assert result["seconds_hidden"] > 0 and result["seconds_prediction"] > 0
+    assert result["score_best"] == max(result["score"], result["score_last"])
+    assert {"parameters_teacher", "parameters_student", "teacher_score", "versions", "git_sha"} <= set(result)
+
+
+def test_student_folder_scores_as_the_result_says(small: Small, tmp_path: Path) -> None:
+    config = small()
+    returned = run(config)
+    cell = only_cell(tmp_path)
+    model = AutoModelForSequenceClassification.from_pretrained(cell / "student").eval()
+    tokenizer = AutoTokenizer.from_pretrained(cell / "student")
+    dev = Experiment.resolve(plain(config)).source.load().dev["dev"]
+    with torch.inference_mode():
+        logits = model(**tokenizer(dev.first, padding=True, return_tensors="pt")).logits
+    assert (logits.argmax(-1) == torch.tensor(dev.labels)).float().mean().item() == pytest.approx(returned)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+def test_a_finished_cell_returns_without_work(small: Small, tmp_path: Path) -> None:
+    first = run(small())
+    before = (only_cell(tmp_path) / "log.txt").read_text()
+    assert run(small()) == first
+    assert (only_cell(tmp_path) / "log.txt").read_text() == before
+
+
+def test_force_runs_a_finished_cell_again(small: Small, tmp_path: Path) -> None:
+    run(small())
+    stamp = (only_cell(tmp_path) / "checkpoints/hidden/last.ckpt").stat().st_mtime_ns
+    run(small("force=true"))
+    assert (only_cell(tmp_path) / "checkpoints/hidden/last.ckpt").stat().st_mtime_ns > stamp
+
+
+def test_same_seed_same_weights(small: Small, tmp_path: Path) -> None:
+    run(small(f"paths.runs={tmp_path}/a"))
+    run(small(f"paths.runs={tmp_path}/b"))
+    one, other = (
+        torch.load(next((tmp_path / name).glob("*/checkpoints/prediction/last.ckpt")), weights_only=True)
+        for name in "ab"
+    )
+    assert all(torch.equal(value, other["state_dict"][name]) for name, value in one["state_dict"].items())
+
+
+def test_another_seed_other_weights(small: Small, tmp_path: Path) -> None:
+    scores = [run(small(f"seed={seed}", f"paths.runs={tmp_path}/{seed}")) for seed in (0, 1)]
+    assert all(0 <= value <= 1 for value in scores if value is not None)
+    one, other = (
+        torch.load(next((tmp_path / str(seed)).glob("*/checkpoints/hidden/last.ckpt")), weights_only=True)
+        for seed in (0, 1)
+    )
+    assert not torch.equal(one["state_dict"]["widen.weight"], other["state_dict"]["widen.weight"])
+
+
+def test_workers_change_nothing(small: Small, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(small(f"workers={workers}", f"paths.runs={tmp_path}/{workers}"))
+    traces = [next((tmp_path / str(workers)).glob("*/metrics.csv")).read_text() for workers in (0, 2)]
+    assert traces[0] == traces[1]
+
+
+def test_checkpoints_hold_the_student_alone_and_load_without_arguments(small: Small, tmp_path: Path) -> None:
+    run(small())
+    path = only_cell(tmp_path) / "checkpoints/hidden/last.ckpt"
+    keys = torch.load(path, weights_only=True)["state_dict"]
+    assert {name.split(".")[0] for name in keys} == {"model", "widen"}
+    module = Distiller.load_from_checkpoint(path, weights_only=True)
+    assert module.model.config.hidden_size == 8
+    assert module.widen.weight.shape == (16, 8)
+
+
+def test_baseline_trains_as_many_steps_as_both_stages(small: Small, tmp_path: Path) -> None:
+    run(small("knowledge=logits"))
+    result = read(only_cell(tmp_path), "result.json")
+    assert result["steps_prediction"] == (2 + 2) * 3
+    assert "steps_hidden" not in result
+    assert result["knowledge_scalars"] == 0
+    assert result["depth"] is None
+
+
+def test_labels_baseline_needs_no_knowledge(small: Small, tmp_path: Path) -> None:
+    assert run(small("knowledge=labels")) is not None
+    assert read(only_cell(tmp_path), "result.json")["knowledge"] == "labels"
+
+
+def test_layer_drop_student_is_the_teachers_width_and_needs_no_map(small: Small, tmp_path: Path) -> None:
+    run(small("student=layer_drop"))
+    keys = torch.load(only_cell(tmp_path) / "checkpoints/hidden/last.ckpt", weights_only=True)["state_dict"]
+    assert not any(name.startswith("widen") for name in keys)
+    assert sum("layer.1.output.dense.weight" in name for name in keys) == 1
+    assert sum("layer.2.output.dense.weight" in name for name in keys) == 0
+
+
+def test_explain_trains_nothing(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(small("explain=true", "length.keep=2", "depth.keep=2")) is None
+    shown = capsys.readouterr().out
+    assert "1<-2, 2<-4" in shown and "2 tokens" in shown and "of full HSK" in shown and "parameters" in shown
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("task", ["polarity", "entailment"])
+def test_both_toy_tasks_run(small: Small, task: str) -> None:
+    assert run(small(f"data.task={task}")) is not None
+
+
+SWITCHES = {
+    "teacher_dropout": "true",
+    "padding": "distill",
+    "masked": "zero",
+    "mask_first_step": "false",
+    "magnitude_scope": "batch",
+    "separators": "first_row",
+    "drop_last": "true",
+    "hidden_whole_steps": "5",
+    "select_on": "dev",
+    "eval_every": "2",
+    "selection": "0.0",
+    "regression_target": "labels",
+    "soft_loss_mean": "elements",
+    "clip_per_tensor": "true",
+    "optimizer": "bert_adam",
+}
+
+
+def test_every_key_of_the_presets_is_a_switch_tested_here(configure: Small) -> None:
+    ours, theirs = (configure(f"preset={name}").preset for name in ("default", "paper"))
+    assert set(ours) == set(theirs) == {*SWITCHES, "name"}
+    assert all(ours[key] != theirs[key] for key in SWITCHES)
+
+
+# What each switch acts on, so that turning it can be seen in the weights.
+SUBJECT = {
+    "masked": ["width=random_mask"],
+    "mask_first_step": ["width=random_mask", "preset.masked=zero"],
+    "magnitude_scope": ["width=magnitude_mask"],
+    "separators": ["length.keep=30"],  # more than there is: theirs fills up with [SEP]
+    "teacher_dropout": ["teacher.init.shape.hidden_dropout_prob=0.1"],
+}
+WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
+"""These change what is chosen or regression tasks; they have tests of their own."""
+
+
+@pytest.mark.parametrize("switch", sorted(set(SWITCHES) - WITHOUT_EFFECT_HERE))
+def test_each_switch_of_the_released_code_changes_the_student(
+    small: Small, tmp_path: Path, switch: str
+) -> None:
+    common = [*SUBJECT.get(switch, []), "data.distil_limit=100"]
+    for name, extra in (("ours", []), ("theirs", [f"preset.{switch}={SWITCHES[switch]}"])):
+        run(small(*common, *extra, f"paths.runs={tmp_path}/{name}"))
+    ours, theirs = (
+        torch.load(next((tmp_path / name).glob("*/checkpoints/prediction/last.ckpt")), weights_only=True)
+        for name in ("ours", "theirs")
+    )
+    name = "model.classifier.weight"
+    assert not torch.equal(ours["state_dict"][name], theirs["state_dict"][name])
+
+
+def test_paper_preset_scores_the_best_of_many_dev_evaluations(small: Small, tmp_path: Path) -> None:
+    run(small("preset=paper", "preset.eval_every=2", "preset.hidden_whole_steps=1"))
+    cell = only_cell(tmp_path)
+    seen = [
+        float(line.rsplit(",", 1)[1])
+        for line in (cell / "metrics.csv").read_text().splitlines()
+        if line.startswith("prediction") and "selection_accuracy" in line
+    ]
+    assert len(seen) == 3  # 6 steps, every 2
+    assert read(cell, "result.json")["score"] == pytest.approx(max(seen))
+
+
+def test_a_share_of_the_batch_decides_nothing(small: Small) -> None:
+    """The score does not depend on how dev is batched."""
+    config = small()
+    run(config)
+    experiment = Experiment.resolve(plain(config))
+    workshop = Workshop(experiment)
+    teacher = workshop.load_teacher()
+    split = workshop.corpus.dev["dev"]
+    whole = score(teacher.logits, workshop.eval_batches(split), experiment.task, workshop.device)
+    assert whole == workshop.teacher_scores["dev"]
+
+
+def test_loss_that_is_not_a_number_stops_and_names_stage_and_step(small: Small, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"stage hidden, step 1"):
+        run(small("stage.hidden.lr=1e38", "stage.hidden.clip=null", "stage.hidden.warmup=0.0"))
+    cell = only_cell(tmp_path)
+    assert read(cell, "status.json")["state"] == "FAILED"
+    assert "TrainingError" in (cell / "error.txt").read_text()
+    assert not (cell / "result.json").exists()
+
+
+def test_a_failed_cell_can_be_run_again(small: Small, tmp_path: Path) -> None:
+    config = small("stage.hidden.lr=1e38", "stage.hidden.clip=null", "stage.hidden.warmup=0.0")
+    for attempt in (1, 2):
+        with pytest.raises(TrainingError):
+            run(config)
+        assert read(only_cell(tmp_path), "status.json")["attempt"] == attempt
+
+
+def test_a_folder_that_cannot_be_written_is_named(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="paths.root.*file/runs"):
+        run(small(f"paths.runs={tmp_path}/file/runs"))
+
+
+def test_all_of_the_knowledge_is_the_fraction_one(small: Small, tmp_path: Path) -> None:
+    run(small("experiment=full_hsk"))
+    assert math.isclose(read(only_cell(tmp_path), "result.json")["knowledge_fraction"], 1.0)
