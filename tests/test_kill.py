@@ -1,0 +1,133 @@
+"""kill -9 in each stage, and two processes at once: nothing half-written is ever taken for whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, SMALL, TINY, command_line
+
+LONG = ("data.hidden_epochs=40", "data.prediction_epochs=40", "trainer.checkpoint_every=7")
+"""120 steps a stage: long enough to be hit, with checkpoints that fall in mid-epoch (3 steps an epoch)."""
+TEACHER_LONG = ("teacher.training.epochs=12",)
+PATIENCE = 120
+
+
+def start(root: Path, *overrides: str) -> subprocess.Popen[str]:
+    command = command_line(root, *SMALL, *TINY, *LONG, *TEACHER_LONG, *overrides)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def finish(root: Path, *overrides: str) -> str:
+    process = start(root, *overrides)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out
+    return out
+
+
+def kill_when(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not moment():
+        assert process.poll() is None, f"ended before the moment came:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline, "the moment never came"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def result(root: Path) -> dict:
+    (path,) = root.glob("runs/*/result.json")
+    return json.loads(path.read_text())
+
+
+def weights(root: Path) -> dict[str, torch.Tensor]:
+    (path,) = root.glob("runs/*/checkpoints/prediction/last.ckpt")
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def trace(root: Path) -> list[list[str]]:
+    (path,) = root.glob("runs/*/metrics.csv")
+    with path.open() as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("unbroken")
+    finish(root)
+    return root
+
+
+MOMENTS = {
+    "teacher": "artifacts/teacher/*.partial/fit/resume.ckpt",
+    "hidden": "runs/*/checkpoints/hidden/resume.ckpt",
+    "prediction": "runs/*/checkpoints/prediction/resume.ckpt",
+}
+
+
+@pytest.mark.parametrize("stage", MOMENTS)
+def test_killed_in_a_stage_ends_as_the_unbroken_run(stage: str, unbroken: Path, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    kill_when(process, lambda: any(tmp_path.glob(MOMENTS[stage])))
+    assert not list(tmp_path.glob("runs/*/result.json"))
+    out = finish(tmp_path)
+    assert f"{stage}: resumed at step" in out
+    ours, theirs = result(tmp_path), result(unbroken)
+    assert [ours[key] for key in ("score", "score_last", "teacher_score")] == [
+        theirs[key] for key in ("score", "score_last", "teacher_score")
+    ]
+    assert all(torch.equal(value, weights(unbroken)[name]) for name, value in weights(tmp_path).items())
+    assert trace(tmp_path) == trace(unbroken)
+
+
+def test_killed_teacher_is_not_taken_for_whole(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    kill_when(process, lambda: any(tmp_path.glob(MOMENTS["teacher"])))
+    whole = [path for path in (tmp_path / "artifacts/teacher").iterdir() if path.suffix == ""]
+    assert whole == []
+
+
+def test_two_processes_that_want_one_teacher_train_it_once(tmp_path: Path) -> None:
+    both = [start(tmp_path, f"seed={seed}") for seed in (0, 1)]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("teacher: fine-tuning" in out for out in said) == 1
+    assert len(list((tmp_path / "artifacts/teacher").glob("*/manifest.json"))) == 1
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
+
+
+def test_two_processes_that_want_one_cell_run_it_once(tmp_path: Path) -> None:
+    both = [start(tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("done before" in out for out in said) == 1
+    status = json.loads(next(tmp_path.glob("runs/*/status.json")).read_text())
+    assert (status["state"], status["attempt"]) == ("DONE", 1)
+
+
+def test_terminated_by_ctrl_c_is_failed_and_resumes(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    deadline = time.monotonic() + PATIENCE
+    while not any(tmp_path.glob(MOMENTS["hidden"])):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert json.loads(next(tmp_path.glob("runs/*/status.json")).read_text())["state"] == "FAILED"
+    assert "hidden: resumed at step" in finish(tmp_path)
+
+
