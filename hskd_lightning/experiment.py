@@ -23,6 +23,7 @@ from hskd_lightning.training.optim import StageSettings
 
 AXES = ("depth", "length", "width")
 TARGETS = ("logits", "labels")
+LOGGERS = ("csv", "wandb", "tensorboard")
 SELECT_ON = ("selection", "dev")
 
 
@@ -110,6 +111,7 @@ class Experiment:
     def _check_training(self) -> None:
         for stage in self.stages:
             self.settings(stage)
+        _one_of("logger.kind", self.config["logger"]["kind"], LOGGERS)
         _one_of("knowledge.target", self.config["knowledge"]["target"], TARGETS)
         _one_of("stage.prediction.select_on", self.config["stage"][PREDICTION]["select_on"], SELECT_ON)
         share = self.config["data"]["selection"]

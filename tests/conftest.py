@@ -88,4 +88,4 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 def command_line(root: Path, *overrides: str) -> list[str]:
     """train.py with everything written below `root`."""
-    return [sys.executable, str(ROOT / "train.py"), f"paths.root={root}", *overrides]
+    return [sys.executable, str(ROOT / "train.py"), *overrides, f"paths.root={root}"]

@@ -129,5 +129,3 @@ def test_terminated_by_ctrl_c_is_failed_and_resumes(tmp_path: Path) -> None:
     assert process.returncode != 0
     assert json.loads(next(tmp_path.glob("runs/*/status.json")).read_text())["state"] == "FAILED"
     assert "hidden: resumed at step" in finish(tmp_path)
-
-

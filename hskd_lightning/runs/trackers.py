@@ -14,7 +14,6 @@ from urllib.parse import urlparse
 import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
@@ -40,21 +39,24 @@ def trackers(
         group: the sweep's name.
     """
     csv = MetricsCsv(cell_folder / "metrics.csv")
-    kind = settings["kind"]
-    if kind == "csv":
-        yield [csv]
-    elif kind == "tensorboard":
-        yield [csv, TensorBoardLogger(cell_folder, name="", version="tensorboard")]
-    elif kind == "wandb":
-        run = start_wandb(settings, cell_folder, axes, config, group)
-        exit_code = 1
-        try:
+    if settings["kind"] == "wandb":
+        with _wandb(settings, cell_folder, axes, config, group) as run:
             yield [csv] if run is None else [csv, WandbLogger(experiment=run)]
-            exit_code = 0
-        finally:
-            wandb.finish(exit_code)  # an unfinished run would swallow the next cell of the process
+    elif settings["kind"] == "tensorboard":
+        yield [csv, TensorBoardLogger(cell_folder, name="", version="tensorboard")]
     else:
-        raise ConfigError("logger.kind", kind, "csv, tensorboard, wandb", "choose logger=csv")
+        yield [csv]
+
+
+@contextmanager
+def _wandb(*start: Any) -> Iterator[Any | None]:
+    """A W&B run, finished whatever happens: an unfinished one would swallow the next cell of the process."""
+    exit_code = 1
+    try:
+        yield start_wandb(*start)
+        exit_code = 0
+    finally:
+        wandb.finish(exit_code)
 
 
 def start_wandb(

@@ -1,0 +1,365 @@
+"""What every strategy of conf/depth, conf/length and conf/width promises. A yaml added there is tested here unasked."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
+from hskd_lightning.compress.width.base import Moments, UnitCode
+from hskd_lightning.config import build
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import HiddenTarget, TokenSelection
+from hskd_lightning.losses import hidden_losses
+
+CONF = Path(__file__).parents[2] / "conf"
+EXAMPLES = {"depth.pairs": [[1, 2], [2, 4]]}
+"""A value for each option that has no default. A new strategy with such an option needs a line here."""
+UNITS, PAIRS = 12, 2
+
+
+def names(axis: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
+
+
+@cache
+def options(axis: str, name: str, preset: str = "default") -> dict[str, Any]:
+    """The strategy's node as a run would see it, missing values filled in from EXAMPLES."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node = compose("train", overrides=[f"{axis}={name}", f"preset={preset}"])
+    for option in [key for key in OmegaConf.missing_keys(node) if key.startswith(f"{axis}.")]:
+        OmegaConf.update(node, option, EXAMPLES[option])
+    return OmegaConf.to_container(node[axis], resolve=True)  # type: ignore[return-value]
+
+
+def make(axis: str, name: str, **given: Any) -> Any:
+    """Build it as a run would."""
+    return build({**deepcopy(options(axis, name)), **given}, axis)
+
+
+EVERY = [(axis, name) for axis in ("depth", "length", "width") for name in names(axis)]
+
+
+def with_keep(axis: str) -> list[str]:
+    """The strategies that can keep less than everything."""
+    return [path.stem for path in sorted((CONF / axis).glob("*.yaml")) if "keep" in OmegaConf.load(path)]
+
+
+def one_option(axis: str, *choices: tuple[str, list[str]]) -> list[Any]:
+    """Each strategy with its defaults, and once more for every choice of an option that it has."""
+    cases = []
+    for name in names(axis):
+        cases.append(pytest.param(name, {}, id=name))
+        given = OmegaConf.load(CONF / axis / f"{name}.yaml")
+        cases += [
+            pytest.param(name, {option: value}, id=f"{name}-{option}={value}")
+            for option, values in choices
+            if option in given
+            for value in values
+        ]
+    return cases
+
+
+def test_every_axis_has_strategies() -> None:
+    assert {"all", "uniform"} <= set(names("depth"))
+    assert {"all", "attention_no_sep"} <= set(names("length"))
+    assert {"all", "pca", "magnitude_mask"} <= set(names("width"))
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize(("axis", "name"), EVERY)
+def test_it_builds_from_its_yaml(axis: str, name: str, preset: str) -> None:
+    assert build(deepcopy(options(axis, name, preset)), axis) is not None
+
+
+@pytest.mark.parametrize(("axis", "name"), EVERY)
+def test_an_option_that_it_does_not_take_is_refused(axis: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)`{axis}`.* takes .*unexpected keyword argument 'kepe'"):
+        make(axis, name, kepe=3)
+
+
+# Depth. The student is as deep as its teacher, half as deep, and in no simple ratio to it.
+
+SHAPES = [(4, 4), (12, 6), (12, 4), (10, 3), (4, 2)]
+
+
+@pytest.mark.parametrize(("teacher", "student"), SHAPES)
+@pytest.mark.parametrize("name", names("depth"))
+def test_depth_names_states_that_both_models_have(name: str, teacher: int, student: int) -> None:
+    pairs = make("depth", name).layer_map(teacher, student).pairs
+    assert pairs
+    assert all(0 <= low <= student and 0 <= high <= teacher for low, high in pairs)
+
+
+@pytest.mark.parametrize(("teacher", "student"), SHAPES)
+@pytest.mark.parametrize("name", names("depth"))
+def test_depth_goes_from_the_bottom_to_the_top(name: str, teacher: int, student: int) -> None:
+    layer_map = make("depth", name).layer_map(teacher, student)
+    assert list(layer_map.pairs) == sorted(set(layer_map.pairs))
+    assert list(layer_map.teacher_states) == sorted(layer_map.teacher_states)
+
+
+@pytest.mark.parametrize(("teacher", "student"), SHAPES)
+@pytest.mark.parametrize("name", with_keep("depth"))
+def test_depth_keeps_k_pairs_each_set_inside_the_next(name: str, teacher: int, student: int) -> None:
+    every = make("depth", name).layer_map(teacher, student).pairs
+    kept = [
+        make("depth", name, keep=count).layer_map(teacher, student).pairs for count in range(1, len(every) + 1)
+    ]
+    assert [len(pairs) for pairs in kept] == list(range(1, len(every) + 1))
+    assert all(set(few) < set(more) for few, more in zip(kept, kept[1:], strict=False))
+    assert kept[-1] == every
+
+
+@pytest.mark.parametrize("name", with_keep("depth"))
+def test_depth_refuses_more_pairs_than_there_are(name: str) -> None:
+    most = len(make("depth", name).layer_map(12, 4))
+    with pytest.raises(ConfigError, match=f"(?s)`depth.keep` = {most + 1} .*from 1 up to {most}"):
+        make("depth", name, keep=most + 1).layer_map(12, 4)
+
+
+# Length. Four examples of 9, 1 to 7 tokens with [CLS] at the start and [SEP] at the end; the longest has two.
+
+LENGTHS = (9, 4, 7, 2)
+length_cases = pytest.mark.parametrize(
+    ("name", "given"),
+    one_option(
+        "length",
+        ("separators", ["first_row"]),
+        ("pin_cls", [True]),
+        ("attention_from", ["mapped", "uniform"]),
+    ),
+)
+keep_cases = pytest.mark.parametrize("keep", [None, 1, 3, 50, 0.4, 1.0])
+
+
+def tokens(rows: tuple[int, ...] = (0, 1, 2, 3), width: int = 9) -> Tokens:
+    """Some of the four examples, padded to `width`; padding scores higher than any token."""
+    lengths = torch.tensor(LENGTHS)
+    column = torch.arange(width)
+    real = column < lengths[:, None]  # (4, T)
+    special = real & ((column == 0) | (column == lengths[:, None] - 1))
+    special[0, 4] = True
+    attention = torch.full((4, PAIRS, width), 1e3)
+    attention[..., :9] = torch.randn(4, PAIRS, 9, generator=torch.Generator().manual_seed(0))
+    attention = attention.masked_fill(~real[:, None], 1e3)
+    index = list(rows)
+    return Tokens(torch.tensor([40, 41, 42, 43])[index], real[index], special[index], attention[index])
+
+
+def strategy_of(name: str, keep: Any, given: dict[str, Any]) -> LengthStrategy:
+    """With this `keep`, where it has one."""
+    strategy = make("length", name, **given)
+    if name in with_keep("length"):
+        strategy = make("length", name, keep=keep, **given)
+    return strategy
+
+
+def chosen(strategy: LengthStrategy, seen: Tokens) -> list[list[list[int]]]:
+    """The kept positions of each example and pair, best first."""
+    selection = select_tokens(strategy, seen, PAIRS)
+    return [
+        [positions[valid].tolist() for positions, valid in zip(*example, strict=True)]
+        for example in zip(selection.positions, selection.valid, strict=True)
+    ]
+
+
+@keep_cases
+@length_cases
+def test_length_selects_real_tokens_and_none_twice(name: str, given: dict[str, Any], keep: Any) -> None:
+    kept = chosen(strategy_of(name, keep, given), tokens(width=14))
+    for length, pairs in zip(LENGTHS, kept, strict=True):
+        assert all(len(set(positions)) == len(positions) for positions in pairs)
+        assert all(0 <= position < length for positions in pairs for position in positions)
+
+
+@keep_cases
+@length_cases
+def test_length_selects_as_many_as_are_counted(name: str, given: dict[str, Any], keep: Any) -> None:
+    strategy, seen = strategy_of(name, keep, given), tokens()
+    counts = kept_counts(strategy.keep, seen.real, strategy.eligible(seen)).tolist()
+    assert [[len(positions) for positions in pairs] for pairs in chosen(strategy, seen)] == [
+        [count] * PAIRS for count in counts
+    ]
+    assert min(counts) >= 1
+
+
+@length_cases
+def test_length_counts_need_no_attention(name: str, given: dict[str, Any]) -> None:
+    strategy, seen = make("length", name, **given), tokens()
+    without = strategy.eligible(seen._replace(attention=None))
+    assert torch.equal(without, strategy.eligible(seen))
+
+
+@pytest.mark.parametrize("name", with_keep("length"))
+def test_length_keeping_fewer_is_a_prefix_of_keeping_more(name: str) -> None:
+    few, more = (chosen(make("length", name, keep=keep), tokens()) for keep in (2, 5))
+    for pairs_few, pairs_more in zip(few, more, strict=True):
+        assert all(low == high[: len(low)] for low, high in zip(pairs_few, pairs_more, strict=True))
+
+
+@keep_cases
+@length_cases
+def test_length_stored_selections_do_not_depend_on_the_batch(
+    name: str, given: dict[str, Any], keep: Any
+) -> None:
+    strategy = strategy_of(name, keep, given)
+    together = chosen(strategy, tokens())
+    alone = [chosen(strategy, tokens((row,)))[0] for row in range(4)]
+    backwards = chosen(strategy, tokens((3, 2, 1, 0)))[::-1]
+    depends = not together == alone == backwards
+    assert not (depends and strategy.offline)
+
+
+@keep_cases
+@length_cases
+def test_length_selections_do_not_depend_on_padding(name: str, given: dict[str, Any], keep: Any) -> None:
+    strategy = strategy_of(name, keep, given)
+    assert chosen(strategy, tokens(width=9)) == chosen(strategy, tokens(width=30))
+
+
+@length_cases
+def test_length_leaves_the_batch_as_it_was(name: str, given: dict[str, Any]) -> None:
+    strategy, seen = make("length", name, **given), tokens()
+    select_tokens(strategy, seen, PAIRS)
+    assert all(torch.equal(after, before) for after, before in zip(seen, tokens(), strict=True))
+
+
+@pytest.mark.parametrize("keep", [0, 1.5])
+@pytest.mark.parametrize("name", with_keep("length"))
+def test_length_refuses_a_keep_that_makes_no_sense(name: str, keep: Any) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)`length.keep` = {keep} .*a whole number from 1"):
+        make("length", name, keep=keep)
+
+
+# Width. Two examples of 3 and 2 kept tokens, two layer pairs, twelve units.
+
+width_cases = pytest.mark.parametrize(
+    ("name", "given"),
+    one_option("width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example", "batch"])),
+)
+VALID = torch.tensor([[[True, True, True]] * PAIRS, [[True, True, False]] * PAIRS])  # (2, P, 3)
+
+
+def states(seed: int) -> Tensor:
+    """(2, P, 3, D) with a mean and an unequal spread."""
+    drawn = torch.randn(2, PAIRS, 3, UNITS, generator=torch.Generator().manual_seed(seed))
+    return drawn * torch.linspace(0.5, 2.0, UNITS) + 3
+
+
+def moments() -> Moments:
+    drawn = torch.randn(PAIRS, 60, UNITS, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    centred = drawn - drawn.mean(dim=1, keepdim=True)
+    return Moments(drawn.mean(dim=1) + 3, centred.transpose(1, 2) @ centred / 60)
+
+
+def code_of(name: str, keep: Any = None, **given: Any) -> UnitCode:
+    """Fitted, with this `keep` where it has one."""
+    if name in with_keep("width"):
+        given["keep"] = keep
+    return make("width", name, **given).fit(UNITS, moments())
+
+
+def target(code: UnitCode, teacher: Tensor, valid: Tensor) -> HiddenTarget:
+    values, units = code.encode(teacher, valid)
+    return HiddenTarget(values, TokenSelection(torch.zeros(valid.shape, dtype=torch.int64), valid), units)
+
+
+keep_units = pytest.mark.parametrize("keep", [None, 1, 4, 12, 0.25, 1.0])
+
+
+@keep_units
+@width_cases
+def test_width_looks_at_teacher_and_student_in_one_shape(name: str, given: dict[str, Any], keep: Any) -> None:
+    code = code_of(name, keep, **given)
+    values, units = code.encode(states(0), VALID)
+    assert code.view(states(1)).shape == values.shape
+    assert units is None or units.shape == values.shape
+
+
+@keep_units
+@width_cases
+def test_width_a_student_that_is_its_teacher_has_no_loss(name: str, given: dict[str, Any], keep: Any) -> None:
+    code = code_of(name, keep, **{**given, **({"masked": "ignore"} if "masked" in given else {})})
+    assert hidden_losses(code.view(states(0)), target(code, states(0), VALID)).tolist() == [0.0, 0.0]
+
+
+@keep_units
+@width_cases
+def test_width_what_the_teacher_says_off_the_kept_tokens_is_never_heard(
+    name: str, given: dict[str, Any], keep: Any
+) -> None:
+    code = code_of(name, keep, **given)
+    loud = states(0).masked_fill(~VALID[..., None], 1e4)
+    before = hidden_losses(code.view(states(1)), target(code, states(0), VALID))
+    after = hidden_losses(code.view(states(1)), target(code, loud, VALID))
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("keep", [None, 1, 4, 12, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("name", names("width"))
+def test_width_counts_the_values_that_count(name: str, keep: Any) -> None:
+    code = code_of(name, keep)
+    values, units = code.encode(states(0), VALID)
+    per_token = torch.full(VALID.shape, values.shape[-1]) if units is None else units.sum(dim=-1)
+    assert set(per_token[VALID].tolist()) == {code.scalars(UNITS)}
+
+
+@keep_units
+@width_cases
+def test_width_counts_the_values_that_count_on_average(name: str, given: dict[str, Any], keep: Any) -> None:
+    code = code_of(name, keep, **given)
+    values, units = code.encode(states(0), VALID)
+    everywhere = torch.ones_like(values, dtype=torch.bool)
+    heard = (everywhere if units is None else units) & VALID[..., None]
+    # masked=zero compares all units, those off the mask with 0: what the teacher says is what is not 0.
+    said = heard & (values != 0)
+    assert said.sum() == code.scalars(UNITS) * VALID.sum()
+
+
+@width_cases
+def test_width_stored_targets_do_not_depend_on_the_batch(name: str, given: dict[str, Any]) -> None:
+    strategy = make("width", name, **given, **({"keep": 3} if name in with_keep("width") else {}))
+    code = strategy.fit(UNITS, moments())
+    together, units = code.encode(states(0), VALID)
+    counted = VALID[..., None] if units is None else units & VALID[..., None]
+    alone = [code.encode(states(0)[row : row + 1], VALID[row : row + 1]) for row in range(2)]
+    for row, (values, own) in enumerate(alone):
+        own_counted = VALID[row, ..., None] if own is None else own[0] & VALID[row, ..., None]
+        same = torch.equal(values[0] * own_counted, together[row] * counted[row])
+        depends = not (same and torch.equal(own_counted, counted[row]))
+        assert not (depends and strategy.offline)
+
+
+@pytest.mark.parametrize("name", [name for name in with_keep("width") if re.search("pca|random", name)])
+def test_width_keeping_fewer_is_a_prefix_of_keeping_more(name: str) -> None:
+    few, more = (code_of(name, keep).encode(states(0), VALID)[0] for keep in (3, 7))
+    torch.testing.assert_close(few, more[..., :3])
+
+
+@pytest.mark.parametrize("name", with_keep("width"))
+def test_width_fitted_twice_is_the_same(name: str) -> None:
+    first, second = (code_of(name, 5).encode(states(0), VALID)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", with_keep("width"))
+def test_width_refuses_more_units_than_there_are(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)`width.keep` = {UNITS + 1} .*from 1 up to {UNITS}"):
+        code_of(name, UNITS + 1)
+
+
+@pytest.mark.parametrize("keep", [0, 1.5])
+@pytest.mark.parametrize("name", with_keep("width"))
+def test_width_refuses_a_keep_that_makes_no_sense(name: str, keep: Any) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)`width.keep` = {keep} .*a whole number from 1"):
+        make("width", name, keep=keep)

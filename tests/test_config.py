@@ -1,0 +1,148 @@
+"""Every file of conf/ composes, every `_target_` binds its arguments, and a cell's id means what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import DictConfig
+
+from hskd_lightning.config import cell_id, check_arguments, check_devices, plain
+from hskd_lightning.errors import ConfigError
+from tests.conftest import ROOT
+
+CONF = ROOT / "conf"
+Configure = Callable[..., DictConfig]
+NOT_CHOSEN = {"shared", "hydra"}
+"""Folders whose files are parts of others."""
+PACKAGED = {"stage": {"hidden": "stage@stage.hidden", "prediction": "stage@stage.prediction"}}
+NEEDED = {
+    ("teacher", "hub"): ["teacher.init.path=some-encoder"],
+    ("student", "hub"): ["student.init.path=some-encoder"],
+    ("depth", "explicit"): ["depth.pairs=[[1,2]]"],
+}
+"""What the user must give with an option."""
+
+
+def options() -> Iterator[tuple[str, str]]:
+    for path in sorted(CONF.rglob("*.yaml")):
+        group = path.parent.relative_to(CONF).as_posix()
+        if group != "." and group.split("/")[0] not in NOT_CHOSEN:
+            yield group, path.stem
+
+
+def composed(configure: Configure, group: str, option: str) -> dict[str, Any]:
+    override = f"{PACKAGED.get(group, {}).get(option, group)}={option}"
+    return plain(configure(override, *NEEDED.get((group, option), [])))
+
+
+def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield key, node
+        for name, part in node.items():
+            yield from targets(part, f"{key}.{name}".lstrip("."))
+
+
+def test_the_glob_sees_every_group() -> None:
+    assert {group for group, _ in options()} == {
+        path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NOT_CHOSEN
+    }
+
+
+@pytest.mark.parametrize(("group", "option"), list(options()))
+def test_every_option_composes_and_every_target_binds(configure: Configure, group: str, option: str) -> None:
+    config = composed(configure, group, option)
+    found = dict(targets(config))
+    assert {"data.source", "teacher.init", "student.init", "depth", "length", "width"} <= set(found)
+    for key, node in found.items():
+        check_arguments(node, key)
+
+
+@pytest.mark.parametrize("axis", ["depth", "length", "width"])
+def test_a_strategy_is_called_what_its_files_are_called(axis: str) -> None:
+    for path in (CONF / axis).glob("*.yaml"):
+        target = yaml.safe_load(path.read_text())["_target_"]
+        assert target.split(".")[:4] == ["hskd_lightning", "compress", axis, path.stem]
+
+
+@pytest.mark.parametrize("axis", ["depth", "length", "width"])
+def test_every_strategy_file_has_a_yaml(axis: str) -> None:
+    shared = {"__init__", "base", "codes"}
+    modules = {path.stem for path in (ROOT / "hskd_lightning/compress" / axis).glob("*.py")} - shared
+    assert modules == {path.stem for path in (CONF / axis).glob("*.yaml")}
+
+
+def test_an_argument_that_a_class_does_not_take_is_named(configure: Configure) -> None:
+    with pytest.raises(ConfigError, match="UniformLayers takes top, keep"):
+        check_arguments(
+            {"_target_": "hskd_lightning.compress.depth.uniform.UniformLayers", "kep": 1}, "depth"
+        )
+
+
+def identify(config: DictConfig) -> str:
+    return cell_id(plain(config), "data")
+
+
+def test_an_id_does_not_depend_on_where_or_how_it_runs(configure: Configure) -> None:
+    here = identify(configure())
+    for override in (
+        "paths.root=/elsewhere",
+        "logger=wandb",
+        "workers=4",
+        "force=true",
+        "trainer.accelerator=gpu",
+        "trainer.checkpoint_every=5",
+    ):
+        assert identify(configure(override)) == here, override
+
+
+def test_an_id_depends_on_what_is_asked(configure: Configure) -> None:
+    asked = (
+        "seed=1",
+        "hsk.amount=0.2",
+        "depth=all",
+        "width.keep=3",
+        "length.keep=3",
+        "stage.hidden.lr=1",
+        "preset=paper",
+        "trainer.precision=bf16-mixed",
+        "teacher.seed=1",
+        "student=layer_drop",
+        "data.limit=10",
+    )
+    ids = [identify(configure(override)) for override in asked]
+    assert len({identify(configure()), *ids}) == len(asked) + 1
+
+
+def test_other_data_is_another_cell(configure: Configure) -> None:
+    config = plain(configure())
+    assert cell_id(config, "these files") != cell_id(config, "those files")
+
+
+def test_a_baseline_is_one_cell_whatever_the_axes_say(configure: Configure) -> None:
+    one = identify(configure("knowledge=logits", "depth=all", "width.keep=3"))
+    assert one == identify(configure("knowledge=logits", "hsk.amount=0.5"))
+
+
+def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text("weights")
+    one, other = (identify(configure(f"teacher.checkpoint={tmp_path}/{name}")) for name in ("a", "b"))
+    assert one == other
+    (tmp_path / "b" / "model.safetensors").write_text("other weights")
+    assert identify(configure(f"teacher.checkpoint={tmp_path}/b")) != one
+
+
+@pytest.mark.parametrize("devices", [2, "auto", -1, [0, 1]])
+def test_several_devices_in_a_multirun_are_refused(devices: Any) -> None:
+    with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
+        check_devices({"devices": devices}, multirun=True)
+
+
+def test_several_devices_for_a_single_run_are_not() -> None:
+    check_devices({"devices": 2}, multirun=False)
