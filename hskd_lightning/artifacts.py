@@ -117,9 +117,7 @@ def make_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         remedy = "choose a folder you can write to with paths.root=..."
-        raise ConfigError(
-            "paths.root", str(folder), f"a writable folder ({error.strerror})", remedy
-        ) from error
+        raise ConfigError("paths.root", str(folder), f"a writable folder ({error.strerror})", remedy) from error
     if not os.access(folder, os.W_OK):
         remedy = "choose a folder you can write to with paths.root=..."
         raise ConfigError("paths.root", str(folder), "a writable folder", remedy)

@@ -19,7 +19,7 @@ from hskd_lightning.errors import ConfigError
 
 HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "workers")
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
-MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "checkpoint_every")
+MACHINE = ("accelerator", "devices", "checkpoint_every")
 """Keys of `trainer` of the same kind."""
 HIDDEN_ONLY = ("depth", "length", "width", "hsk")
 """Keys without effect where no hidden states are distilled: one baseline, whatever the axes say."""
@@ -104,13 +104,16 @@ def sweep_name() -> str | None:
     return Path(HydraConfig.get().sweep.dir).name if in_multirun() else None
 
 
-def check_devices(trainer: Mapping[str, Any], multirun: bool) -> None:
-    """Refuse several devices in a multirun: Lightning would start the child processes by the sweep's own command line.
+def check_devices(trainer: Mapping[str, Any]) -> None:
+    """A cell runs in one process on one device.
+
+    Under `-m` Lightning would start its child processes by the sweep's own command line; alone, they would wait for the
+    cell that their parent holds.
 
     Raises:
         ConfigError: in under a second, rather than a sweep that starts itself again.
     """
-    devices = trainer.get("devices", 1)
-    if multirun and devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
-        remedy = "set trainer.devices=1, or run this cell alone, without -m"
-        raise ConfigError("trainer.devices", devices, "1 in a multirun: one cell, one device", remedy)
+    devices = trainer["devices"]
+    if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
+        remedy = "set trainer.devices=1; to use several, run several cells at once, each with its own"
+        raise ConfigError("trainer.devices", devices, "1: one cell, one device", remedy)

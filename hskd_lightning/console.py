@@ -128,9 +128,7 @@ def _kept(keep: Keep, what: str, whole: str) -> str:
 def _attention(plan: HskPlan) -> str:
     ranked_by = plan.attention_blocks
     return (
-        ""
-        if ranked_by is None
-        else f", ranked by the attention of teacher block(s) {', '.join(map(str, ranked_by))}"
+        "" if ranked_by is None else f", ranked by the attention of teacher block(s) {', '.join(map(str, ranked_by))}"
     )
 
 

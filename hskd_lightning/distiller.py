@@ -51,19 +51,12 @@ class Distiller(EncoderModule):
         self.regression_target = regression_target
         width = self.model.config.hidden_size
         self.widen: nn.Module = nn.Identity() if width == teacher_width else nn.Linear(width, teacher_width)
-        self._source: tuple[
-            KnowledgeSource, ...
-        ] = ()  # a tuple: Lightning registers what it finds on attributes
+        self._source: tuple[KnowledgeSource, ...] = ()  # a tuple: Lightning registers what it finds on attributes
         self._selection_losses: list[tuple[float, int]] = []
 
     def attach(self, source: KnowledgeSource) -> Distiller:
-        """Give the source of knowledge, and stop gradients for what the stage does not reach."""
+        """Give the source of knowledge."""
         self._source = (source,)
-        if self.stage == HIDDEN:
-            assert source.compression is not None
-            encoder.freeze_unused(self.model, max(source.compression.layer_map.student_states))
-        else:
-            self.widen.requires_grad_(False)
         return self
 
     def load_student(self, state: Mapping[str, Tensor]) -> None:
@@ -75,9 +68,7 @@ class Distiller(EncoderModule):
         self._source[0].to(self.device)
 
     def loss(self, batch: TokenBatch) -> Tensor:
-        return (
-            self.hidden_loss(batch, self.global_step) if self.stage == HIDDEN else self.prediction_loss(batch)
-        )
+        return self.hidden_loss(batch, self.global_step) if self.stage == HIDDEN else self.prediction_loss(batch)
 
     def hidden_loss(self, batch: TokenBatch, step: int) -> Tensor:
         """Sum over layer pairs of the mean squared error."""

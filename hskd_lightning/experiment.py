@@ -114,11 +114,17 @@ class Experiment:
         _one_of("logger.kind", self.config["logger"]["kind"], LOGGERS)
         _one_of("knowledge.target", self.config["knowledge"]["target"], TARGETS)
         _one_of("stage.prediction.select_on", self.config["stage"][PREDICTION]["select_on"], SELECT_ON)
-        share = self.config["data"]["selection"]
+        data = self.config["data"]
+        for key in ("limit", "distil_limit"):
+            if data[key] is not None and data[key] < 1:
+                raise ConfigError(f"data.{key}", data[key], "a number of examples from 1, or null", "leave it out")
+        longest = min(positions(self.teacher_config), positions(self.student_config))
+        if not 3 <= data["max_length"] <= longest:
+            remedy = "texts are cut there: choose it within what both models can read"
+            raise ConfigError("data.max_length", data["max_length"], f"3 to {longest} tokens", remedy)
+        share = data["selection"]
         if not 0 <= share < 1:
-            raise ConfigError(
-                "data.selection", share, "a share from 0 to below 1", "write data.selection=0.1"
-            )
+            raise ConfigError("data.selection", share, "a share from 0 to below 1", "write data.selection=0.1")
 
 
 def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:
@@ -137,11 +143,16 @@ def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:
 def resolve_plan(config: Mapping[str, Any], shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:
     """Build the three strategies and check them against the models' shapes."""
     depth, length, width = (
-        configuration.build({**config[axis], **({"keep": keeps[axis]} if axis in keeps else {})}, axis)
-        for axis in AXES
+        configuration.build({**config[axis], **({"keep": keeps[axis]} if axis in keeps else {})}, axis) for axis in AXES
     )
     preset = config["preset"]
     return HskPlan.resolve(shape, depth, length, width, preset["padding"], preset["mask_first_step"])
+
+
+def positions(config: PreTrainedConfig) -> int:
+    """The longest input a model of this shape reads. RoBERTa counts positions from behind its padding id."""
+    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return int(config.max_position_embeddings) - offset
 
 
 def _teacher_init(settings: Mapping[str, Any]) -> PretrainedTeacher | ScratchTeacher:

@@ -101,7 +101,7 @@ class KnowledgeAmount:
 
     @property
     def fraction(self) -> float:
-        """Share of full HSK, from 0 to 1."""
+        """Share of full HSK, from 0 to 1; above it only where `preset.padding=distill` pays for [PAD] too."""
         return self.scalars / self.full_scalars if self.full_scalars else 0.0
 
     def flat(self) -> dict[str, float]:

@@ -50,7 +50,7 @@ def run(cfg: DictConfig) -> float | None:
     """
     console.quiet()
     config = configuration.plain(cfg)
-    configuration.check_devices(config["trainer"], configuration.in_multirun())
+    configuration.check_devices(config["trainer"])
     experiment = Experiment.resolve(config)
     if config["explain"]:
         console.show_plan(experiment, sample_amount(experiment))
@@ -82,9 +82,7 @@ class _Run:
         amount = measure_amount(experiment, workshop)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
         source = self._source()
-        tracked = trackers(
-            self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name()
-        )
+        tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
         with tracked as loggers:
             state = encoder.load_classifier(str(workshop.student_path))
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
@@ -178,11 +176,7 @@ class _Run:
         """On what, and by which figure, the stage's best checkpoint is chosen."""
         settings = self.config["stage"][stage]
         on_dev = stage == PREDICTION and settings["select_on"] == "dev"
-        split = (
-            next(iter(self.workshop.corpus.dev.values()))
-            if on_dev
-            else self.workshop.student_splits.selection
-        )
+        split = next(iter(self.workshop.corpus.dev.values())) if on_dev else self.workshop.student_splits.selection
         if len(split) == 0:
             return None
         if stage == HIDDEN:

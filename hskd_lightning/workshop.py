@@ -61,9 +61,7 @@ class Workshop:
         if self.config["knowledge"]["target"] == "labels":
             return students
         remedy = "choose a student with the teacher's tokenizer, or knowledge=labels"
-        raise ConfigError(
-            "student", own, "a student whose tokenizer is the teacher's: tokens must match", remedy
-        )
+        raise ConfigError("student", own, "a student whose tokenizer is the teacher's: tokens must match", remedy)
 
     @cached_property
     def teacher_tokenizer(self) -> PreTrainedTokenizerBase:
@@ -92,9 +90,7 @@ class Workshop:
         return self._tokens(self.teacher_tokenizer)
 
     def _tokens(self, tokenizer: PreTrainedTokenizerBase) -> TokenCorpus:
-        return read_tokens(
-            build_once(self.root, "tokens", self._tokens_recipe(tokenizer), self._tokenize(tokenizer))
-        )
+        return read_tokens(build_once(self.root, "tokens", self._tokens_recipe(tokenizer), self._tokenize(tokenizer)))
 
     def _tokens_recipe(self, tokenizer: PreTrainedTokenizerBase) -> Recipe:
         return {
@@ -228,9 +224,7 @@ class Workshop:
 
         def build(folder: Path) -> Recipe:
             measured = measure_moments(teacher, states, self.eval_batches(self.student_splits.train))
-            save_file(
-                {"mean": measured.mean, "covariance": measured.covariance}, folder / "moments.safetensors"
-            )
+            save_file({"mean": measured.mean, "covariance": measured.covariance}, folder / "moments.safetensors")
             return {"examples": len(self.student_splits.train)}
 
         folder = build_once(self.root, "moments", recipe, build)

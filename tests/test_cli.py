@@ -47,9 +47,7 @@ def test_a_failing_cell_says_so_at_once_and_the_others_go_on(program: Program, t
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 2
 
 
-def test_several_devices_in_a_sweep_are_refused_before_anything_runs(
-    program: Program, tmp_path: Path
-) -> None:
+def test_several_devices_in_a_sweep_are_refused_before_anything_runs(program: Program, tmp_path: Path) -> None:
     done = program("-m", *FAST, "trainer.devices=2", "seed=0,1", check=False)
     assert done.returncode != 0
     assert "one cell, one device" in done.stdout
@@ -80,6 +78,8 @@ WRONG = {
     "data.task=foo": "polarity, entailment",
     "stage.hidden.lr=-1": "both above 0",
     "stage.hidden.schedule=cosine": "constant, linear",
+    "data.max_length=999": "3 to 128 tokens",
+    "data.limit=0": "a number of examples from 1",
     "data.selection=1": "a share from 0 to below 1",
     "knowledge.target=foo": "logits, labels",
     "logger.kind=foo": "csv, wandb, tensorboard",

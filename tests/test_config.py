@@ -78,9 +78,7 @@ def test_every_strategy_file_has_a_yaml(axis: str) -> None:
 
 def test_an_argument_that_a_class_does_not_take_is_named(configure: Configure) -> None:
     with pytest.raises(ConfigError, match="UniformLayers takes top, keep"):
-        check_arguments(
-            {"_target_": "hskd_lightning.compress.depth.uniform.UniformLayers", "kep": 1}, "depth"
-        )
+        check_arguments({"_target_": "hskd_lightning.compress.depth.uniform.UniformLayers", "kep": 1}, "depth")
 
 
 def identify(config: DictConfig) -> str:
@@ -139,10 +137,11 @@ def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_p
 
 
 @pytest.mark.parametrize("devices", [2, "auto", -1, [0, 1]])
-def test_several_devices_in_a_multirun_are_refused(devices: Any) -> None:
+def test_several_devices_for_a_cell_are_refused(devices: Any) -> None:
     with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
-        check_devices({"devices": devices}, multirun=True)
+        check_devices({"devices": devices})
 
 
-def test_several_devices_for_a_single_run_are_not() -> None:
-    check_devices({"devices": 2}, multirun=False)
+@pytest.mark.parametrize("devices", [1, "1", [3]])
+def test_one_device_is_not(devices: Any) -> None:
+    check_devices({"devices": devices})

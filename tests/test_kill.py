@@ -25,9 +25,7 @@ PATIENCE = 120
 def start(root: Path, *overrides: str) -> subprocess.Popen[str]:
     command = command_line(root, *SMALL, *TINY, *LONG, *TEACHER_LONG, *overrides)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
 def finish(root: Path, *overrides: str) -> str:

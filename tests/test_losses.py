@@ -57,9 +57,7 @@ def test_the_mean_runs_over_tokens_not_over_examples() -> None:
 
 def test_units_that_do_not_count_are_left_out() -> None:
     units = [[[[True, False], [False, True]]]]
-    assert hidden_losses(TWO_TOKENS, target(torch.zeros(1, 1, 2, 2), None, units)).tolist() == [
-        8.5
-    ]  # (1+16) / 2
+    assert hidden_losses(TWO_TOKENS, target(torch.zeros(1, 1, 2, 2), None, units)).tolist() == [8.5]  # (1+16) / 2
 
 
 def test_units_of_a_token_that_is_not_there_do_not_count() -> None:

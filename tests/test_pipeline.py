@@ -207,9 +207,7 @@ WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
 
 
 @pytest.mark.parametrize("switch", sorted(set(SWITCHES) - WITHOUT_EFFECT_HERE))
-def test_each_switch_of_the_released_code_changes_the_student(
-    small: Small, tmp_path: Path, switch: str
-) -> None:
+def test_each_switch_of_the_released_code_changes_the_student(small: Small, tmp_path: Path, switch: str) -> None:
     common = [*SUBJECT.get(switch, []), "data.distil_limit=100"]
     for name, extra in (("ours", []), ("theirs", [f"preset.{switch}={SWITCHES[switch]}"])):
         run(small(*common, *extra, f"paths.runs={tmp_path}/{name}"))

@@ -40,9 +40,7 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = FLO
     )
 
 
-def spread_amount(
-    amount: float, keeps: Mapping[str, Keep], available_pairs: int, all_pairs: int
-) -> dict[str, Keep]:
+def spread_amount(amount: float, keeps: Mapping[str, Keep], available_pairs: int, all_pairs: int) -> dict[str, Keep]:
     """Turn `hsk.amount` into the `keep` of each axis whose strategy has one.
 
     The rule: the axes that can be compressed share the amount equally, amount ** (1/n) each. Depth is the coarsest,

@@ -25,7 +25,7 @@ def check_keep(key: str, keep: Keep, total: int | None = None) -> Keep:
     if isinstance(keep, bool) or not isinstance(keep, int | float):
         raise ConfigError(key, keep, allowed, f"write {key}=4 or {key}=0.25")
     too_large = keep > 1 if isinstance(keep, float) else total is not None and keep > total
-    if keep <= 0 or too_large:
+    if not keep > 0 or too_large:  # so written, it refuses nan too
         raise ConfigError(key, keep, allowed, f"leave {key} out to keep everything")
     return keep
 

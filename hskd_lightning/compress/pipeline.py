@@ -59,9 +59,7 @@ class Compression:
         values, units = self.code.encode(tokens.gather(states), tokens.valid)
         return HiddenTarget(values, tokens, units)
 
-    def view(
-        self, states: Sequence[Tensor], target: HiddenTarget, widen: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def view(self, states: Sequence[Tensor], target: HiddenTarget, widen: Callable[[Tensor], Tensor]) -> Tensor:
         """The student's P mapped states, each (B, T, d), seen as the target is: (B, P, K, W).
 
         `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only.

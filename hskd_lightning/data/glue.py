@@ -87,9 +87,7 @@ _SPECS = {
         label="is_duplicate",
         skip_broken=True,
     ),
-    "qnli": _Spec(
-        folder="QNLI", metric="accuracy", labels=_ENTAILED, text=("question", "sentence"), numbered=False
-    ),
+    "qnli": _Spec(folder="QNLI", metric="accuracy", labels=_ENTAILED, text=("question", "sentence"), numbered=False),
     "mnli": _Spec(
         folder="MNLI",
         metric="accuracy",

@@ -146,7 +146,9 @@ def statement(rng: Random, rates: Rates) -> tuple[str, bool]:
     """A sentence of one or two clauses on any scales, and whether as a whole it praises."""
     persons = rng.sample(PEOPLE, 2)
     praises = [rng.random() < 0.5 for _ in persons]
-    first, second = (clause(rng, who, rng.choice(SCALES), what, rates) for who, what in zip(persons, praises))
+    first, second = (
+        clause(rng, who, rng.choice(SCALES), what, rates) for who, what in zip(persons, praises, strict=True)
+    )
     if rng.random() >= rates.second:
         return first, praises[0]
     template, rule = rng.choice(JOINS)

@@ -50,10 +50,9 @@ class BucketedBatches(Sampler[list[int]]):
 
     Args:
         lengths: (N,) tokens of each example.
-        batch_size: examples per batch and process.
+        batch_size: examples per batch.
         seed: the run's seed.
         drop_last: leave the last, smaller batch of an epoch out.
-        rank, world: this process's share of every epoch's batches under a distributed strategy.
     """
 
     def __init__(
@@ -62,41 +61,35 @@ class BucketedBatches(Sampler[list[int]]):
         batch_size: int,
         seed: int,
         drop_last: bool = False,
-        rank: int = 0,
-        world: int = 1,
     ) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
-        self.rank, self.world = rank, world
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
         total = len(self.lengths)
-        batches = total // self.batch_size if self.drop_last else -(-total // self.batch_size)
-        return batches // self.world if batches >= self.world else 1
+        whole = total // self.batch_size
+        return max(1, whole) if self.drop_last else -(-total // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self.epoch_batches()
-        yield from (batches[i * self.world + self.rank] for i in range(self.start, len(self)))
+        yield from self.epoch_batches()[self.start :]
 
     def epoch_batches(self) -> list[list[int]]:
-        """All batches of the current epoch, before they are shared out among processes."""
+        """All batches of the current epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
+        whole = len(order) // self.batch_size * self.batch_size
+        # The remainder is drawn before sorting: after it, it would be the longest examples every time.
         batches: list[Tensor] = []
-        remainder: list[Tensor] = []
-        for window in order.split(self.batch_size * BUCKET_BATCHES):
+        for window in order[:whole].split(self.batch_size * BUCKET_BATCHES):
             by_length = window[self.lengths[window].argsort(stable=True)]
-            parts = list(by_length.split(self.batch_size))
-            if len(parts[-1]) < self.batch_size:
-                remainder.append(parts.pop())  # only the last window can have one
-            batches += parts
-        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-        if not self.drop_last or not shuffled:
-            shuffled += remainder
+            batches += by_length.split(self.batch_size)
+        shuffled = [batches[i] for i in torch.randperm(whole // self.batch_size, generator=generator).tolist()]
+        if whole < len(order) and (not self.drop_last or not shuffled):
+            shuffled.append(order[whole:])
         return [batch.tolist() for batch in shuffled]
 
 
@@ -120,9 +113,7 @@ class ResumableLoader:
             self.epoch, self.position = self.epoch + 1, 0
         self.batches.epoch, self.batches.start = self.epoch, self.position
         for batch in self.loader:
-            self.position += (
-                1  # counted before the step: a checkpoint taken after it points at the next batch
-            )
+            self.position += 1  # counted before the step: a checkpoint taken after it points at the next batch
             yield batch
 
     def state_dict(self) -> dict[str, int]:
@@ -168,9 +159,7 @@ def train_loader(
     return ResumableLoader(loader, batches)
 
 
-def eval_loader(
-    split: TokenSplit, batch_size: int, pad_id: int, pad_to: int | None = None
-) -> DataLoader[Any]:
+def eval_loader(split: TokenSplit, batch_size: int, pad_id: int, pad_to: int | None = None) -> DataLoader[Any]:
     """Every example once, shortest first: batches of like length, least padding."""
     order = split.lengths.argsort(stable=True)
     batches = [rows.tolist() for rows in order.split(batch_size)]

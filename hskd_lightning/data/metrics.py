@@ -28,7 +28,10 @@ def _accuracy_f1(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 def _pearson_spearman(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     score = logits.squeeze(-1)
-    pearson, spearman = pearson_corrcoef(score, labels), spearman_corrcoef(score, labels)
+    if len(score.unique()) < 2:  # a student that says the same of everything has no correlation: nan, to torchmetrics
+        pearson = spearman = score.new_zeros(())
+    else:
+        pearson, spearman = pearson_corrcoef(score, labels), spearman_corrcoef(score, labels)
     return {"pearson_spearman": (pearson + spearman) / 2, "pearson": pearson, "spearman": spearman}
 
 
@@ -66,8 +69,6 @@ def compute(task: Task, logits: Tensor, labels: Tensor) -> dict[str, float]:
         ConfigError: the split has no labels (GLUE marks those of its test splits by -1), or the metric is unknown.
     """
     if not task.regression and bool((labels < 0).any()):
-        raise ConfigError(
-            "data", task.name, "a split with labels", "score dev: GLUE's test split has none (-1)"
-        )
+        raise ConfigError("data", task.name, "a split with labels", "score dev: GLUE's test split has none (-1)")
     figures = metric_of(task).figures(logits.float(), labels)
     return {name: float(value) for name, value in figures.items()}

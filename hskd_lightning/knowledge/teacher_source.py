@@ -29,9 +29,7 @@ class TeacherSource:
         self.plan = plan
         self.compression: Compression | None = None
         if plan is not None:
-            self.compression = plan.fit(
-                moments() if moments is not None and plan.width.needs_moments else None
-            )
+            self.compression = plan.fit(moments() if moments is not None and plan.width.needs_moments else None)
 
     def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
         assert self.plan is not None and self.compression is not None
@@ -44,7 +42,7 @@ class TeacherSource:
         return self.compression.at(step).compress(states, batch, attention)
 
     def logits(self, batch: TokenBatch) -> Tensor:
-        return self.teacher.logits(batch)
+        return self.teacher.logits(batch).clone()  # an inference tensor may not be kept for a backward pass
 
     def to(self, device: torch.device) -> None:
         self.teacher.to(device)

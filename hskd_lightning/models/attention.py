@@ -87,9 +87,7 @@ def cls_row(query: Tensor, key: Tensor, real: Tensor, heads: int) -> Tensor:
 
 def received(query: Tensor, key: Tensor, real: Tensor, heads: int) -> Tensor:
     """The attention probability each position is given, mean over heads and real queries -> (B, T)."""
-    query, key = (
-        states.unflatten(-1, (heads, -1)).transpose(1, 2) for states in (query, key)
-    )  # (B, H, T, D/H)
+    query, key = (states.unflatten(-1, (heads, -1)).transpose(1, 2) for states in (query, key))  # (B, H, T, D/H)
     score = (query @ key.transpose(2, 3)).float() / math.sqrt(key.shape[-1])  # (B, H, T, T)
     probability = score.masked_fill(~real[:, None, None], -torch.inf).softmax(dim=-1)
     return mean_over_queries(probability, real)

@@ -82,28 +82,6 @@ def _blocks_path(model: PreTrainedModel) -> str:
     raise ConfigError("teacher", type(model).__name__, allowed, "choose another model")
 
 
-def block_number(name: str, path: str) -> int | None:
-    """The block a parameter belongs to, from its name in the encoder."""
-    prefix, _, rest = name.partition(f"{path}.")
-    return int(rest.split(".")[0]) if prefix == "" and rest else None
-
-
-def freeze_unused(model: PreTrainedModel, top_state: int) -> None:
-    """Stop gradients for what the hidden stage does not reach: head, pooler, blocks above the last matched state.
-
-    Parameters without a gradient would otherwise stop a distributed training.
-    """
-    path = _blocks_path(model)
-    used: set[int] = set()
-    for name, parameter in model.base_model.named_parameters():
-        number = block_number(name, path)
-        reached = number is None or number < top_state
-        if reached and not name.startswith("pooler."):
-            used.add(id(parameter))
-    for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) in used)
-
-
 def load_config(path: str) -> PreTrainedConfig:
     """The configuration of a model folder or hub id."""
     return AutoConfig.from_pretrained(path)

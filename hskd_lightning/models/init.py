@@ -140,9 +140,7 @@ class LayerDrop:
         self, blocks: int | None = None, layers: Literal["first", "uniform"] | Sequence[int] = "first"
     ) -> None:
         self.blocks = blocks
-        self.layers: str | list[int] = (
-            layers if isinstance(layers, str) else [int(number) for number in layers]
-        )
+        self.layers: str | list[int] = layers if isinstance(layers, str) else [int(number) for number in layers]
 
     def kept(self, teacher_blocks: int) -> list[int]:
         """The kept blocks' numbers, 0-based.

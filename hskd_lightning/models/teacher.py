@@ -79,9 +79,7 @@ class Teacher:
         assert self.model.training == self.dropout, "someone changed the teacher's train/eval mode"
 
 
-def label_order(
-    id2label: Mapping[int, str], task: Task, label_map: Mapping[str, int] | None = None
-) -> list[int]:
+def label_order(id2label: Mapping[int, str], task: Task, label_map: Mapping[str, int] | None = None) -> list[int]:
     """Which of the checkpoint's logits is each of the task's classes, matched by name.
 
     MNLI checkpoints are known to disagree on the order: by position, a good teacher scores 7%.
@@ -92,9 +90,7 @@ def label_order(
     if task.labels is None:
         if len(id2label) != 1:
             found = f"{len(id2label)} outputs"
-            raise ConfigError(
-                "teacher", found, "one output for a regression task", "choose another checkpoint"
-            )
+            raise ConfigError("teacher", found, "one output for a regression task", "choose another checkpoint")
         return [0]
     if label_map is not None:
         known = {str(name).lower(): int(number) for name, number in label_map.items()}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 COLUMNS = ("stage", "step", "name", "value")
 
@@ -31,7 +30,6 @@ class MetricsCsv(Logger):
     def version(self) -> str:
         return self.path.parent.name
 
-    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         rows = [(*name.split("/", 1), value) for name, value in metrics.items() if "/" in name]
         with self.path.open("a", newline="") as file:
@@ -40,22 +38,16 @@ class MetricsCsv(Logger):
                 writer.writerow(COLUMNS)
             writer.writerows((stage, step, name, value) for stage, name, value in rows)
 
-    @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Kept in config.yaml instead."""
 
-    @rank_zero_only
     def forget_after(self, stage: str, step: int) -> None:
         """Drop a stage's rows from this step on: it resumes there."""
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
             rows = list(csv.reader(file))
-        kept = [
-            row
-            for row in rows[1:]
-            if len(row) == len(COLUMNS) and not (row[0] == stage and int(row[1]) >= step)
-        ]
+        kept = [row for row in rows[1:] if len(row) == len(COLUMNS) and not (row[0] == stage and int(row[1]) >= step)]
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *kept])

@@ -14,9 +14,7 @@ from hskd_lightning.hsk import TokenBatch
 
 def pick_device(accelerator: str) -> torch.device:
     """The device on which one process evaluates."""
-    return torch.device(
-        "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    )
+    return torch.device("cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
 
 
 @torch.inference_mode()

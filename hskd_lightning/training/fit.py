@@ -52,10 +52,13 @@ def fit_stage(
     selection: Selection | None = None,
     loggers: Sequence[Logger] = (),
 ) -> dict[str, float]:
-    """Train `module` for its total_steps and leave last.ckpt, best.ckpt (if selected) and facts.json in `folder`; returns the facts.
+    """Train `module` for its total_steps; leaves last.ckpt, best.ckpt (if selected) and facts.json in `folder`.
 
     resume.ckpt is written every `checkpoint_every` steps and taken up again if it is there, so a killed stage ends
     with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state.
+
+    Returns:
+        the facts: seconds and optimiser steps, those before a kill included.
     """
     settings = dict(trainer)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,6 @@ def fit_stage(
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
-        use_distributed_sampler=False,  # our own sampler shares the batches out
     )
     _forget_repeated(loggers, module.stage, resume)
     with warnings.catch_warnings():
@@ -146,5 +148,4 @@ def _save_last(runner: pl.Trainer, path: Path) -> None:
     """Whole or not there: `is_whole` goes by this file."""
     temporary = path.with_suffix(".partial")
     runner.save_checkpoint(temporary, weights_only=True)
-    if runner.is_global_zero:
-        temporary.replace(path)
+    temporary.replace(path)

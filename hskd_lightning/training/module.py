@@ -48,14 +48,12 @@ class EncoderModule(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.stage = stage
-        self.task = Task(
-            task["name"], task["metric"], None if task["labels"] is None else tuple(task["labels"])
-        )
+        self.task = Task(task["name"], task["metric"], None if task["labels"] is None else tuple(task["labels"]))
         self.settings = StageSettings(**settings)
         self.total_steps = total_steps
         self.seed = seed
         self.log_every = log_every
-        torch.manual_seed(step_seed(seed, stage, step=-1, rank=0))  # for weights that nothing is loaded into
+        torch.manual_seed(step_seed(seed, stage, step=-1))  # for weights that nothing is loaded into
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
         self._scored: list[tuple[Tensor, Tensor]] = []
@@ -68,7 +66,7 @@ class EncoderModule(pl.LightningModule):
         self.train()
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
-        torch.manual_seed(step_seed(self.seed, self.stage, self.global_step, self.global_rank))
+        torch.manual_seed(step_seed(self.seed, self.stage, self.global_step))
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
@@ -109,9 +107,7 @@ class EncoderModule(pl.LightningModule):
         schedule = build_schedule(optimizer, self.settings, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def configure_gradient_clipping(
-        self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any
-    ) -> None:
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         clip_gradients(trained, self.settings)
 
@@ -129,7 +125,6 @@ def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
     return plain
 
 
-def step_seed(seed: int, stage: str, step: int, rank: int) -> int:
-    """One seed for each (seed, stage, step, process)."""
-    name = int.from_bytes(stage.encode()[:4], "big")
-    return hash((seed, name, step, rank)) & 0x7FFFFFFF
+def step_seed(seed: int, stage: str, step: int) -> int:
+    """One seed for each (seed, stage, step)."""
+    return hash((seed, int.from_bytes(stage.encode(), "big"), step)) & 0x7FFFFFFF

@@ -30,20 +30,16 @@ class StageSettings:
     """Clip each parameter by its own norm, as the released code does, instead of all by their common one."""
     optimizer: str = "adamw"
     whole_steps: int = 1
-    """Stop at the last multiple of this many steps: 200 loses the tail of the hidden stage as the released code does."""
+    """Stop at the last multiple of this many steps: 200 loses the hidden stage its tail, as in the released code."""
 
     def __post_init__(self) -> None:
         if self.schedule not in ("constant", "linear"):
             raise ConfigError("stage.*.schedule", self.schedule, "constant, linear", "choose one of these")
         if self.optimizer not in OPTIMIZERS:
-            raise ConfigError(
-                "stage.*.optimizer", self.optimizer, ", ".join(OPTIMIZERS), "choose one of these"
-            )
+            raise ConfigError("stage.*.optimizer", self.optimizer, ", ".join(OPTIMIZERS), "choose one of these")
         if self.epochs <= 0 or self.lr <= 0:
             found = f"epochs {self.epochs}, lr {self.lr}"
-            raise ConfigError(
-                "stage.*", found, "both above 0", "to skip the hidden stage, use knowledge=logits"
-            )
+            raise ConfigError("stage.*", found, "both above 0", "to skip the hidden stage, use knowledge=logits")
 
     def steps(self, steps_per_epoch: int) -> int:
         """Optimiser steps of the stage: at least one."""
@@ -91,8 +87,8 @@ def clip_gradients(parameters: Iterable[Tensor], settings: StageSettings) -> Non
 class BertAdam(torch.optim.Optimizer):
     """Adam without bias correction and with decoupled weight decay: the optimiser of the original BERT code.
 
-    Without the correction the first steps are larger than AdamW's: the second moment starts at zero, and more slowly rises.
-    Kept for `preset=paper`; the defaults of the moments and of eps are that code's.
+    Without the correction its first steps are larger: the mean starts at a tenth of the gradient, but the root of the
+    mean square at a thirtieth. Kept for `preset=paper`; the defaults of the moments and of eps are that code's.
     """
 
     def __init__(

@@ -37,9 +37,7 @@ class PlainProgress(Callback):
         now = time.perf_counter()
         pace = (now - start) / max(1, step - before)
         loss = float(outputs["loss"])
-        log.info(
-            "%s: step %d of %d, loss %.4f, %.3f s a step", self.stage, step, self.total_steps, loss, pace
-        )
+        log.info("%s: step %d of %d, loss %.4f, %.3f s a step", self.stage, step, self.total_steps, loss, pace)
         self._since = (step, now)
 
 

@@ -89,21 +89,19 @@ def test_skip_rounds_half_to_even_where_blocks_do_not_divide() -> None:
     assert SkipLayers().layer_map(10, 4).pairs == ((1, 2), (2, 5), (3, 8))  # 2.5 -> 2, 7.5 -> 8
 
 
-@pytest.mark.parametrize(
-    ("strategy", "pairs"), [(SkipLayers, ((4, 8), (5, 10))), (LastLayers, ((4, 10), (5, 11)))]
-)
+@pytest.mark.parametrize(("strategy", "pairs"), [(SkipLayers, ((4, 8), (5, 10))), (LastLayers, ((4, 10), (5, 11)))])
 def test_pkd_keeps_the_top(strategy: type, pairs: tuple) -> None:
     assert strategy(keep=2).layer_map(12, 6).pairs == pairs
 
 
 @pytest.mark.parametrize(("strategy", "name"), [(SkipLayers, "skip"), (LastLayers, "last")])
 def test_pkd_has_nothing_for_a_student_of_one_block(strategy: type, name: str) -> None:
-    with refusal("depth", f"'{name}' cannot be used.\n  allowed: a student of at least 2 blocks"):
+    with refusal("depth", f"'{name}' cannot be used.\n  allowed: a student of 2 to 12 blocks"):
         strategy().layer_map(12, 1)
 
 
 def test_last_needs_a_teacher_as_deep_as_the_student() -> None:
-    with refusal("depth", "a teacher of at least 6 blocks (this one has 4)"):
+    with refusal("depth", "a student of 2 to 4 blocks, the teacher's (this one has 6)"):
         LastLayers().layer_map(4, 6)
 
 
@@ -199,3 +197,9 @@ def test_top_zero() -> None:
 
 def test_a_map_prints_as_student_from_teacher() -> None:
     assert str(UniformLayers(keep=2).layer_map(12, 4)) == "3<-9, 4<-12"
+
+
+@pytest.mark.parametrize("strategy", [SkipLayers, LastLayers])
+def test_patient_kd_refuses_a_student_deeper_than_its_teacher(strategy: type) -> None:
+    with pytest.raises(ConfigError, match=r"`depth` = (.|\n)*2 to 2 blocks, the teacher's"):
+        strategy().layer_map(2, 6)

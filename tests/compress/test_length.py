@@ -344,9 +344,7 @@ def test_random_keeps_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("keep", [0, -3, 1.5, True, "all"])
-@pytest.mark.parametrize(
-    "strategy", [ClsFirst, AttentionTokens, AttentionReceived, AttentionWithoutSep, RandomTokens]
-)
+@pytest.mark.parametrize("strategy", [ClsFirst, AttentionTokens, AttentionReceived, AttentionWithoutSep, RandomTokens])
 def test_keep_out_of_range(strategy: type, keep: object) -> None:
     with refusal("length.keep", "a whole number from 1, a share like 0.25"):
         strategy(keep=keep)

@@ -202,7 +202,11 @@ def test_magnitude_ties_keep_the_lower_unit() -> None:
 
 
 def test_magnitude_of_a_batch_cannot_be_stored() -> None:
-    assert [MagnitudeMask(scope=scope).offline for scope in ("token", "example", "batch")] == [True, True, False]
+    assert [MagnitudeMask(scope=scope).offline for scope in ("token", "example", "batch")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 # Projections.
@@ -303,9 +307,7 @@ def test_random_projection_other_seed_other_directions() -> None:
 def test_random_projection_loss_is_the_plain_loss_on_average() -> None:
     student, teacher = random_pair(1, 1, 4, 12)
     drawn = [loss(RandomProjection(3, seed).fit(12, None), student, teacher) for seed in range(400)]
-    torch.testing.assert_close(
-        torch.stack(drawn).mean(dim=0), loss(EveryUnit(), student, teacher), rtol=0.05, atol=0
-    )
+    torch.testing.assert_close(torch.stack(drawn).mean(dim=0), loss(EveryUnit(), student, teacher), rtol=0.05, atol=0)
 
 
 # ignore and zero, through the loss: the teacher says (1, 2), the mask keeps unit 0, the student says (3, 5).

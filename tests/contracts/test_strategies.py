@@ -1,9 +1,8 @@
-"""What every strategy of conf/depth, conf/length and conf/width promises. A yaml added there is tested here unasked."""
+"""What every strategy of conf/depth, conf/length, conf/width promises. A yaml added there is tested too."""
 
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
@@ -32,18 +31,25 @@ def names(axis: str) -> list[str]:
 
 
 @cache
+def run_config(preset: str) -> DictConfig:
+    """A run's configuration, for what a strategy's yaml refers to."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=[f"preset={preset}"])
+
+
 def options(axis: str, name: str, preset: str = "default") -> dict[str, Any]:
     """The strategy's node as a run would see it, missing values filled in from EXAMPLES."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        node = compose("train", overrides=[f"{axis}={name}", f"preset={preset}"])
-    for option in [key for key in OmegaConf.missing_keys(node) if key.startswith(f"{axis}.")]:
-        OmegaConf.update(node, option, EXAMPLES[option])
-    return OmegaConf.to_container(node[axis], resolve=True)  # type: ignore[return-value]
+    config = run_config(preset).copy()
+    OmegaConf.set_struct(config, False)
+    config[axis] = OmegaConf.load(CONF / axis / f"{name}.yaml")
+    for option in [key for key in OmegaConf.missing_keys(config) if key.startswith(f"{axis}.")]:
+        OmegaConf.update(config, option, EXAMPLES[option])
+    return OmegaConf.to_container(config[axis], resolve=True)  # type: ignore[return-value]
 
 
 def make(axis: str, name: str, **given: Any) -> Any:
     """Build it as a run would."""
-    return build({**deepcopy(options(axis, name)), **given}, axis)
+    return build({**options(axis, name), **given}, axis)
 
 
 EVERY = [(axis, name) for axis in ("depth", "length", "width") for name in names(axis)]
@@ -78,7 +84,7 @@ def test_every_axis_has_strategies() -> None:
 @pytest.mark.parametrize("preset", ["default", "paper"])
 @pytest.mark.parametrize(("axis", "name"), EVERY)
 def test_it_builds_from_its_yaml(axis: str, name: str, preset: str) -> None:
-    assert build(deepcopy(options(axis, name, preset)), axis) is not None
+    assert build(options(axis, name, preset), axis) is not None
 
 
 @pytest.mark.parametrize(("axis", "name"), EVERY)
@@ -112,9 +118,7 @@ def test_depth_goes_from_the_bottom_to_the_top(name: str, teacher: int, student:
 @pytest.mark.parametrize("name", with_keep("depth"))
 def test_depth_keeps_k_pairs_each_set_inside_the_next(name: str, teacher: int, student: int) -> None:
     every = make("depth", name).layer_map(teacher, student).pairs
-    kept = [
-        make("depth", name, keep=count).layer_map(teacher, student).pairs for count in range(1, len(every) + 1)
-    ]
+    kept = [make("depth", name, keep=count).layer_map(teacher, student).pairs for count in range(1, len(every) + 1)]
     assert [len(pairs) for pairs in kept] == list(range(1, len(every) + 1))
     assert all(set(few) < set(more) for few, more in zip(kept, kept[1:], strict=False))
     assert kept[-1] == every
@@ -209,9 +213,7 @@ def test_length_keeping_fewer_is_a_prefix_of_keeping_more(name: str) -> None:
 
 @keep_cases
 @length_cases
-def test_length_stored_selections_do_not_depend_on_the_batch(
-    name: str, given: dict[str, Any], keep: Any
-) -> None:
+def test_length_stored_selections_do_not_depend_on_the_batch(name: str, given: dict[str, Any], keep: Any) -> None:
     strategy = strategy_of(name, keep, given)
     together = chosen(strategy, tokens())
     alone = [chosen(strategy, tokens((row,)))[0] for row in range(4)]

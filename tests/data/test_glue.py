@@ -107,9 +107,7 @@ def test_mnli_reads_gold_label(tmp_path: Path) -> None:
     assert (corpus.dev["dev"].labels, corpus.dev["dev_mm"].labels) == ([0], [1])
 
 
-def test_qqp_skips_broken_rows_but_counts_them_in_ids(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_qqp_skips_broken_rows_but_counts_them_in_ids(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = "1\t3\t4\tcut in\ntwo\t5\t1\n"
     train = f"{QQP_HEADER}\n0\t1\t2\tA?\tB?\t0\n{broken}2\t5\t6\tC?\tD?\t1\n"
     write(tmp_path / "QQP", train=train, dev=f"{QQP_HEADER}\n0\t1\t2\tA?\t\t0\n")

@@ -35,9 +35,8 @@ def keep_top(pairs: list[tuple[int, int]], keep: Keep) -> LayerMap:
     return LayerMap(tuple(pairs[len(pairs) - count_kept(keep, len(pairs)) :]))
 
 
-def check_inner_states(strategy: str, student_blocks: int) -> None:
-    """Patient KD distils between the embeddings and the last block: a student of one block has nothing there."""
-    if student_blocks < 2:
-        raise ConfigError(
-            "depth", strategy, "a student of at least 2 blocks", "choose depth=uniform or a deeper student"
-        )
+def check_inner_states(strategy: str, teacher_blocks: int, student_blocks: int) -> None:
+    """Patient KD distils what lies between the embeddings and the last block, in a teacher at least as deep."""
+    if not 2 <= student_blocks <= teacher_blocks:
+        allowed = f"a student of 2 to {teacher_blocks} blocks, the teacher's (this one has {student_blocks})"
+        raise ConfigError("depth", strategy, allowed, "choose depth=uniform or another student")

@@ -14,11 +14,10 @@ class ExplicitLayers:
     """
 
     def __init__(self, pairs: Sequence[Sequence[int]]) -> None:
-        well_formed = all(not isinstance(pair, int) and len(pair) == 2 for pair in pairs)
-        if not pairs or not well_formed or len({tuple(pair) for pair in pairs}) < len(pairs):
+        if not _well_formed(pairs):
             allowed = "a list of different pairs [student state, teacher state]"
-            raise ConfigError("depth.pairs", list(pairs), allowed, "write depth.pairs=[[2,6],[4,12]]")
-        self.pairs = sorted((int(student), int(teacher)) for student, teacher in pairs)
+            raise ConfigError("depth.pairs", pairs, allowed, "write depth.pairs=[[2,6],[4,12]]")
+        self.pairs = sorted((student, teacher) for student, teacher in pairs)
 
     def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:
         for pair in self.pairs:
@@ -26,3 +25,12 @@ class ExplicitLayers:
                 allowed = f"student states 0 to {student_blocks}, teacher states 0 to {teacher_blocks}"
                 raise ConfigError("depth.pairs", list(pair), allowed, "name states that both models have")
         return LayerMap(tuple(self.pairs))
+
+
+def _well_formed(pairs: object) -> bool:
+    if not isinstance(pairs, Sequence) or isinstance(pairs, str) or not pairs:
+        return False
+    for pair in pairs:
+        if not isinstance(pair, Sequence) or len(pair) != 2 or any(type(state) is not int for state in pair):
+            return False
+    return len({tuple(pair) for pair in pairs}) == len(pairs)

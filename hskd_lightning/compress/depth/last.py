@@ -2,7 +2,6 @@
 
 from hskd_lightning.compress.depth.base import check_inner_states, keep_top
 from hskd_lightning.compress.keep import Keep, check_keep
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap
 
 
@@ -19,9 +18,6 @@ class LastLayers:
         self.keep = check_keep("depth.keep", keep)
 
     def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:
-        check_inner_states("last", student_blocks)
+        check_inner_states("last", teacher_blocks, student_blocks)
         below = teacher_blocks - student_blocks
-        if below < 0:
-            allowed = f"a teacher of at least {student_blocks} blocks (this one has {teacher_blocks})"
-            raise ConfigError("depth", "last", allowed, "choose depth=uniform or a shallower student")
         return keep_top([(state, below + state) for state in range(1, student_blocks)], self.keep)

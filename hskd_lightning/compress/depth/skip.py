@@ -18,5 +18,5 @@ class SkipLayers:
         self.keep = check_keep("depth.keep", keep)
 
     def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:
-        check_inner_states("skip", student_blocks)
+        check_inner_states("skip", teacher_blocks, student_blocks)
         return keep_top(evenly(teacher_blocks, student_blocks)[1:-1], self.keep)

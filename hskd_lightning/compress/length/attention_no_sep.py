@@ -19,7 +19,7 @@ class AttentionWithoutSep:
     in each example; an example shorter than `keep` keeps what it has.
 
     Where the released code differs: it counts the separators of the batch's first row and removes as many from each
-    row, and fills short examples with [PAD] and [SEP]. `separators=first_row`, with `preset.padding=distill`, is theirs.
+    row, and fills short examples with [PAD] and [SEP]: `separators=first_row`, with `preset.padding=distill`.
 
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
@@ -47,9 +47,7 @@ class AttentionWithoutSep:
 
     def eligible(self, tokens: Tokens) -> Tensor:
         if self.separators == "first_row":
-            return (
-                tokens.real
-            )  # separators come last, they are not forbidden: short examples fill up with them
+            return tokens.real  # separators come last, they are not forbidden: short examples fill up with them
         return tokens.real & ~_separators(tokens)
 
     def score(self, tokens: Tokens) -> Tensor:

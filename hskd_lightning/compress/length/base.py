@@ -70,9 +70,7 @@ def request(statistic: Literal["cls_row", "received"], attention_from: Attention
     """
     if attention_from not in get_args(AttentionFrom):
         allowed = ", ".join(get_args(AttentionFrom))
-        raise ConfigError(
-            "length.attention_from", attention_from, allowed, "write length.attention_from=mapped"
-        )
+        raise ConfigError("length.attention_from", attention_from, allowed, "write length.attention_from=mapped")
     return AttentionRequest(statistic, attention_from)
 
 

@@ -102,7 +102,7 @@ class LargestMask:
         return self.count(units)
 
     def mask_bits(self, units: int) -> int:
-        return units
+        return units if self.count(units) < units else 0
 
     def _largest(self, size: Tensor, valid: Tensor) -> Tensor:
         """True on the largest entries of each token, of each example's tokens, or of the whole batch's, per pair."""

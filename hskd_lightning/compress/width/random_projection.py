@@ -29,7 +29,5 @@ class RandomProjection:
         check_keep("width.keep", self.keep, units)
         gaussian = torch.randn(units, units, generator=generator(self.seed), dtype=torch.float64)
         rotation, triangle = torch.linalg.qr(gaussian)
-        rotation = (
-            rotation * triangle.diagonal().sign()
-        )  # without it QR's signs are not uniformly distributed
+        rotation = rotation * triangle.diagonal().sign()  # without it QR's signs are not uniformly distributed
         return Projection(torch.zeros(1, units), rotation[None, :, : count_kept(self.keep, units)])

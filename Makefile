@@ -1,0 +1,40 @@
+# Every target makes its own virtual environment first, so each works on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-fast check format clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+		while IFS='|' read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
+
+setup: $(READY) ## Make .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform width=pca'
+	$(BIN)/python train.py $(ARGS)
+
+test: $(READY) ## Run all tests (minutes; no network)
+	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+
+test-fast: $(READY) ## Run the tests of less than a second each
+	$(BIN)/python -m pytest -n auto -m 'not slow' $(ARGS)
+
+check: $(READY) ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove .venv and caches; runs/ and artifacts/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

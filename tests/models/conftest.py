@@ -1,0 +1,83 @@
+"""One tiny random model of each supported architecture, and a padded batch for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    RobertaConfig,
+)
+
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.models import encoder
+
+COMMON = {
+    "vocab_size": 100,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+    "pad_token_id": 0,
+    "initializer_range": 0.2,
+}
+IDS = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+DISTIL = {
+    "vocab_size": 100,
+    "dim": 32,
+    "n_layers": 3,
+    "n_heads": 4,
+    "hidden_dim": 48,
+    "initializer_range": 0.2,
+}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
+    "bert": lambda **more: BertConfig(**COMMON, **more),
+    "roberta": lambda **more: RobertaConfig(**COMMON, type_vocab_size=1, **more),
+    "electra": lambda **more: ElectraConfig(**COMMON, embedding_size=16, **more),
+    "distilbert": lambda **more: DistilBertConfig(**DISTIL, **more),
+    "deberta-v2": lambda **more: DebertaV2Config(**COMMON, **RELATIVE, type_vocab_size=0, **more),
+    "modernbert": lambda **more: ModernBertConfig(**COMMON, **IDS, **more),
+}
+
+
+@pytest.fixture(params=encoder.SUPPORTED)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each supported architecture in turn."""
+    return request.param
+
+
+@pytest.fixture
+def tiny() -> Callable[..., PreTrainedModel]:
+    """Build a classifier of this kind, in eval mode, with the same weights every time."""
+
+    def built(kind: str, **more: object) -> PreTrainedModel:
+        torch.manual_seed(0)
+        return encoder.build_classifier(CONFIGS[kind](**more)).eval()
+
+    return built
+
+
+@pytest.fixture
+def batch() -> TokenBatch:
+    """Three examples of 7, 4 and 5 tokens; [CLS] is 2, [SEP] 3, padding 0."""
+    lengths = torch.tensor([7, 4, 5])
+    real = torch.arange(7) < lengths[:, None]
+    input_ids = torch.randint(5, 100, real.shape, generator=torch.Generator().manual_seed(1))
+    input_ids[:, 0] = 2
+    input_ids[torch.arange(3), lengths - 1] = 3
+    input_ids = input_ids.masked_fill(~real, 0)
+    types = torch.zeros_like(input_ids)
+    types[:, 3:] = 1
+    special = (input_ids == 2) | (input_ids == 3)
+    labels = torch.tensor([0, 1, 0])
+    return TokenBatch(torch.arange(3), input_ids, real.long(), types * real, special, labels)

@@ -1,0 +1,162 @@
+"""Attention caught in passing is the attention that the model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.models import encoder
+from hskd_lightning.models.attention import (
+    PADDING_SCORE,
+    AttentionProbe,
+    cls_row,
+    from_probabilities,
+    reads_probabilities,
+    received,
+)
+
+Build = Callable[..., PreTrainedModel]
+PROBED = ["bert", "roberta", "electra", "distilbert"]
+
+
+def eager(model: PreTrainedModel, batch: TokenBatch) -> tuple[Tensor, ...]:
+    """transformers' own attention probabilities, (B, H, T, T) of each block."""
+    model.set_attn_implementation("eager")
+    inputs = encoder.model_inputs(model.base_model, batch)
+    return model.base_model(**inputs, output_attentions=True).attentions
+
+
+def probed(model: PreTrainedModel, batch: TokenBatch, wanted: tuple[int, ...], statistic: str) -> Tensor:
+    with torch.no_grad(), AttentionProbe(model, wanted, statistic) as probe:
+        encoder.hidden_states(model, batch, (3,))
+    return probe.scores(batch)
+
+
+def centred(scores: Tensor, real: Tensor) -> Tensor:
+    """(B, T) scores less their mean over each row's real tokens, 0 on padding."""
+    scores = scores.masked_fill(~real, 0.0)
+    return (scores - scores.sum(dim=1, keepdim=True) / real.sum(dim=1, keepdim=True)).masked_fill(~real, 0.0)
+
+
+# By hand: one head of width 4, so scores are divided by 2.
+
+
+def test_cls_row_by_hand() -> None:
+    query = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0]]])
+    key = torch.tensor([[[1.0, 5.0, 5.0, 5.0], [3.0, 5.0, 5.0, 5.0]]])
+    assert cls_row(query, key, torch.tensor([[True, True]]), heads=1).tolist() == [[1.0, 3.0]]
+
+
+def test_cls_row_is_the_mean_over_heads() -> None:
+    query = torch.tensor([[[2.0, 0.0, 0.0, 4.0]]])  # two heads of width 2: divided by sqrt(2)
+    key = torch.tensor([[[1.0, 0.0, 0.0, 1.0], [3.0, 0.0, 0.0, 0.0]]])
+    expected = [(2 + 4) / 2 / 2**0.5, (6 + 0) / 2 / 2**0.5]
+    found = cls_row(query, key, torch.tensor([[True, True]]), heads=2)
+    assert found.tolist() == [pytest.approx(expected)]
+
+
+def test_cls_row_of_padding_is_the_released_codes() -> None:
+    query, key = torch.ones(1, 2, 4), torch.ones(1, 2, 4)
+    assert cls_row(query, key, torch.tensor([[True, False]]), heads=1).tolist() == [[2.0, PADDING_SCORE]]
+
+
+def test_received_by_hand() -> None:
+    # Every score is equal: each of two real queries gives one half to each real position.
+    flat = torch.ones(1, 3, 4)
+    found = received(flat, flat, torch.tensor([[True, True, False]]), heads=2)
+    assert found.tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_received_adds_up_to_one() -> None:
+    query, key = torch.randn(2, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    real = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    torch.testing.assert_close(received(query, key, real, heads=4).sum(dim=1), torch.ones(2))
+
+
+# Against the models.
+
+
+def test_only_plain_dot_products_are_probed(kind: str, tiny: Build) -> None:
+    assert reads_probabilities(tiny(kind)) == (kind not in PROBED)
+
+
+@pytest.mark.parametrize("kind", PROBED)
+def test_cls_row_is_the_models_own_up_to_a_constant(kind: str, tiny: Build, batch: TokenBatch) -> None:
+    model = tiny(kind)
+    scores = probed(model, batch, (0, 1, 2), "cls_row")
+    assert scores.shape == (3, 3, 7)
+    for block, probability in enumerate(eager(model, batch)):
+        own = probability[:, :, 0].clamp_min(1e-38).log().mean(dim=1)  # (B, T)
+        torch.testing.assert_close(
+            centred(scores[:, block], batch.real), centred(own, batch.real), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", PROBED)
+def test_cls_row_of_padding_is_below_every_real_score(kind: str, tiny: Build, batch: TokenBatch) -> None:
+    scores = probed(tiny(kind), batch, (1,), "cls_row")[:, 0]
+    assert (scores[~batch.real] == PADDING_SCORE).all()
+    assert (scores[batch.real] > PADDING_SCORE).all()
+
+
+@pytest.mark.parametrize("kind", PROBED)
+def test_received_is_the_models_own(kind: str, tiny: Build, batch: TokenBatch) -> None:
+    model = tiny(kind)
+    scores = probed(model, batch, (0, 1, 2), "received")
+    for block, probability in enumerate(eager(model, batch)):
+        rows = [probability[row, :, : int(real.sum())].mean(dim=(0, 1)) for row, real in enumerate(batch.real)]
+        torch.testing.assert_close(scores[:, block], torch.stack(rows), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("statistic", ["cls_row", "received"])
+@pytest.mark.parametrize("kind", PROBED)
+def test_probing_and_reading_probabilities_rank_alike(
+    kind: str, statistic: str, tiny: Build, batch: TokenBatch
+) -> None:
+    model = tiny(kind)
+    scores = probed(model, batch, (0, 2), statistic)
+    with torch.no_grad():
+        read = from_probabilities(eager(model, batch), (0, 2), statistic, batch)
+    assert read.shape == scores.shape
+    assert torch.equal(scores.argsort(dim=-1, descending=True)[0], read.argsort(dim=-1, descending=True)[0])
+
+
+def test_a_block_may_serve_several_pairs_in_any_order(tiny: Build, batch: TokenBatch) -> None:
+    model = tiny("bert")
+    scores = probed(model, batch, (2, 0, 2), "cls_row")
+    expected = probed(model, batch, (0, 1, 2), "cls_row")
+    assert torch.equal(scores, expected[:, [2, 0, 2]])
+
+
+def test_probing_does_not_change_the_states(tiny: Build, batch: TokenBatch) -> None:
+    model = tiny("bert")
+    (before,) = encoder.hidden_states(model, batch, (3,))
+    with AttentionProbe(model, (0, 1), "received"):
+        (during,) = encoder.hidden_states(model, batch, (3,))
+    assert torch.equal(before, during)
+
+
+def hooks(model: PreTrainedModel) -> int:
+    """Forward hooks within the blocks; transformers has some of its own, once it has recorded states."""
+    return sum(len(module._forward_hooks) for module in encoder.blocks(model).modules())
+
+
+def test_no_hook_stays_behind(tiny: Build, batch: TokenBatch) -> None:
+    model = tiny("bert")
+    encoder.hidden_states(model, batch, (3,))
+    before = hooks(model)
+    with AttentionProbe(model, (0, 1, 2), "cls_row"):
+        assert hooks(model) == before + 6
+    assert hooks(model) == before
+
+
+def test_no_hook_stays_behind_after_an_error(tiny: Build) -> None:
+    model = tiny("bert")
+    with pytest.raises(KeyError, match="out of memory, say"), AttentionProbe(model, (0,), "cls_row"):
+        raise KeyError("out of memory, say")
+    assert hooks(model) == 0

@@ -1,0 +1,222 @@
+"""Schedules, optimisers and clipping, by hand."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.training.optim import (
+    BertAdam,
+    StageSettings,
+    build_optimizer,
+    build_schedule,
+    clip_gradients,
+    decayed,
+)
+
+
+def settings(**given) -> StageSettings:
+    return StageSettings(**{"epochs": 1, "lr": 0.1, **given})
+
+
+# Steps.
+
+
+@pytest.mark.parametrize(
+    ("epochs", "whole_steps", "expected"),
+    [
+        pytest.param(3, 1, 300, id="whole epochs"),
+        pytest.param(0.5, 1, 50, id="half an epoch"),
+        pytest.param(0.001, 1, 1, id="at least one step"),
+        pytest.param(3, 200, 200, id="the tail of 100 is lost"),
+        pytest.param(4, 200, 400, id="no tail"),
+        pytest.param(5.99, 200, 400, id="a tail of 199"),
+        pytest.param(1, 200, 100, id="fewer than 200 stay"),
+    ],
+)
+def test_steps_of_100_an_epoch(epochs: float, whole_steps: int, expected: int) -> None:
+    assert settings(epochs=epochs, whole_steps=whole_steps).steps(100) == expected
+
+
+# Schedules: the learning-rate factor of steps 0, 1, 2, ...
+
+
+def factors(total: int, **given) -> list[float]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = build_schedule(optimizer, settings(**given), total)
+    found = []
+    for _ in range(total):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_constant_is_one() -> None:
+    assert factors(4) == [1.0, 1.0, 1.0, 1.0]
+
+
+def test_linear_falls_towards_zero() -> None:
+    assert factors(4, schedule="linear") == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_linear_is_zero_after_the_last_step() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = build_schedule(optimizer, settings(schedule="linear"), 4)
+    factor = schedule.lr_lambdas[0]
+    assert (factor(4), factor(9)) == (0.0, 0.0)
+
+
+def test_warmup_rises_to_the_full_rate() -> None:
+    assert factors(6, warmup=0.5) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]  # three steps of six
+
+
+def test_warmup_then_linear() -> None:
+    assert factors(4, warmup=0.25, schedule="linear") == pytest.approx([0.5, 1.0, 2 / 3, 1 / 3])
+
+
+def test_warmup_of_all_steps_never_divides_by_zero() -> None:
+    assert factors(2, warmup=1.0, schedule="linear") == pytest.approx([1 / 3, 2 / 3])
+
+
+# Optimisers. The gradient is 2 at the first step and 4 at the second; the weight starts at 1.
+
+
+def two_steps(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list[float]:
+    weights = []
+    for gradient in (2.0, 4.0):
+        parameter.grad = torch.full_like(parameter, gradient)
+        optimizer.step()
+        weights.append(parameter.item())
+    return weights
+
+
+def test_bert_adams_first_two_steps_by_hand() -> None:
+    parameter = nn.Parameter(torch.tensor([[1.0]]))
+    weights = two_steps(BertAdam([parameter], lr=0.1, weight_decay=0.0), parameter)
+    first = 1 - 0.1 * 0.2 / (math.sqrt(0.004) + 1e-6)  # moments 0.1 * 2 and 0.001 * 4
+    second = first - 0.1 * (0.9 * 0.2 + 0.1 * 4) / (math.sqrt(0.999 * 0.004 + 0.001 * 16) + 1e-6)
+    assert weights == pytest.approx([first, second], rel=1e-5)
+
+
+def test_bert_adams_first_step_is_larger_than_adamws() -> None:
+    moved = []
+    for optimizer in ("bert_adam", "adamw"):
+        module = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(module.weight)
+        built = build_optimizer(module, settings(optimizer=optimizer, weight_decay=0.0))
+        moved.append(1 - two_steps(built, module.weight)[0])
+    assert moved == pytest.approx([0.1 * math.sqrt(10), 0.1], rel=1e-4)  # 0.1 / sqrt(0.001), and 1
+
+
+def test_bert_adam_decays_the_weight_by_its_rate() -> None:
+    parameter = nn.Parameter(torch.tensor([[1.0]]))
+    parameter.grad = torch.zeros_like(parameter)
+    BertAdam([parameter], lr=0.1, weight_decay=0.5).step()
+    assert parameter.item() == pytest.approx(0.95)  # 1 - 0.1 * 0.5 * 1
+
+
+def test_bert_adam_leaves_parameters_without_gradient() -> None:
+    parameter = nn.Parameter(torch.tensor([[1.0]]))
+    BertAdam([parameter], lr=0.1, weight_decay=0.5).step()
+    assert parameter.item() == 1.0
+
+
+def test_bert_adam_goes_on_where_its_state_says() -> None:
+    whole, resumed = nn.Parameter(torch.tensor([[1.0]])), nn.Parameter(torch.tensor([[1.0]]))
+    straight = BertAdam([whole], lr=0.1)
+    two_steps(straight, whole)
+    state, weight = copy.deepcopy(straight.state_dict()), whole.item()
+    two_steps(straight, whole)
+    again = BertAdam([resumed], lr=0.1)
+    again.load_state_dict(state)
+    resumed.data.fill_(weight)
+    two_steps(again, resumed)
+    assert resumed.item() == whole.item()
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    module = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    with_decay, without = decayed(module)
+    assert [tuple(parameter.shape) for parameter in with_decay["params"]] == [(3, 2)]
+    assert [tuple(parameter.shape) for parameter in without["params"]] == [(3,), (3,), (3,)]
+    assert without["weight_decay"] == 0.0
+
+
+def test_frozen_parameters_are_not_optimised() -> None:
+    module = nn.Linear(2, 3)
+    module.weight.requires_grad_(False)
+    with_decay, without = decayed(module)
+    assert (len(with_decay["params"]), len(without["params"])) == (0, 1)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "bert_adam"])
+def test_a_zero_gradient_decays_weights_and_not_biases(optimizer: str) -> None:
+    module = nn.Linear(1, 1)
+    nn.init.ones_(module.weight)
+    nn.init.ones_(module.bias)
+    built = build_optimizer(module, settings(optimizer=optimizer, weight_decay=0.5))
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    built.step()
+    assert (module.weight.item(), module.bias.item()) == (pytest.approx(0.95), 1.0)
+
+
+# Clipping: gradients (3, 4) of norm 5 and (0, 12) of norm 12; together 13.
+
+
+def clipped(**given) -> list[list[float]]:
+    parameters = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
+    parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
+    clip_gradients(parameters, settings(**given))
+    return [parameter.grad.tolist() for parameter in parameters if parameter.grad is not None]
+
+
+def test_clipping_by_the_common_norm_keeps_the_direction() -> None:
+    assert clipped(clip=6.5) == [pytest.approx([1.5, 2.0]), pytest.approx([0.0, 6.0])]
+
+
+def test_clipping_per_tensor_leaves_the_smaller_alone() -> None:
+    assert clipped(clip=6.0, clip_per_tensor=True) == [pytest.approx([3.0, 4.0]), pytest.approx([0.0, 6.0])]
+
+
+def test_a_norm_below_the_limit_is_not_stretched() -> None:
+    assert clipped(clip=100.0) == [[3.0, 4.0], [0.0, 12.0]]
+
+
+def test_no_clip() -> None:
+    assert clipped(clip=None) == [[3.0, 4.0], [0.0, 12.0]]
+
+
+def test_clipping_takes_a_generator() -> None:
+    module = nn.Linear(2, 1)
+    for parameter in module.parameters():
+        parameter.grad = torch.full_like(parameter, 10.0)
+    clip_gradients(module.parameters(), settings(clip=1.0))
+    norm = torch.cat([parameter.grad.flatten() for parameter in module.parameters()]).norm()
+    assert norm.item() == pytest.approx(1.0, rel=1e-5)
+
+
+# Wrong settings.
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "phrase"),
+    [
+        ({"schedule": "cosine"}, "stage.*.schedule", "constant, linear"),
+        ({"optimizer": "sgd"}, "stage.*.optimizer", "adamw, bert_adam"),
+        ({"epochs": 0}, "stage.*", "epochs 0, lr 0.1"),
+        ({"epochs": -1}, "stage.*", "both above 0"),
+        ({"lr": 0.0}, "stage.*", "to skip the hidden stage, use knowledge=logits"),
+    ],
+)
+def test_settings_that_cannot_train(given: dict, key: str, phrase: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**given)
+    assert caught.value.key == key
+    assert phrase in str(caught.value)
