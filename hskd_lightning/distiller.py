@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -58,10 +57,6 @@ class Distiller(EncoderModule):
         """Give the source of knowledge."""
         self._source = (source,)
         return self
-
-    def load_student(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the weights that an earlier stage ended with."""
-        self.load_state_dict(state)
 
     def on_fit_start(self) -> None:
         super().on_fit_start()

@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     configuration.check_devices(config["trainer"])
     experiment = Experiment.resolve(config)
     if config["explain"]:
-        console.show_plan(experiment, sample_amount(experiment))
+        console.show_plan(experiment, amount_at_hand(experiment))
         return None
     runs = Path(config["paths"]["runs"])
     with Cell.open(runs, experiment.cell_id, config, config["force"]) as cell:
@@ -173,15 +173,14 @@ class _Run:
             module.model.load_state_dict(student.state_dict())
 
     def _selection(self, stage: str) -> fit.Selection | None:
-        """On what, and by which figure, the stage's best checkpoint is chosen."""
+        """What the stage looks at; only the prediction stage keeps its best checkpoint, the hidden stage its last."""
         settings = self.config["stage"][stage]
         on_dev = stage == PREDICTION and settings["select_on"] == "dev"
         split = next(iter(self.workshop.corpus.dev.values())) if on_dev else self.workshop.student_splits.selection
         if len(split) == 0:
             return None
         if stage == HIDDEN:
-            loader = self.workshop.eval_batches(split, self.workshop.pad_to)
-            return fit.Selection(loader, "hidden/selection_loss", mode="min")
+            return fit.Selection(self.workshop.eval_batches(split, self.workshop.pad_to))
         loader = self.workshop.eval_batches(split)
         monitor = f"{stage}/selection_{metric_of(self.experiment.task).headline}"
         return fit.Selection(loader, monitor, every_steps=settings["eval_every"])
@@ -224,8 +223,8 @@ def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmoun
     return measure(experiment.plan, workshop.eval_batches(workshop.student_splits.train))
 
 
-def sample_amount(experiment: Experiment) -> KnowledgeAmount | None:
-    """The amount on the training split if its tokens are there already, or quickly made; else None."""
+def amount_at_hand(experiment: Experiment) -> KnowledgeAmount | None:
+    """The amount where the data is local; None where it would have to be downloaded first."""
     data = experiment.config["data"]
     local = data.get("root", "") is not None
     return measure_amount(experiment, Workshop(experiment)) if local else None

@@ -87,7 +87,8 @@ class Workshop:
     @cached_property
     def teacher_corpus(self) -> TokenCorpus:
         """The teacher's tokens: the same ones, unless the student learns from labels with a tokenizer of its own."""
-        return self._tokens(self.teacher_tokenizer)
+        same = self.tokenizer is self.teacher_tokenizer
+        return self.corpus if same else self._tokens(self.teacher_tokenizer)
 
     def _tokens(self, tokenizer: PreTrainedTokenizerBase) -> TokenCorpus:
         return read_tokens(build_once(self.root, "tokens", self._tokens_recipe(tokenizer), self._tokenize(tokenizer)))

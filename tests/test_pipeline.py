@@ -42,7 +42,6 @@ def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None
         "result.json",
         "metrics.csv",
         "log.txt",
-        "checkpoints/hidden/best.ckpt",
         "checkpoints/hidden/last.ckpt",
         "checkpoints/hidden/facts.json",
         "checkpoints/prediction/best.ckpt",

@@ -1,0 +1,1 @@
+"""What a cell writes: its folder, its result, its metrics, its trackers."""

@@ -35,11 +35,11 @@ RESUME, LAST, BEST, FACTS = "resume.ckpt", "last.ckpt", "best.ckpt", "facts.json
 
 @dataclass(frozen=True)
 class Selection:
-    """How a stage's best checkpoint is chosen: on which batches, by which logged figure, how often."""
+    """What a stage looks at while it trains, and whether it keeps the best checkpoint by it."""
 
     loader: DataLoader[Any]
-    monitor: str
-    mode: str = "max"
+    monitor: str | None = None
+    """The logged figure whose highest value is the best checkpoint's; None: only look."""
     every_steps: int | None = None
     """Look every so many steps; None: at the end of each epoch."""
 
@@ -52,7 +52,7 @@ def fit_stage(
     selection: Selection | None = None,
     loggers: Sequence[Logger] = (),
 ) -> dict[str, float]:
-    """Train `module` for its total_steps; leaves last.ckpt, best.ckpt (if selected) and facts.json in `folder`.
+    """Train `module` for its total_steps; leaves last.ckpt, best.ckpt (if one is chosen) and facts.json in `folder`.
 
     resume.ckpt is written every `checkpoint_every` steps and taken up again if it is there, so a killed stage ends
     with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state.
@@ -65,8 +65,9 @@ def fit_stage(
     timer = Timer()
     resume = folder / RESUME
     callbacks: list[Callback] = [timer, _resumer(folder, settings.pop("checkpoint_every"))]
-    callbacks += [] if selection is None else [_best(folder, selection)]
-    callbacks += progress_callbacks(module.stage, module.total_steps, module.log_every)
+    if selection is not None and selection.monitor is not None:
+        callbacks.append(_best(folder, selection.monitor))
+    callbacks += progress_callbacks(module.stage, module.total_steps)
     runner = pl.Trainer(
         **settings,
         **_look_at(selection),
@@ -133,12 +134,12 @@ def _resumer(folder: Path, every: int) -> ModelCheckpoint:
     )
 
 
-def _best(folder: Path, selection: Selection) -> ModelCheckpoint:
+def _best(folder: Path, monitor: str) -> ModelCheckpoint:
     return ModelCheckpoint(
         dirpath=folder,
         filename=Path(BEST).stem,
-        monitor=selection.monitor,
-        mode=selection.mode,
+        monitor=monitor,
+        mode="max",
         save_weights_only=True,
         enable_version_counter=False,
     )

@@ -41,7 +41,7 @@ class PlainProgress(Callback):
         self._since = (step, now)
 
 
-def progress_callbacks(stage: str, total_steps: int, log_every: int) -> list[Callback]:
+def progress_callbacks(stage: str, total_steps: int) -> list[Callback]:
     """The bar or the lines, and nothing of Lightning's own choosing."""
     if sys.stderr.isatty():
         return [RichProgressBar(refresh_rate=10, leave=False)]
