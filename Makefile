@@ -24,7 +24,7 @@ train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform wid
 test: $(READY) ## Run all tests (minutes; no network)
 	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
-test-fast: $(READY) ## Run the tests of less than a second each
+test-fast: $(READY) ## Run the tests that neither train nor start processes
 	$(BIN)/python -m pytest -n auto -m 'not slow' $(ARGS)
 
 check: $(READY) ## Check format, lint and types

@@ -103,4 +103,4 @@ class Distiller(EncoderModule):
             return
         examples = sum(count for _, count in self._selection_losses)
         mean = sum(loss * count for loss, count in self._selection_losses) / examples
-        self.log("hidden/selection_loss", mean, prog_bar=True)
+        self.log("hidden/selection_loss", mean)

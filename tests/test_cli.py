@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import SMALL, TINY
 
+pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
 FAST = (*SMALL, *TINY)
 

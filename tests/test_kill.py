@@ -16,6 +16,7 @@ import torch
 
 from tests.conftest import ROOT, SMALL, TINY, command_line
 
+pytestmark = pytest.mark.slow
 LONG = ("data.hidden_epochs=40", "data.prediction_epochs=40", "trainer.checkpoint_every=7")
 """120 steps a stage: long enough to be hit, with checkpoints that fall in mid-epoch (3 steps an epoch)."""
 TEACHER_LONG = ("teacher.training.epochs=12",)

@@ -20,6 +20,7 @@ from hskd_lightning.pipeline import run
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.workshop import Workshop
 
+pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
 
 

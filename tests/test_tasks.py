@@ -25,6 +25,7 @@ from hskd_lightning.pipeline import run
 from hskd_lightning.workshop import Workshop
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.slow
 Configure = Callable[..., DictConfig]
 FILES = (
     "data.hidden_epochs=1",

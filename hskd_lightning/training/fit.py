@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,7 +20,7 @@ from hskd_lightning.artifacts import write_json
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
-from hskd_lightning.training.progress import progress_callbacks
+from hskd_lightning.training.progress import progress
 
 log = logging.getLogger(__name__)
 EXPECTED = (
@@ -67,7 +67,7 @@ def fit_stage(
     callbacks: list[Callback] = [timer, _resumer(folder, settings.pop("checkpoint_every"))]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
-    callbacks += progress_callbacks(module.stage, module.total_steps)
+    callbacks.append(progress(module.stage, module.total_steps))
     runner = pl.Trainer(
         **settings,
         **_look_at(selection),
@@ -79,7 +79,7 @@ def fit_stage(
         log_every_n_steps=1,  # the module logs when it wants to
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+        enable_progress_bar=False,
     )
     _forget_repeated(loggers, module.stage, resume)
     with warnings.catch_warnings():

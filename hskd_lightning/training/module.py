@@ -81,10 +81,8 @@ class EncoderModule(pl.LightningModule):
 
     def _log_loss(self, loss: float) -> None:
         """To the loggers directly: what `self.log` was told once, Lightning logs again at every later step."""
-        name = f"{self.stage}/loss"
-        self.log(name, loss, prog_bar=True, logger=False)
         for logger in self.loggers:
-            logger.log_metrics({name: loss}, self.global_step)
+            logger.log_metrics({f"{self.stage}/loss": loss}, self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         self._scored.clear()
@@ -95,7 +93,7 @@ class EncoderModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         scored, labels = (torch.cat(parts) for parts in zip(*self._scored, strict=True))
         for name, value in metrics.compute(self.task, scored, labels).items():
-            self.log(f"{self.stage}/selection_{name}", value, prog_bar=True)
+            self.log(f"{self.stage}/selection_{name}", value)
         self._scored.clear()
 
     def forward(self, batch: TokenBatch) -> Tensor:

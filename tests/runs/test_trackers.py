@@ -16,6 +16,7 @@ from hskd_lightning.errors import TrainingError
 from hskd_lightning.pipeline import run
 from hskd_lightning.runs.trackers import choose_mode
 
+pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
 
 
