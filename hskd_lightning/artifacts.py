@@ -2,7 +2,7 @@
 
 artifacts/<kind>/<hash>/            whole: manifest.json beside what was built
 artifacts/<kind>/<hash>.partial/    being built, or left by a process that died; the next builder may resume in it
-artifacts/<kind>/<hash>.lock        held by the one process that builds; others wait for it
+artifacts/<kind>/.<hash>.lock       held by the one process that builds; others wait for it
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
     if final.is_dir():
         return _reuse(final, kind, recipe)
     make_writable(final.parent)
-    with hold(final.with_name(f"{name}.lock"), f"{kind} {name}"):
+    with hold(final.with_name(f".{name}.lock"), f"{kind} {name}"):
         if final.is_dir():
             return _reuse(final, kind, recipe)
         partial = final.with_name(f"{name}.partial")

@@ -231,6 +231,16 @@ def test_paper_preset_scores_the_best_of_many_dev_evaluations(small: Small, tmp_
     assert read(cell, "result.json")["score"] == pytest.approx(max(seen))
 
 
+def test_mixed_precision_trains_near_full_precision(small: Small, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        run(small(f"trainer.precision={precision}", f"paths.runs={tmp_path}/{precision}"))
+        (path,) = (tmp_path / precision).glob("*/metrics.csv")
+        losses[precision] = float(path.read_text().splitlines()[1].rsplit(",", 1)[1])
+    assert losses["bf16-mixed"] != losses["32-true"]
+    assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=0.02)
+
+
 def test_a_share_of_the_batch_decides_nothing(small: Small) -> None:
     """The score does not depend on how dev is batched."""
     config = small()

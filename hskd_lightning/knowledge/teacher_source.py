@@ -39,7 +39,9 @@ class TeacherSource:
             self.plan.length.attention,
             self.plan.attention_blocks,
         )
-        return self.compression.at(step).compress(states, batch, attention)
+        # The teacher may run in bfloat16; what is measured against is float32, projections included.
+        with torch.autocast(states[0].device.type, enabled=False):
+            return self.compression.at(step).compress([state.float() for state in states], batch, attention)
 
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.teacher.logits(batch).clone()  # an inference tensor may not be kept for a backward pass

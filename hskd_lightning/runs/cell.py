@@ -61,7 +61,7 @@ class Cell:
         """
         make_writable(root)
         cell = cls(root / name)
-        with hold(root / f"{name}.lock", f"cell {name}"):
+        with hold(root / f".{name}.lock", f"cell {name}"):
             if force:
                 shutil.rmtree(cell.folder, ignore_errors=True)
             if cell.result is not None:
