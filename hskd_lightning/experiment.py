@@ -157,7 +157,7 @@ def positions(config: PreTrainedConfig) -> int:
 
 def _teacher_init(settings: Mapping[str, Any]) -> PretrainedTeacher | ScratchTeacher:
     if settings["checkpoint"] is not None:
-        return PretrainedTeacher(settings["checkpoint"])
+        return PretrainedTeacher(settings["checkpoint"], "teacher.checkpoint")
     init: PretrainedTeacher | ScratchTeacher = configuration.build(settings["init"], "teacher.init")
     return init
 

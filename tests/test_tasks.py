@@ -147,6 +147,18 @@ def test_labels_without_names_are_refused_with_the_way_out(small: Configure, tmp
     run(small(f"teacher.checkpoint={teacher}", "teacher.label_map={negative: 1, positive: 0}"))
 
 
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("teacher.checkpoint=no/such", "teacher.checkpoint"),
+        ("student=hub student.init.path=no/such", "student.init.path"),
+    ],
+)
+def test_a_model_out_of_reach_is_named_with_its_key(small: Configure, override: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"`{key}` = 'no/such'(.|\n)*a local folder"):
+        run(small(*override.split()))
+
+
 def test_a_student_with_another_tokenizer_is_refused_but_may_learn_from_labels(
     small: Configure, tmp_path: Path
 ) -> None:

@@ -82,9 +82,17 @@ def _blocks_path(model: PreTrainedModel) -> str:
     raise ConfigError("teacher", type(model).__name__, allowed, "choose another model")
 
 
-def load_config(path: str) -> PreTrainedConfig:
-    """The configuration of a model folder or hub id."""
-    return AutoConfig.from_pretrained(path)
+def load_config(path: str, key: str = "path") -> PreTrainedConfig:
+    """The configuration of a model folder or hub id.
+
+    Raises:
+        ConfigError: there is no such model, or the hub is out of reach; `key` is where the user named it.
+    """
+    try:
+        return AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        remedy = f"check the spelling and the network, or name a local folder ({str(error).splitlines()[0]})"
+        raise ConfigError(key, path, "a Hugging Face folder, or a hub id within reach", remedy) from error
 
 
 def load_classifier(path: str, **settings: object) -> PreTrainedModel:

@@ -84,13 +84,15 @@ class PretrainedTeacher:
 
     Args:
         path: a Hugging Face folder or hub id.
+        key: where the user named it, for messages.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, key: str = "teacher.init.path") -> None:
         self.path = path
+        self.key = key
 
     def config(self, task: Task) -> PreTrainedConfig:
-        config = encoder.load_config(self.path)
+        config = encoder.load_config(self.path, self.key)
         config.update(head(task))
         return config
 
@@ -193,7 +195,7 @@ class HubStudent:
 
     def __init__(self, path: str) -> None:
         self.path: str | None = path
-        self._pretrained = PretrainedTeacher(path)
+        self._pretrained = PretrainedTeacher(path, "student.init.path")
 
     def config(self, teacher: PreTrainedConfig, task: Task) -> PreTrainedConfig:
         return self._pretrained.config(task)
