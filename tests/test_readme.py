@@ -20,7 +20,7 @@ COMMANDS = [
     line.split("#")[0].strip()
     for block in BLOCKS
     for line in block.replace("\\\n", " ").splitlines()
-    if "train.py" in line
+    if line.startswith("python train.py")
 ]
 
 

@@ -19,7 +19,7 @@ def _mcc(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    return {"accuracy": (logits.argmax(-1) == labels).float().mean()}
+    return {"accuracy": (logits.argmax(-1) == labels).double().mean()}
 
 
 def _accuracy_f1(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
