@@ -136,12 +136,9 @@ class _Run:
 
     def _batches(self, stage: str) -> ResumableLoader:
         split, settings = self.workshop.student_splits.train, self.config["stage"][stage]
-        return self.workshop.train_batches(
-            split,
-            settings["batch_size"],
-            self.config["seed"],
-            self.workshop.pad_to if stage == HIDDEN else None,
-        )
+        pad_to = self.workshop.pad_to if stage == HIDDEN else None
+        drop_last = self.config["preset"]["drop_last"]
+        return self.workshop.train_batches(split, settings["batch_size"], self.config["seed"], drop_last, pad_to)
 
     def _module(self, stage: str, student: PreTrainedModel) -> EncoderModule:
         settings = self.experiment.settings(stage)

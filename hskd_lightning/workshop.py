@@ -129,10 +129,14 @@ class Workshop:
         return self.config["data"]["max_length"] if padding == "distill" else None
 
     def train_batches(
-        self, split: TokenSplit, batch_size: int, seed: int, pad_to: int | None = None
+        self,
+        split: TokenSplit,
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+        pad_to: int | None = None,
     ) -> ResumableLoader:
         """Shuffled batches of a split."""
-        drop_last = self.config["preset"]["drop_last"]
         batches = BucketedBatches(split.lengths, batch_size, seed, drop_last)
         return train_loader(split, batches, self.tokenizer.pad_token_id, pad_to, self.config["workers"])
 

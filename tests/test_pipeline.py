@@ -219,6 +219,17 @@ def test_each_switch_of_the_released_code_changes_the_student(small: Small, tmp_
     assert not torch.equal(ours["state_dict"][name], theirs["state_dict"][name])
 
 
+def test_a_teacher_is_what_its_recipe_says_whatever_the_students_preset(small: Small, tmp_path: Path) -> None:
+    made = []
+    for number, override in enumerate(("preset.drop_last=false", "preset=paper")):
+        config = small(override, "preset.selection=0.1", f"paths.artifacts={tmp_path}/{number}")
+        workshop = Workshop(Experiment.resolve(plain(config)))
+        made.append((workshop.teacher_recipe, workshop.load_teacher().model.state_dict()))
+    (recipe, weights), (same_recipe, same_weights) = made
+    assert recipe == same_recipe
+    assert all(torch.equal(weight, same_weights[name]) for name, weight in weights.items())
+
+
 def test_paper_preset_scores_the_best_of_many_dev_evaluations(small: Small, tmp_path: Path) -> None:
     run(small("preset=paper", "preset.eval_every=2", "preset.hidden_whole_steps=1"))
     cell = only_cell(tmp_path)
