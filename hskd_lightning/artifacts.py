@@ -30,10 +30,15 @@ def fingerprint(recipe: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """16 hex digits of the SHA-256 of a file's bytes."""
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Its first 16 digits."""
+    return sha256(path)[:16]
 
 
 def folder_digest(folder: Path) -> str:

@@ -13,10 +13,9 @@ from rich.table import Table
 
 from hskd_lightning.compress.keep import Keep
 from hskd_lightning.compress.pipeline import HskPlan
-from hskd_lightning.experiment import AXES, Experiment
+from hskd_lightning.experiment import AXES, Experiment, strategy_name
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.models import encoder
-from hskd_lightning.runs.result import strategy_name
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def show_plan(experiment: Experiment, amount: KnowledgeAmount | None) -> None:
     rows = plan_rows(experiment)
     if amount is not None and experiment.plan is not None:
         rows.append(("amount", describe_amount(amount.flat())))
-    _print(("", "this run"), rows)
+    show_table(("", "this run"), rows)
 
 
 def show_result(result: Mapping[str, Any], folder: Path) -> None:
@@ -76,7 +75,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         if f"seconds_{stage}" in result
     ]
     rows.append(("kept in", str(folder)))
-    _print((f"{result['task']}, seed {result['seed']}", "on dev"), rows)
+    show_table((f"{result['task']}, seed {result['seed']}", "on dev"), rows)
 
 
 def describe_amount(flat: Mapping[str, Any]) -> str:
@@ -89,7 +88,8 @@ def describe_amount(flat: Mapping[str, Any]) -> str:
     )
 
 
-def _print(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+def show_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+    """Two columns, as wide as the terminal."""
     table = Table(*header, title_justify="left")
     for row in rows:
         table.add_row(*row)

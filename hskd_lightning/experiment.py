@@ -12,10 +12,12 @@ from hskd_lightning import config as configuration
 from hskd_lightning.compress.amount import spread_amount
 from hskd_lightning.compress.keep import Keep
 from hskd_lightning.compress.pipeline import HskPlan, Shape
+from hskd_lightning.compress.width.codes import StaticMask
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.source import DataSource
 from hskd_lightning.distiller import HIDDEN, PREDICTION
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models.encoder import load_config
 from hskd_lightning.models.init import PretrainedTeacher, ScratchTeacher, StudentInit
 from hskd_lightning.models.teacher import label_order
@@ -23,6 +25,7 @@ from hskd_lightning.training.optim import StageSettings
 
 AXES = ("depth", "length", "width")
 TARGETS = ("logits", "labels")
+SOURCES = ("store", "teacher", None)
 LOGGERS = ("csv", "wandb", "tensorboard")
 SELECT_ON = ("selection", "dev")
 
@@ -79,6 +82,7 @@ class Experiment:
             plan=plan,
         )
         experiment._check_training()
+        experiment._check_store()
         return experiment
 
     @property
@@ -126,6 +130,40 @@ class Experiment:
         if not 0 <= share < 1:
             raise ConfigError("data.selection", share, "a share from 0 to below 1", "write data.selection=0.1")
 
+    def _check_store(self) -> None:
+        """Refuse, by name, what no store can hold."""
+        _one_of("knowledge.source", self.config["knowledge"]["source"], SOURCES)
+        if self.config["knowledge"]["source"] != "store":
+            return
+        settings, preset = self.config["store"], self.config["preset"]
+        _one_of("store.dtype", settings["dtype"], tuple(BYTES))
+        tokens = settings["shard_tokens"]
+        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
+            remedy = "65536 suits most; fewer need less memory while the store is built"
+            raise ConfigError("store.shard_tokens", tokens, "a whole number from 1", remedy)
+        instead = "take knowledge=online" if self.plan else "take knowledge.source=teacher"
+        if preset["teacher_dropout"]:
+            raise ConfigError("preset.teacher_dropout", True, "false: a store holds one answer, not a new one", instead)
+        if self.plan is None:
+            return
+        if not self.plan.length.offline:
+            name = strategy_name(self.config["length"]["_target_"])
+            allowed = "a strategy that ranks each example by itself: a store knows no batches"
+            raise ConfigError("length", f"{name} with these options", allowed, instead)
+        if self.plan.width.reach == "batch":
+            name = strategy_name(self.config["width"]["_target_"])
+            allowed = "a strategy that encodes each example by itself: a store knows no batches"
+            raise ConfigError("width", f"{name} with these options", allowed, instead)
+        masked = isinstance(self.plan.fit(self.plan.unfitted_moments()).code, StaticMask)
+        if masked and not preset["mask_first_step"]:
+            allowed = "true: the first step would need all units, and the store has some"
+            raise ConfigError("preset.mask_first_step", False, allowed, instead)
+
+
+def strategy_name(target: str) -> str:
+    """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`."""
+    return target.split(".")[-2]
+
 
 def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:
     """The `keep` of each axis that has one: the user's, else what `hsk.amount` says, else null."""
@@ -170,6 +208,6 @@ def _label_order(settings: Mapping[str, Any], task: Task) -> list[int]:
     return label_order(names, task, settings["label_map"])
 
 
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+def _one_of(key: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(key, value, ", ".join(allowed), f"write {key}={allowed[0]}")
+        raise ConfigError(key, value, ", ".join(str(one) for one in allowed), f"write {key}={allowed[0]}")

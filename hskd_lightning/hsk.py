@@ -21,10 +21,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class TokenSelection(NamedTuple):
+    """Length, resolved: the kept positions of each example for each layer pair, best first."""
+
+    positions: Tensor  # (B, P, K) int64
+    valid: Tensor  # (B, P, K) bool | false where an example has fewer kept tokens than K
+
+    def gather(self, states: Sequence[Tensor]) -> Tensor:
+        """The kept tokens of P hidden states, each (B, T, D) -> (B, P, K, D). Teacher and student alike."""
+        kept = [
+            state.take_along_dim(self.positions[:, pair, :, None], dim=1)  # (B, K, D)
+            for pair, state in enumerate(states)
+        ]
+        return torch.stack(kept, dim=1)  # (B, P, K, D)
+
+
+class HiddenTarget(NamedTuple):
+    """What the student is asked to reproduce in the hidden stage."""
+
+    values: Tensor  # (B, P, K, W)
+    tokens: TokenSelection
+    units: Tensor | None  # (B, P, K, W) bool | which values count, where that differs by token; None: all
+
+    def to(self, *args: Any, **kwargs: Any) -> HiddenTarget:
+        """As `Tensor.to`, for moving between devices."""
+        tokens = TokenSelection(*(part.to(*args, **kwargs) for part in self.tokens))
+        units = None if self.units is None else self.units.to(*args, **kwargs)
+        return HiddenTarget(self.values.to(*args, **kwargs), tokens, units)
 
 
 class TokenBatch(NamedTuple):
@@ -36,6 +65,12 @@ class TokenBatch(NamedTuple):
     token_type_ids: Tensor  # (B, T) int64
     special: Tensor  # (B, T) bool | [CLS], [SEP] and their like
     labels: Tensor  # (B,) int64 class ids, or float32 scores
+    taught: HiddenTarget | Tensor | None = None
+    """What a store says of these examples (hidden states or logits), read where the batch was made."""
+
+    def to(self, *args: Any, **kwargs: Any) -> TokenBatch:
+        """As `Tensor.to`, for moving between devices."""
+        return TokenBatch(*(None if part is None else part.to(*args, **kwargs) for part in self))  # type: ignore[arg-type]
 
     @property
     def real(self) -> Tensor:
@@ -63,29 +98,6 @@ class LayerMap:
     @property
     def teacher_states(self) -> tuple[int, ...]:
         return tuple(teacher for _, teacher in self.pairs)
-
-
-class TokenSelection(NamedTuple):
-    """Length, resolved: the kept positions of each example for each layer pair, best first."""
-
-    positions: Tensor  # (B, P, K) int64
-    valid: Tensor  # (B, P, K) bool | false where an example has fewer kept tokens than K
-
-    def gather(self, states: Sequence[Tensor]) -> Tensor:
-        """The kept tokens of P hidden states, each (B, T, D) -> (B, P, K, D). Teacher and student alike."""
-        kept = [
-            state.take_along_dim(self.positions[:, pair, :, None], dim=1)  # (B, K, D)
-            for pair, state in enumerate(states)
-        ]
-        return torch.stack(kept, dim=1)  # (B, P, K, D)
-
-
-class HiddenTarget(NamedTuple):
-    """What the student is asked to reproduce in the hidden stage."""
-
-    values: Tensor  # (B, P, K, W)
-    tokens: TokenSelection
-    units: Tensor | None  # (B, P, K, W) bool | which values count, where that differs by token; None: all
 
 
 @dataclass(frozen=True)

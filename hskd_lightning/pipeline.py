@@ -19,17 +19,21 @@ from transformers import PreTrainedModel
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.compress.amount import measure
-from hskd_lightning.data.loader import ResumableLoader
+from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import KnowledgeAmount
+from hskd_lightning.knowledge.source import KnowledgeSource
+from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.cell import Cell
-from hskd_lightning.runs.provenance import git_sha, versions
+from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import axes
 from hskd_lightning.runs.trackers import trackers
+from hskd_lightning.storeroom import Storeroom
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
@@ -82,11 +86,13 @@ class _Run:
         amount = measure_amount(experiment, workshop)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
         source = self._source()
+        stored = source.store if isinstance(source, StoreSource) else None
         tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
         with tracked as loggers:
             state = encoder.load_classifier(str(workshop.student_path))
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
-            scores = self._score()
+            teacher_dev = workshop.teacher_scores if stored is None else stored.facts["teacher_dev"]
+            scores = self._score(teacher_dev)
             for tracker in loggers[1:]:  # metrics.csv is of the training; the scores go to result.json
                 tracker.log_metrics({f"final/{name}": value for name, value in scores["summary"].items()})
         parameters = {
@@ -98,7 +104,9 @@ class _Run:
             "metric": experiment.task.metric,
             **scores["summary"],
             "dev": scores["dev"],
-            "teacher_dev": workshop.teacher_scores,
+            "teacher_dev": teacher_dev,
+            "store": None if stored is None else stored.folder.name,
+            "peak_memory_mb": peak_memory_mb(),
             **parameters,
             **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
             "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
@@ -107,10 +115,12 @@ class _Run:
             "git_sha": git_sha(),
         }
 
-    def _source(self) -> TeacherSource | None:
-        """The live teacher; None where gold labels are all there is to learn from."""
-        if self.config["knowledge"]["target"] == "labels":
+    def _source(self) -> KnowledgeSource | None:
+        """A store, or the live teacher; None where gold labels are all there is to learn from."""
+        if self.config["knowledge"]["source"] is None:
             return None
+        if self.config["knowledge"]["source"] == "store":
+            return Storeroom(self.workshop).source()
         teacher = self.workshop.load_teacher()
         plan = self.experiment.plan
         if plan is None:
@@ -119,7 +129,7 @@ class _Run:
         return TeacherSource(teacher, plan, lambda: self.workshop.moments(teacher, states))
 
     def _train(
-        self, stage: str, student: PreTrainedModel, source: TeacherSource | None, loggers: Sequence[Logger]
+        self, stage: str, student: PreTrainedModel, source: KnowledgeSource | None, loggers: Sequence[Logger]
     ) -> dict[str, float]:
         """Train a stage unless it is whole; how long it took."""
         folder = self.cell.checkpoints / stage
@@ -129,16 +139,18 @@ class _Run:
                 assert isinstance(module, Distiller)
                 module.attach(source)
             self._take_over(module, stage, student)
-            batches = self._batches(stage)
-            fit.fit_stage(module, batches, folder, self.config["trainer"], self._selection(stage), loggers)
+            read = None if source is None else source.reader(stage == HIDDEN)
+            batches, selection = self._batches(stage, read), self._selection(stage, read)
+            fit.fit_stage(module, batches, folder, self.config["trainer"], selection, loggers)
         facts: dict[str, float] = json.loads((folder / fit.FACTS).read_text())
         return facts
 
-    def _batches(self, stage: str) -> ResumableLoader:
+    def _batches(self, stage: str, read: Reader | None = None) -> ResumableLoader:
         split, settings = self.workshop.student_splits.train, self.config["stage"][stage]
         pad_to = self.workshop.pad_to if stage == HIDDEN else None
         drop_last = self.config["preset"]["drop_last"]
-        return self.workshop.train_batches(split, settings["batch_size"], self.config["seed"], drop_last, pad_to)
+        seed = self.config["seed"]
+        return self.workshop.train_batches(split, settings["batch_size"], seed, drop_last, pad_to, read)
 
     def _module(self, stage: str, student: PreTrainedModel) -> EncoderModule:
         settings = self.experiment.settings(stage)
@@ -169,7 +181,7 @@ class _Run:
         else:
             module.model.load_state_dict(student.state_dict())
 
-    def _selection(self, stage: str) -> fit.Selection | None:
+    def _selection(self, stage: str, read: Reader | None) -> fit.Selection | None:
         """What the stage looks at; only the prediction stage keeps its best checkpoint, the hidden stage its last."""
         settings = self.config["stage"][stage]
         on_dev = stage == PREDICTION and settings["select_on"] == "dev"
@@ -177,12 +189,12 @@ class _Run:
         if len(split) == 0:
             return None
         if stage == HIDDEN:
-            return fit.Selection(self.workshop.eval_batches(split, self.workshop.pad_to))
+            return fit.Selection(self.workshop.eval_batches(split, self.workshop.pad_to, read))
         loader = self.workshop.eval_batches(split)
         monitor = f"{stage}/selection_{metric_of(self.experiment.task).headline}"
         return fit.Selection(loader, monitor, every_steps=settings["eval_every"])
 
-    def _score(self) -> dict[str, Any]:
+    def _score(self, teacher_dev: dict[str, dict[str, float]]) -> dict[str, Any]:
         """Score dev once for the selected and for the last weights, and leave the selected student to take away."""
         folder = self.cell.checkpoints / PREDICTION
         best = folder / fit.BEST if (folder / fit.BEST).exists() else folder / fit.LAST
@@ -192,7 +204,7 @@ class _Run:
             "score": score_selected,
             "score_last": score_last,
             "score_best": max(score_selected, score_last),
-            "teacher_score": self._headline(self.workshop.teacher_scores),
+            "teacher_score": self._headline(teacher_dev),
         }
         return {"summary": summary, "dev": selected}
 
@@ -217,7 +229,9 @@ def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmoun
     """Hidden-state knowledge per training example."""
     if experiment.plan is None:
         return KnowledgeAmount(scalars=0.0, bytes=0.0, full_scalars=0.0)
-    return measure(experiment.plan, workshop.eval_batches(workshop.student_splits.train))
+    stored = experiment.config["knowledge"]["source"] == "store"
+    value_bytes = BYTES[experiment.config["store"]["dtype"] if stored else "fp32"]
+    return measure(experiment.plan, workshop.eval_batches(workshop.student_splits.train), value_bytes)
 
 
 def amount_at_hand(experiment: Experiment) -> KnowledgeAmount | None:

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from hskd_lightning import config as configuration
-from hskd_lightning.artifacts import Recipe, build_once, read_manifest
+from hskd_lightning.artifacts import Recipe, build_once, fingerprint, read_manifest
 from hskd_lightning.compress.width.base import Moments
-from hskd_lightning.data.loader import BucketedBatches, ResumableLoader, eval_loader, train_loader
+from hskd_lightning.data.loader import BucketedBatches, Collate, Reader, ResumableLoader, eval_loader, train_loader
 from hskd_lightning.data.split import Splits, hold_out, limit
 from hskd_lightning.data.tokens import TokenCorpus, TokenSplit, read_tokens, tokenize_corpus, write_tokens
 from hskd_lightning.data.vocabulary import load_tokenizer, texts_of, tokenizer_digest, train_wordpiece
@@ -29,7 +29,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.teacher_source import measure_moments
 from hskd_lightning.models import encoder
-from hskd_lightning.models.init import ScratchTeacher
+from hskd_lightning.models.init import FineTuned, ScratchTeacher
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import pick_device, score
@@ -38,6 +38,8 @@ from hskd_lightning.training.optim import StageSettings
 
 log = logging.getLogger(__name__)
 EVAL_BATCH = 64
+FIT_EXAMPLES = 2048
+"""Examples that PCA and its like are fitted on: some 20,000 tokens, 30 for each unit of BERT-base."""
 
 
 class Workshop:
@@ -135,14 +137,16 @@ class Workshop:
         seed: int,
         drop_last: bool = False,
         pad_to: int | None = None,
+        read: Reader | None = None,
     ) -> ResumableLoader:
         """Shuffled batches of a split."""
         batches = BucketedBatches(split.lengths, batch_size, seed, drop_last)
-        return train_loader(split, batches, self.tokenizer.pad_token_id, pad_to, self.config["workers"])
+        make = Collate(split, self.tokenizer.pad_token_id, pad_to, read)
+        return train_loader(make, batches, self.config["workers"])
 
-    def eval_batches(self, split: TokenSplit, pad_to: int | None = None) -> DataLoader[Any]:
+    def eval_batches(self, split: TokenSplit, pad_to: int | None = None, read: Reader | None = None) -> DataLoader[Any]:
         """Every example of a split once."""
-        return eval_loader(split, EVAL_BATCH, self.tokenizer.pad_token_id, pad_to)
+        return eval_loader(Collate(split, self.tokenizer.pad_token_id, pad_to, read), EVAL_BATCH)
 
     @cached_property
     def teacher_path(self) -> str:
@@ -151,6 +155,14 @@ class Workshop:
         if given is not None:
             return str(given)
         return str(build_once(self.root, "teacher", self.teacher_recipe, self._fine_tune))
+
+    @property
+    def teacher_weights(self) -> str | None:
+        """A hash of the trained teacher's weights; None while it is not there, or not ours."""
+        if self.config["teacher"]["checkpoint"] is not None:
+            return None
+        folder = self.root / "teacher" / fingerprint(self.teacher_recipe)
+        return read_manifest(folder)["facts"]["weights"] if folder.is_dir() else None
 
     @property
     def teacher_recipe(self) -> Recipe:
@@ -186,7 +198,7 @@ class Workshop:
         module.model.save_pretrained(folder)
         self.teacher_tokenizer.save_pretrained(folder)
         shutil.rmtree(folder / "fit")
-        return facts
+        return {**facts, "weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def load_teacher(self) -> Teacher:
         """The teacher in memory."""
@@ -217,23 +229,34 @@ class Workshop:
         return {"checkpoint": configuration.identity(given), "label_order": self.experiment.label_order}
 
     def moments(self, teacher: Teacher, states: tuple[int, ...]) -> Moments:
-        """The teacher's moments over the student's training split, for strategies that are fitted."""
+        """The teacher's moments, for strategies that are fitted.
+
+        Over a sample of the student's training split, and for every state at once: all cells share them, whatever
+        layers they keep, and a store costs one teacher pass rather than two.
+        """
+        recipe = {"origin": self.origin, "dropout": teacher.dropout, "examples": FIT_EXAMPLES}
+
+        def build(folder: Path) -> Recipe:
+            sample = limit(self.student_splits.train, FIT_EXAMPLES, self.config["data"]["split_seed"])
+            every = tuple(range(self.experiment.teacher_config.num_hidden_layers + 1))
+            measured = measure_moments(teacher, every, self.eval_batches(sample))
+            save_file({"mean": measured.mean, "covariance": measured.covariance}, folder / "moments.safetensors")
+            return {"examples": len(sample)}
+
+        found = load_file(build_once(self.root, "moments", recipe, build) / "moments.safetensors")
+        return Moments(**{name: tensor[list(states)] for name, tensor in found.items()})
+
+    @property
+    def origin(self) -> Recipe:
+        """What decides the teacher's full hidden states on the student's examples."""
         data = self.config["data"]
-        recipe = {
+        return {
             "teacher": self.teacher_identity,
             "tokens": self._tokens_recipe(self.tokenizer),
             "split": {key: data[key] for key in ("limit", "selection", "split_seed", "distil_limit")},
-            "states": states,
-            "dropout": teacher.dropout,
+            "precision": self.config["trainer"]["precision"],
+            "padding": self.config["preset"]["padding"],
         }
-
-        def build(folder: Path) -> Recipe:
-            measured = measure_moments(teacher, states, self.eval_batches(self.student_splits.train))
-            save_file({"mean": measured.mean, "covariance": measured.covariance}, folder / "moments.safetensors")
-            return {"examples": len(self.student_splits.train)}
-
-        folder = build_once(self.root, "moments", recipe, build)
-        return Moments(**load_file(folder / "moments.safetensors"))
 
     @cached_property
     def student_path(self) -> Path:
@@ -247,7 +270,8 @@ class Workshop:
         return build_once(self.root, "student", recipe, self._create_student)
 
     def _create_student(self, folder: Path) -> Recipe:
-        init, task = self.experiment.student_init, self.experiment.task
-        model = init.create(self.teacher_path, self.experiment.label_order, task, self.config["seed"])
+        experiment = self.experiment
+        teacher = FineTuned(experiment.teacher_config, experiment.label_order, lambda: self.teacher_path)
+        model = experiment.student_init.create(teacher, experiment.task, self.config["seed"])
         model.save_pretrained(folder)
         return {"parameters": encoder.count_parameters(model)}

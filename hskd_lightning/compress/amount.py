@@ -10,12 +10,11 @@ from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import KnowledgeAmount, TokenBatch
 
-FLOAT_BYTES = 4
 POSITION_BYTES = 2
 """A token's position fits 16 bits: no encoder here reads more than 65,536 tokens."""
 
 
-def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = FLOAT_BYTES) -> KnowledgeAmount:
+def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) -> KnowledgeAmount:
     """Count what `plan` keeps of these examples.
 
     Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What is

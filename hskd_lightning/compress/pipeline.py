@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -114,15 +114,19 @@ class HskPlan:
     @property
     def offline(self) -> bool:
         """Whether a store can hold this: no example's target depends on its batch."""
-        return self.length.offline and self.width.offline
+        return self.length.offline and self.width.reach != "batch"
 
-    def fit(self, moments: Moments | None) -> Compression:
-        """The compression, once the teacher's moments are known (None where `width` needs none)."""
+    def fit(self, moments: Moments | None, stored: Mapping[str, Tensor] | None = None) -> Compression:
+        """The compression, once the teacher's moments are known (None where `width` needs none).
+
+        Args:
+            stored: the fit that a store was made with, which then stands in for one to these moments.
+        """
         code = self.width.fit(self.shape.teacher_width, moments)
+        if stored:
+            code = code.refitted(stored)
         return Compression(self.layer_map, self.length, code, self.padding, self.mask_first_step)
 
     def unfitted_moments(self) -> Moments:
         """Moments of the right shape that say nothing: for counting and checking before a teacher has run."""
-        pairs, units = len(self.layer_map), self.shape.teacher_width
-        covariance = torch.eye(units, dtype=torch.float64).expand(pairs, -1, -1)
-        return Moments(torch.zeros(pairs, units, dtype=torch.float64), covariance)
+        return Moments.of_nothing(len(self.layer_map), self.shape.teacher_width)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
+Reader = Callable[[Tensor], HiddenTarget | Tensor]
 BUCKET_BATCHES = 50
 """Examples are sorted by length within windows of this many batches: little padding, and still a random order."""
 
@@ -136,31 +138,35 @@ class _Rows(Dataset[Tensor]):
         return torch.tensor(rows)
 
 
-class _Collate:
-    """`collate` with its split: a class, so that worker processes can be spawned."""
+@dataclass(frozen=True)
+class Collate:
+    """Rows of a split -> a batch. A class, so that worker processes can be spawned with it.
 
-    def __init__(self, split: TokenSplit, pad_id: int, pad_to: int | None) -> None:
-        self.split, self.pad_id, self.pad_to = split, pad_id, pad_to
+    Args:
+        split: where the rows are.
+        pad_id: the tokenizer's padding id.
+        pad_to: see `collate`.
+        read: looks up what a store says of (B,) example ids, for `TokenBatch.taught`.
+    """
+
+    split: TokenSplit
+    pad_id: int
+    pad_to: int | None = None
+    read: Reader | None = None
 
     def __call__(self, rows: Any) -> TokenBatch:
-        return collate(self.split, rows, self.pad_id, self.pad_to)
+        batch = collate(self.split, rows, self.pad_id, self.pad_to)
+        return batch if self.read is None else batch._replace(taught=self.read(batch.ids))
 
 
-def train_loader(
-    split: TokenSplit, batches: BucketedBatches, pad_id: int, pad_to: int | None = None, workers: int = 0
-) -> ResumableLoader:
+def train_loader(make: Collate, batches: BucketedBatches, workers: int = 0) -> ResumableLoader:
     """Shuffled batches for training, resumable in mid-epoch."""
-    loader = DataLoader(
-        _Rows(len(split)),
-        batch_sampler=batches,
-        collate_fn=_Collate(split, pad_id, pad_to),
-        num_workers=workers,
-    )
+    loader = DataLoader(_Rows(len(make.split)), batch_sampler=batches, collate_fn=make, num_workers=workers)
     return ResumableLoader(loader, batches)
 
 
-def eval_loader(split: TokenSplit, batch_size: int, pad_id: int, pad_to: int | None = None) -> DataLoader[Any]:
+def eval_loader(make: Collate, batch_size: int) -> DataLoader[Any]:
     """Every example once, shortest first: batches of like length, least padding."""
-    order = split.lengths.argsort(stable=True)
+    order = make.split.lengths.argsort(stable=True)
     batches = [rows.tolist() for rows in order.split(batch_size)]
-    return DataLoader(_Rows(len(split)), batch_sampler=batches, collate_fn=_Collate(split, pad_id, pad_to))
+    return DataLoader(_Rows(len(make.split)), batch_sampler=batches, collate_fn=make)

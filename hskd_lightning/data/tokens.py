@@ -52,6 +52,13 @@ class TokenSplit:
         )
 
 
+def concatenate(first: TokenSplit, second: TokenSplit) -> TokenSplit:
+    """The examples of both."""
+    joined = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in vars(first)}
+    joined["offsets"] = torch.cat([first.offsets, first.offsets[-1] + second.offsets[1:]])
+    return TokenSplit(**joined)
+
+
 @dataclass(frozen=True)
 class TokenCorpus:
     """A task with its splits as token ids."""

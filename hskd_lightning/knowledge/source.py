@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -23,6 +24,12 @@ class KnowledgeSource(Protocol):
 
     def logits(self, batch: TokenBatch) -> Tensor:
         """The prediction stage's target: (B, C) logits in the order of the task's labels, or (B, 1) scores."""
+        ...
+
+    def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor] | None:
+        """Looks knowledge up by (B,) example ids where batches are made, maybe in another process: the hidden stage's,
+        or the logits. None where a teacher must see the batch first.
+        """
         ...
 
     def to(self, device: torch.device) -> None:

@@ -46,6 +46,9 @@ class TeacherSource:
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.teacher.logits(batch).clone()  # an inference tensor may not be kept for a backward pass
 
+    def reader(self, hidden: bool) -> None:
+        return None
+
     def to(self, device: torch.device) -> None:
         self.teacher.to(device)
 
@@ -58,7 +61,7 @@ def measure_moments(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable
     """
     sums: _Sums | None = None
     for batch in batches:
-        batch = TokenBatch(*(tensor.to(teacher.model.device) for tensor in batch))
+        batch = batch.to(teacher.model.device)
         states, _ = teacher.states(batch, wanted)
         kept = torch.stack([state[batch.real] for state in states]).double()  # (P, N, D)
         if sums is None:
@@ -75,14 +78,15 @@ class _Sums:
         self.shift = shift  # (P, 1, D)
         self.count = 0
         self.total = torch.zeros_like(shift[:, 0])  # (P, D)
-        self.product = torch.zeros_like(shift).transpose(1, 2) @ torch.zeros_like(shift)  # (P, D, D)
+        self.product = shift.new_zeros(len(shift), shift.shape[-1], shift.shape[-1])  # (P, D, D)
 
     def add(self, values: Tensor) -> None:
         """Count (P, N, D) values."""
         shifted = values - self.shift
         self.count += values.shape[1]
         self.total += shifted.sum(dim=1)
-        self.product += shifted.transpose(1, 2) @ shifted
+        for total, state in zip(self.product, shifted, strict=True):
+            total += state.T @ state
 
     def moments(self) -> Moments:
         """Mean and covariance of all that was counted, on the CPU."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,23 @@ def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Tensor]:
 
 def hidden_states(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> list[Tensor]:
     """The wanted hidden states, each (B, T, D), in the order asked for; the classification head does not run."""
-    encoder = model.base_model
+    return _run(model.base_model, batch, wanted)[0]
+
+
+def states_and_logits(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> tuple[list[Tensor], Tensor]:
+    """The wanted hidden states as `hidden_states` gives them, and (B, C) logits, by one forward."""
+    states, output = _run(model, batch, wanted)
+    return states, output.logits
+
+
+def _run(model: nn.Module, batch: TokenBatch, wanted: Sequence[int]) -> tuple[list[Tensor], Any]:
     keep = sorted(set(wanted))
-    output = encoder(**model_inputs(encoder, batch), output_hidden_states=keep)
-    states = output.hidden_states
+    output = model(**model_inputs(model, batch), output_hidden_states=keep or None)
+    states = output.hidden_states or ()
     # transformers drops a number beyond the last state without a word.
     missing = [number for number in keep if number >= len(states) or states[number] is None]
     assert not missing, f"{type(model).__name__} returned no hidden state {missing}"
-    return [states[number] for number in wanted]
+    return [states[number] for number in wanted], output
 
 
 def logits(model: PreTrainedModel, batch: TokenBatch) -> Tensor:

@@ -7,7 +7,8 @@ for the task, with the task's real label names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -16,6 +17,17 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models import encoder
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The fine-tuned teacher, as far as a student's beginning may need it."""
+
+    config: PreTrainedConfig
+    order: Sequence[int]
+    """The teacher's class id of each of the task's labels."""
+    locate: Callable[[], str]
+    """Its folder or hub id. It is trained first if it does not exist, so call this only for its weights."""
 
 
 class StudentInit(Protocol):
@@ -32,13 +44,8 @@ class StudentInit(Protocol):
         """
         ...
 
-    def create(self, teacher_path: str, order: Sequence[int], task: Task, seed: int) -> PreTrainedModel:
-        """The student with its first weights, a function of the seed.
-
-        Args:
-            teacher_path: the fine-tuned teacher's folder or hub id.
-            order: the teacher's class id of each of the task's labels.
-        """
+    def create(self, teacher: FineTuned, task: Task, seed: int) -> PreTrainedModel:
+        """The student with its first weights, a function of the seed."""
         ...
 
 
@@ -122,9 +129,9 @@ class ScratchStudent:
             max_position_embeddings=teacher.max_position_embeddings,
         )
 
-    def create(self, teacher_path: str, order: Sequence[int], task: Task, seed: int) -> PreTrainedModel:
+    def create(self, teacher: FineTuned, task: Task, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)
-        return encoder.build_classifier(self.config(encoder.load_config(teacher_path), task))
+        return encoder.build_classifier(self.config(teacher.config, task))
 
 
 class LayerDrop:
@@ -178,10 +185,10 @@ class LayerDrop:
         config.update(head(task))
         return config
 
-    def create(self, teacher_path: str, order: Sequence[int], task: Task, seed: int) -> PreTrainedModel:
-        model = encoder.load_classifier(teacher_path)
+    def create(self, teacher: FineTuned, task: Task, seed: int) -> PreTrainedModel:
+        model = encoder.load_classifier(teacher.locate())
         encoder.replace_blocks(model, self.kept(model.config.num_hidden_layers))
-        encoder.reorder_classes(model, order)
+        encoder.reorder_classes(model, teacher.order)
         model.config.update(head(task))
         return model
 
@@ -200,5 +207,5 @@ class HubStudent:
     def config(self, teacher: PreTrainedConfig, task: Task) -> PreTrainedConfig:
         return self._pretrained.config(task)
 
-    def create(self, teacher_path: str, order: Sequence[int], task: Task, seed: int) -> PreTrainedModel:
+    def create(self, teacher: FineTuned, task: Task, seed: int) -> PreTrainedModel:
         return self._pretrained.create(task, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -35,13 +36,20 @@ class Teacher:
         self.model.to(device)
         return self
 
+    def digest(self) -> str:
+        """A hash of all weights, the same on every device and in every file format."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
     @torch.inference_mode()
     def logits(self, batch: TokenBatch) -> Tensor:
         """(B, C) in the order of the task's labels."""
         self._check_mode()
         return encoder.logits(self.model, batch)[:, self.order]
 
-    @torch.inference_mode()
     def states(
         self,
         batch: TokenBatch,
@@ -50,30 +58,41 @@ class Teacher:
         attention_blocks: tuple[int, ...] | None = None,
     ) -> tuple[list[Tensor], Tensor | None]:
         """The wanted hidden states, each (B, T, D), and (B, P, T) attention scores if they are asked for."""
-        self._check_mode()
-        if attention is None or attention_blocks is None:
-            return encoder.hidden_states(self.model, batch, wanted), None
-        if reads_probabilities(self.model):
-            return self._states_and_probabilities(batch, wanted, attention, attention_blocks)
-        with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
-            states = encoder.hidden_states(self.model, batch, wanted)
-        return states, probe.scores(batch)
+        return self.everything(batch, wanted, attention, attention_blocks)[:2]
 
-    def _states_and_probabilities(
+    @torch.inference_mode()
+    def everything(
+        self,
+        batch: TokenBatch,
+        wanted: tuple[int, ...],
+        attention: AttentionRequest | None = None,
+        attention_blocks: tuple[int, ...] | None = None,
+    ) -> tuple[list[Tensor], Tensor | None, Tensor]:
+        """`states`, and `logits`, by one forward."""
+        self._check_mode()
+        if attention is None or not attention_blocks:
+            states, logits = encoder.states_and_logits(self.model, batch, wanted)
+            return states, None, logits[:, self.order]
+        if reads_probabilities(self.model):
+            return self._with_probabilities(batch, wanted, attention, attention_blocks)
+        with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
+            states, logits = encoder.states_and_logits(self.model, batch, wanted)
+        return states, probe.scores(batch), logits[:, self.order]
+
+    def _with_probabilities(
         self,
         batch: TokenBatch,
         wanted: tuple[int, ...],
         attention: AttentionRequest,
         attention_blocks: tuple[int, ...],
-    ) -> tuple[list[Tensor], Tensor]:
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
         if not self._probabilities:
             self.model.set_attn_implementation("eager")
             self._probabilities = True
-        base = self.model.base_model
-        inputs = encoder.model_inputs(base, batch)
-        output = base(**inputs, output_hidden_states=True, output_attentions=True)
+        inputs = encoder.model_inputs(self.model, batch)
+        output = self.model(**inputs, output_hidden_states=True, output_attentions=True)
         scores = from_probabilities(output.attentions, attention_blocks, attention.statistic, batch)
-        return [output.hidden_states[number] for number in wanted], scores
+        return [output.hidden_states[number] for number in wanted], scores, output.logits[:, self.order]
 
     def _check_mode(self) -> None:
         assert self.model.training == self.dropout, "someone changed the teacher's train/eval mode"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +15,12 @@ PACKAGES = ("torch", "pytorch-lightning", "transformers", "hydra-core", "hskd-li
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has had resident so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
 def git_sha() -> str | None:

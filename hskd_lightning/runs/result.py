@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hskd_lightning.experiment import AXES, Experiment
+from hskd_lightning.experiment import AXES, Experiment, strategy_name
 
 
 def axes(experiment: Experiment) -> dict[str, Any]:
@@ -18,6 +18,9 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         "knowledge": config["knowledge"]["name"],
         "preset": config["preset"]["name"],
         "hsk_amount": config["hsk"]["amount"],
+        "store_dtype": config["store"]["dtype"]
+        if config["knowledge"]["source"] == "store" and experiment.plan
+        else None,
         "seed": config["seed"],
     }
     for axis in AXES:
@@ -32,11 +35,6 @@ def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dic
     values = {**settings, "keep": experiment.keeps.get(name)}
     options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
     return {name: strategy_name(settings["_target_"]), **options}
-
-
-def strategy_name(target: str) -> str:
-    """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`."""
-    return target.split(".")[-2]
 
 
 def _flat(value: Any) -> Any:

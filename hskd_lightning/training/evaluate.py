@@ -28,7 +28,6 @@ def score(
     """
     predicted, labels = [], []
     for batch in batches:
-        moved = TokenBatch(*(tensor.to(device) for tensor in batch))
-        predicted.append(predict(moved).float().cpu())
+        predicted.append(predict(batch.to(device)).float().cpu())
         labels.append(batch.labels)
     return metrics.compute(task, torch.cat(predicted), torch.cat(labels))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hskd_lightning.data.loader import (
     BucketedBatches,
+    Collate,
     ResumableLoader,
     collate,
     eval_loader,
@@ -149,7 +150,7 @@ def test_batches_do_not_go_from_short_to_long() -> None:
 
 def loader_of(seed: int = 0, workers: int = 0, count: int = 20) -> ResumableLoader:
     split = split_of(lengths_of(count).tolist())
-    return train_loader(split, BucketedBatches(split.lengths, 4, seed), pad_id=0, workers=workers)
+    return train_loader(Collate(split, pad_id=0), BucketedBatches(split.lengths, 4, seed), workers=workers)
 
 
 def ids(batches: list[TokenBatch]) -> list[list[int]]:
@@ -227,11 +228,11 @@ def test_workers_do_not_run_ahead_of_the_state() -> None:
 
 def test_evaluation_sees_every_example_once_shortest_first() -> None:
     split = split_of([3, 1, 2, 5, 4])
-    batches = list(eval_loader(split, batch_size=2, pad_id=0))
+    batches = list(eval_loader(Collate(split, pad_id=0), batch_size=2))
     assert ids(batches) == [[101, 102], [100, 104], [103]]
     assert [batch.input_ids.shape for batch in batches] == [(2, 2), (2, 4), (1, 5)]
 
 
 def test_evaluation_pads_to_a_given_length() -> None:
-    (batch,) = eval_loader(split_of([3, 1]), batch_size=2, pad_id=0, pad_to=6)
+    (batch,) = eval_loader(Collate(split_of([3, 1]), pad_id=0, pad_to=6), batch_size=2)
     assert batch.input_ids.shape == (2, 6)

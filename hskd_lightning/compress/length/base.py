@@ -81,14 +81,16 @@ def left_to_right(tokens: Tokens) -> Tensor:
 
 def kept_counts(keep: Keep, real: Tensor, eligible: Tensor) -> Tensor:
     """(B,) int64: tokens kept of each example. A share is of its real tokens; a short example keeps what it has."""
-    length = real.sum(dim=1)  # (B,)
+    return torch.minimum(wanted_counts(keep, real.sum(dim=1)), (real & eligible).sum(dim=1))
+
+
+def wanted_counts(keep: Keep, real: Tensor) -> Tensor:
+    """(B,) int64: tokens that `keep` asks for, of (B,) real ones, whether or not so many may be kept."""
     if keep is None:
-        wanted = length
-    elif isinstance(keep, float):
-        wanted = (keep * length.double()).round().long().clamp(min=1)
-    else:
-        wanted = torch.full_like(length, keep)
-    return torch.minimum(wanted, (real & eligible).sum(dim=1))
+        return real
+    if isinstance(keep, float):
+        return (keep * real.double()).round().long().clamp(min=1)
+    return torch.full_like(real, keep)
 
 
 def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int) -> TokenSelection:

@@ -1,7 +1,7 @@
 """width=all"""
 
 from hskd_lightning.compress.keep import Keep
-from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.compress.width.base import Moments, Reach
 from hskd_lightning.compress.width.codes import EveryUnit
 
 
@@ -10,7 +10,8 @@ class AllUnits:
 
     keep: Keep = None
     needs_moments = False
-    offline = True
+    ordered = True
+    reach: Reach = "token"
 
     def fit(self, units: int, moments: Moments | None) -> EveryUnit:
         return EveryUnit()

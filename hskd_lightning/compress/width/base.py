@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -12,6 +13,7 @@ from hskd_lightning.compress.keep import Keep
 from hskd_lightning.errors import ConfigError
 
 Masked = Literal["ignore", "zero"]
+Reach = Literal["token", "example", "batch"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,12 @@ class Moments:
 
     mean: Tensor  # (P, D) float64
     covariance: Tensor  # (P, D, D) float64
+
+    @classmethod
+    def of_nothing(cls, pairs: int, units: int) -> Moments:
+        """Of the right shape, with no teacher behind them."""
+        covariance = torch.eye(units, dtype=torch.float64).expand(pairs, -1, -1)
+        return cls(torch.zeros(pairs, units, dtype=torch.float64), covariance)
 
     @property
     def variance(self) -> Tensor:
@@ -50,14 +58,36 @@ class UnitCode(Protocol):
         """Bits per token that say which units the values belong to; 0 where all tokens share them."""
         ...
 
+    @property
+    def fitted(self) -> dict[str, Tensor]:
+        """What the fit found, each (P, ...) or (1, ...): a store keeps it beside the values that it encoded."""
+        ...
+
+    def refitted(self, stored: Mapping[str, Tensor]) -> UnitCode:
+        """This code as part of a stored fit: the same number of units of its own, taken from the stored ones."""
+        ...
+
+    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
+        """What `encode` would have returned, from what a store keeps of it.
+
+        Args:
+            values: (B, P, K, W); or (B, P, K, D), zero off the mask, where the store keeps masks.
+            mask: (B, P, K, D) bool, or None.
+            valid: (B, P, K) bool.
+            units: D.
+        """
+        ...
+
 
 class WidthStrategy(Protocol):
     """Chooses units or directions; `fit` is where the ones that need the teacher's statistics get them."""
 
     keep: Keep
     needs_moments: bool
-    offline: bool
-    """False when an example's code depends on the others in its batch: no store can hold it."""
+    ordered: bool
+    """Whether keeping fewer is part of keeping more, so that a store of many units answers for few."""
+    reach: Reach
+    """What a token's code depends on: itself, the example's other kept tokens, or the batch, which no store holds."""
 
     def fit(self, units: int, moments: Moments | None) -> UnitCode:
         """The code for D units.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.width.base import Masked
-
-Scope = Literal["token", "example", "batch"]
+from hskd_lightning.compress.width.base import Masked, Reach
 
 
 class EveryUnit:
@@ -28,6 +25,16 @@ class EveryUnit:
 
     def mask_bits(self, units: int) -> int:
         return 0
+
+    @property
+    def fitted(self) -> dict[str, Tensor]:
+        return {}
+
+    def refitted(self, stored: Mapping[str, Tensor]) -> EveryUnit:
+        return self
+
+    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
+        return values, None
 
 
 class Projection:
@@ -50,6 +57,16 @@ class Projection:
     def mask_bits(self, units: int) -> int:
         return 0
 
+    @property
+    def fitted(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "directions": self.directions}
+
+    def refitted(self, stored: Mapping[str, Tensor]) -> Projection:
+        return Projection(stored["mean"], stored["directions"][..., : self.directions.shape[-1]])
+
+    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
+        return values, None
+
 
 class StaticMask:
     """A fixed set of units. `masked=ignore` compares these W units alone; `zero` is the paper's: all D are compared,
@@ -61,9 +78,8 @@ class StaticMask:
         self.masked = masked
 
     def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
-        if self.masked == "ignore":
-            return self.view(states), None
-        return torch.zeros_like(states).scatter(-1, self._index(states), self._take(states)), None
+        values = self._take(states)
+        return (values if self.masked == "ignore" else self._place(values, states.shape[-1])), None
 
     def view(self, states: Tensor) -> Tensor:
         return self._take(states) if self.masked == "ignore" else states
@@ -73,6 +89,21 @@ class StaticMask:
 
     def mask_bits(self, units: int) -> int:
         return 0
+
+    @property
+    def fitted(self) -> dict[str, Tensor]:
+        return {"units": self.units}
+
+    def refitted(self, stored: Mapping[str, Tensor]) -> StaticMask:
+        return StaticMask(stored["units"][:, : self.units.shape[-1]], self.masked)
+
+    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
+        return (values if self.masked == "ignore" else self._place(values, units)), None
+
+    def _place(self, values: Tensor, units: int) -> Tensor:
+        """(B, P, K, W) -> (B, P, K, D), zero off the mask."""
+        zeros = values.new_zeros(*values.shape[:-1], units)
+        return zeros.scatter(-1, self._index(values), values)
 
     def _index(self, states: Tensor) -> Tensor:
         units = self.units.to(states.device)[:, None]  # (P, 1, W)
@@ -87,10 +118,12 @@ class LargestMask:
     """The units of largest magnitude, another set for every token. `count` gives how many of n are kept."""
 
     count: Callable[[int], int]
-    scope: Scope
+    reach: Reach
     masked: Masked
 
     def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.mask_bits(states.shape[-1]) == 0:
+            return states, None
         kept = self._largest(states.abs(), valid)  # (B, P, K, D) bool
         values = states.masked_fill(~kept, 0.0)
         return values, kept if self.masked == "ignore" else None
@@ -104,14 +137,26 @@ class LargestMask:
     def mask_bits(self, units: int) -> int:
         return units if self.count(units) < units else 0
 
+    @property
+    def fitted(self) -> dict[str, Tensor]:
+        return {}
+
+    def refitted(self, stored: Mapping[str, Tensor]) -> LargestMask:
+        return self
+
+    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
+        if mask is None or self.reach == "token" and int(mask.sum()) > int(valid.sum()) * self.count(units):
+            return self.encode(values, valid)  # the store keeps more of each token
+        return values, mask if self.masked == "ignore" else None
+
     def _largest(self, size: Tensor, valid: Tensor) -> Tensor:
         """True on the largest entries of each token, of each example's tokens, or of the whole batch's, per pair."""
         batch, pairs, tokens, units = size.shape
         size = size.masked_fill(~valid[..., None], -1.0)  # tokens that are not there are never the largest
         per_token = valid.long() * units  # (B, P, K)
-        if self.scope == "token":
+        if self.reach == "token":
             return _top(size, torch.full_like(per_token, self.count(units)))
-        if self.scope == "example":
+        if self.reach == "example":
             budget = self._budget(per_token.sum(-1))  # (B, P)
             return _top(size.flatten(2), budget).view(batch, pairs, tokens, units)
         by_pair = size.transpose(0, 1)  # (P, B, K, D)

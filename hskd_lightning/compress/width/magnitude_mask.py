@@ -4,8 +4,8 @@ from functools import partial
 from typing import get_args
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Masked, Moments, check_masked
-from hskd_lightning.compress.width.codes import LargestMask, Scope
+from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
+from hskd_lightning.compress.width.codes import LargestMask
 from hskd_lightning.errors import ConfigError
 
 
@@ -24,17 +24,17 @@ class MagnitudeMask:
 
     needs_moments = False
 
-    def __init__(self, keep: Keep = None, masked: Masked = "ignore", scope: Scope = "token") -> None:
-        if scope not in get_args(Scope):
-            raise ConfigError("width.scope", scope, ", ".join(get_args(Scope)), "leave width.scope out")
+    def __init__(self, keep: Keep = None, masked: Masked = "ignore", scope: Reach = "token") -> None:
+        if scope not in get_args(Reach):
+            raise ConfigError("width.scope", scope, ", ".join(get_args(Reach)), "leave width.scope out")
         self.keep = check_keep("width.keep", keep)
         self.masked = check_masked(masked)
-        self.scope: Scope = scope
-        self.offline = scope != "batch"
+        self.reach: Reach = scope
+        self.ordered = scope == "token"
 
     def fit(self, units: int, moments: Moments | None) -> LargestMask:
         check_keep("width.keep", self.keep, units)
         # A count is per token; over a wider scope it becomes the same share of all that is there.
-        wide = self.scope != "token" and isinstance(self.keep, int)
+        wide = self.reach != "token" and isinstance(self.keep, int)
         keep = self.keep / units if wide and self.keep is not None else self.keep
-        return LargestMask(partial(count_kept, keep), self.scope, self.masked)
+        return LargestMask(partial(count_kept, keep), self.reach, self.masked)

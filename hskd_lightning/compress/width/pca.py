@@ -3,7 +3,7 @@
 import torch
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.compress.width.base import Moments, Reach
 from hskd_lightning.compress.width.codes import Projection
 
 
@@ -19,7 +19,8 @@ class Pca:
     """
 
     needs_moments = True
-    offline = True
+    ordered = True
+    reach: Reach = "token"
 
     def __init__(self, keep: Keep = None) -> None:
         self.keep = check_keep("width.keep", keep)

@@ -3,7 +3,7 @@
 import torch
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Masked, Moments, check_masked, generator
+from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked, generator
 from hskd_lightning.compress.width.codes import StaticMask
 
 
@@ -20,7 +20,8 @@ class RandomMask:
     """
 
     needs_moments = False
-    offline = True
+    ordered = True
+    reach: Reach = "token"
 
     def __init__(self, keep: Keep = None, masked: Masked = "ignore", seed: int = 0) -> None:
         self.keep = check_keep("width.keep", keep)

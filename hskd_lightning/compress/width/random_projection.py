@@ -3,7 +3,7 @@
 import torch
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Moments, generator
+from hskd_lightning.compress.width.base import Moments, Reach, generator
 from hskd_lightning.compress.width.codes import Projection
 
 
@@ -19,7 +19,8 @@ class RandomProjection:
     """
 
     needs_moments = False
-    offline = True
+    ordered = True
+    reach: Reach = "token"
 
     def __init__(self, keep: Keep = None, seed: int = 0) -> None:
         self.keep = check_keep("width.keep", keep)

@@ -3,7 +3,7 @@
 import torch
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Masked, Moments, check_masked
+from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
 from hskd_lightning.compress.width.codes import StaticMask
 
 
@@ -16,7 +16,8 @@ class UniformMask:
     """
 
     needs_moments = False
-    offline = True
+    ordered = False
+    reach: Reach = "token"
 
     def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
         self.keep = check_keep("width.keep", keep)

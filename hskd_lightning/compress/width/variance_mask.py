@@ -1,7 +1,7 @@
 """width=variance_mask"""
 
 from hskd_lightning.compress.keep import Keep, check_keep, count_kept
-from hskd_lightning.compress.width.base import Masked, Moments, check_masked
+from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
 from hskd_lightning.compress.width.codes import StaticMask
 
 
@@ -16,7 +16,8 @@ class VarianceMask:
     """
 
     needs_moments = True
-    offline = True
+    ordered = True
+    reach: Reach = "token"
 
     def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
         self.keep = check_keep("width.keep", keep)

@@ -1,0 +1,172 @@
+"""What a cell needs of a store, what a store has, and when the one answers the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hskd_lightning.artifacts import Recipe, fingerprint
+from hskd_lightning.compress.keep import Keep
+
+FORMAT = 1
+"""Of the files; a store of another format is refused."""
+Layer = tuple[int, int | None]
+"""A teacher state, and the teacher block (0-based) whose attention ranks its tokens, where attention does."""
+WIDER = {"fp16": ("fp32",), "bf16": ("fp32",), "fp32": (), "int8": ()}
+"""Dtypes from which a narrower one is had by rounding, bit for bit."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A store's recipe, or what a cell asks of one.
+
+    A store covers a request for fewer layers, fewer tokens of the same ranking, fewer units where these are ordered,
+    and a narrower float; all else must be equal. What is covered is served bit for bit as a store of its own would.
+    """
+
+    origin: Recipe
+    """Teacher, tokens, split, precision, padding: what decides the teacher's full hidden states."""
+    layers: tuple[Layer, ...] = ()
+    """From the bottom to the top. None at all: logits alone."""
+    length: Recipe | None = None
+    """The length strategy's name and options."""
+    tokens: Keep = None
+    """`length.keep`; None keeps all."""
+    width: Recipe | None = None
+    """The width strategy's name and options. `masked` is not one: it is the reader's affair."""
+    units: int = 0
+    """Values kept a token."""
+    dtype: str = "fp32"
+    shard_tokens: int = 65_536
+    ordered: bool = True
+    """Whether fewer units are part of more."""
+    per_token: bool = True
+    """Whether what is kept of a token depends on that token alone."""
+    masks: bool = False
+    """Whether each token has units of its own."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """As JSON values: the store's identity."""
+        hidden = {
+            "layers": [list(layer) for layer in self.layers],
+            "length": {**(self.length or {}), "keep": self.tokens},
+            "width": {**(self.width or {}), "units": self.units},
+            "dtype": self.dtype,
+            "ordered": self.ordered,
+            "per_token": self.per_token,
+            "masks": self.masks,
+        }
+        common = {"format": FORMAT, "origin": self.origin, "shard_tokens": self.shard_tokens}
+        return {**common, "hidden": hidden if self.layers else None}
+
+    @classmethod
+    def read(cls, recipe: Mapping[str, Any]) -> Request:
+        """From a manifest."""
+        common: dict[str, Any] = {"origin": recipe["origin"], "shard_tokens": recipe["shard_tokens"]}
+        hidden = recipe["hidden"]
+        if hidden is None:
+            return cls(**common)
+        length, width = dict(hidden["length"]), dict(hidden["width"])
+        return cls(
+            **common,
+            layers=tuple((state, block) for state, block in hidden["layers"]),
+            tokens=length.pop("keep"),
+            length=length,
+            units=width.pop("units"),
+            width=width,
+            **{key: hidden[key] for key in ("dtype", "ordered", "per_token", "masks")},
+        )
+
+    def __str__(self) -> str:
+        if not self.layers:
+            return "logits alone"
+        length, width = (self.length or {}).get("name"), (self.width or {}).get("name")
+        tokens = "all tokens" if self.tokens is None else f"{self.tokens:g} tokens"
+        if isinstance(self.tokens, float):
+            tokens = f"{self.tokens:.0%} of the tokens"
+        return f"{_spell(self.layers)}; {tokens} by {length}; {self.units} values by {width}; {self.dtype}"
+
+    @property
+    def name(self) -> str:
+        """The folder of the store made to this recipe."""
+        return fingerprint(self.recipe)
+
+    def missing_from(self, store: Request) -> tuple[str, object, object] | None:
+        """The first field in which `store` does not answer this request: its name, what is there, what is asked.
+
+        None: the store covers the request.
+        """
+        if difference := _first_difference(store.origin, self.origin):
+            return difference
+        if not self.layers:
+            return None  # every store has the logits
+        if not set(self.layers) <= set(store.layers):
+            return "depth", _spell(store.layers), _spell(self.layers)
+        for field in ("length", "width"):
+            if difference := _first_difference(getattr(store, field), getattr(self, field), field):
+                return difference
+        if not (store.tokens == self.tokens or self.per_token and _at_least(store.tokens, self.tokens)):
+            return "length.keep", store.tokens, self.tokens
+        fewer = self.ordered and not (self.masks and self.dtype == "int8")
+        if not (store.units == self.units or fewer and store.units >= self.units):
+            return "width.keep", store.units, self.units
+        rounded = () if self.masks else WIDER[self.dtype]  # rounding first could choose other units
+        if store.dtype != self.dtype and store.dtype not in rounded:
+            return "store.dtype", store.dtype, self.dtype
+        if store.shard_tokens != self.shard_tokens and self.dtype == "int8":  # whose scales are a shard's
+            return "store.shard_tokens", store.shard_tokens, self.shard_tokens
+        return None
+
+    def joined(self, other: Request) -> Request | None:
+        """The least store that answers both, or None where no one store can."""
+        if not (self.layers and other.layers):
+            fuller, barer = (self, other) if self.layers else (other, self)
+            return fuller if barer.missing_from(fuller) is None else None
+        both = replace(
+            self,
+            layers=tuple(sorted({*self.layers, *other.layers}, key=height)),
+            tokens=_most(self.tokens, other.tokens),
+            units=max(self.units, other.units),
+            dtype=self.dtype if self.dtype == other.dtype else "fp32",
+        )
+        return both if self.missing_from(both) is None and other.missing_from(both) is None else None
+
+
+def height(layer: Layer) -> tuple[int, int]:
+    """Sorts layers from the bottom to the top."""
+    state, block = layer
+    return state, -1 if block is None else block
+
+
+def _spell(layers: tuple[Layer, ...]) -> str:
+    named = (f"{state}" if block is None else f"{state} ranked by block {block}" for state, block in layers)
+    return "teacher states " + ", ".join(named) if layers else "logits alone"
+
+
+def _at_least(stored: Keep, asked: Keep) -> bool:
+    """Whether keeping `stored` always includes keeping `asked`."""
+    if stored is None or asked is None:
+        return stored is None
+    return type(stored) is type(asked) and stored >= asked
+
+
+def _most(one: Keep, other: Keep) -> Keep:
+    """The least keep that includes both: a count and a share have none but everything."""
+    if one is None or other is None or type(one) is not type(other):
+        return None
+    return max(one, other)
+
+
+def _first_difference(found: Any, asked: Any, path: str = "") -> tuple[str, object, object] | None:
+    """The first leaf in which two JSON values differ."""
+    if isinstance(found, Mapping) and isinstance(asked, Mapping):
+        for key in sorted({*found, *asked}):
+            inner = f"{path}.{key}" if path else key
+            if difference := _first_difference(found.get(key), asked.get(key), inner):
+                return difference
+        return None
+    same = found == asked or (isinstance(found, float) and isinstance(asked, float) and math.isclose(found, asked))
+    return None if same else (path, found, asked)

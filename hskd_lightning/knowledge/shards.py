@@ -1,0 +1,152 @@
+"""One shard of a store: which examples it has, what its tensors are, how large it will be.
+
+Example-wise tensors, n examples in the order in which the teacher saw them:
+    ids (n,) int64 | tokens (n,) int32, real ones | kept (n,) int32, rows of each layer | logits (n, C) float32
+and for each layer of the store, R rows being all kept tokens of all examples, best first within an example:
+    positions.<layer> (R,) int16
+    values.<layer>    (R, W), or flat (V,) where each token has units of its own
+    mask.<layer>      (R, ceil(D / 8)) uint8, there: a bit for each unit, lowest bit first
+    counts            (n,) int32, there: values of each example
+    scale.<layer>, offset.<layer> (W,) float32 where values are int8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.knowledge.values import BYTES, DTYPES, Loss, Meter, Range, from_int8, narrowed, to_int8
+
+
+def layer_key(layer: Layer) -> str:
+    """A layer's name in tensor names: 8, or 8@5 where block 5 ranks its tokens."""
+    state, block = layer
+    return str(state) if block is None else f"{state}@{block}"
+
+
+def partition(lengths: Tensor, shard_tokens: int) -> list[Tensor]:
+    """Rows of a split -> the rows of each shard: neighbours, some `shard_tokens` real tokens, whatever is kept."""
+    before = lengths.cumsum(0) - lengths
+    number = before // shard_tokens
+    return list(torch.arange(len(lengths)).split(number.unique_consecutive(return_counts=True)[1].tolist()))
+
+
+def pack_bits(mask: Tensor) -> Tensor:
+    """(N, D) bool -> (N, ceil(D / 8)) uint8."""
+    return torch.from_numpy(np.packbits(mask.numpy(), axis=-1, bitorder="little"))
+
+
+def unpack_bits(packed: Tensor, units: int) -> Tensor:
+    """The inverse."""
+    return torch.from_numpy(np.unpackbits(packed.numpy(), axis=-1, count=units, bitorder="little")).bool()
+
+
+@dataclass
+class LayerRows:
+    """The rows of one layer while a shard is made: floats are rounded at once, int8 waits for its range."""
+
+    dtype: str
+    range: Range
+    meter: Meter
+    positions: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    masks: list[Tensor] = field(default_factory=list)
+
+    def add(self, positions: Tensor, values: Tensor, mask: Tensor | None) -> None:
+        """Rows of some examples: (N,), (N, W) or (N, D), and (N, D) bool or None."""
+        values = values.cpu()
+        self.positions.append(positions.to("cpu", torch.int16))
+        if mask is not None:
+            self.masks.append(mask.cpu())
+        if self.dtype != "int8":
+            exact, values = values, narrowed(values, self.dtype)
+            self.meter.add(exact, values)
+        self.values.append(values)
+
+    def tensors(self, key: str) -> tuple[dict[str, Tensor], Loss]:
+        """What goes to disk."""
+        out = {f"positions.{key}": torch.cat(self.positions)}
+        chunks = self.values
+        if self.dtype == "int8":
+            scale, offset = self.range.scale, self.range.offset
+            out |= {f"scale.{key}": scale, f"offset.{key}": offset}
+            chunks = [self._quantise(number, scale, offset) for number in range(len(chunks))]
+        if self.masks:
+            chunks = [values[mask] for values, mask in zip(chunks, self.masks, strict=True)]
+            out[f"mask.{key}"] = pack_bits(torch.cat(self.masks))
+        out[f"values.{key}"] = torch.cat(chunks)
+        return out, self.meter.loss
+
+    def _quantise(self, number: int, scale: Tensor, offset: Tensor) -> Tensor:
+        exact = self.values[number]
+        values = to_int8(exact, scale, offset)
+        back = from_int8(values, scale, offset)
+        self.meter.add(exact, back * self.masks[number] if self.masks else back)
+        return values
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a store will weigh, known before the teacher has run."""
+
+    examples: int
+    rows: int
+    """Of all layers."""
+    values: int
+    """Of all layers."""
+    bytes: int
+
+    @classmethod
+    def of(cls, request: Request, kept: Tensor, classes: int, width: int, counts: Tensor, shards: int) -> Size:
+        """Exact but for file headers of some hundred bytes a shard.
+
+        Args:
+            kept: (N,) tokens kept of each example, in each layer.
+            counts: (N,) values kept of each example, in each layer.
+            classes: C.
+            width: D.
+        """
+        layers, examples = len(request.layers), len(kept)
+        rows, values = layers * int(kept.sum()), layers * int(counts.sum())
+        size = examples * (8 + 4 + 4 + 4 * classes) + 2 * rows + BYTES[request.dtype] * values
+        if request.masks:
+            size += 4 * examples + rows * -(-width // 8)
+        if request.dtype == "int8":
+            size += shards * layers * 8 * (width if request.masks else request.units)
+        return cls(examples, rows, values, size)
+
+
+def stored_dtype(request: Request) -> torch.dtype:
+    """Of the values."""
+    return DTYPES[request.dtype]
+
+
+def empty_layers(request: Request, units: int) -> dict[Layer, LayerRows]:
+    """One `LayerRows` a layer, for W units (D where tokens have masks)."""
+    return {
+        layer: LayerRows(request.dtype, Range.of_nothing(units), Meter(units, centred=not request.masks))
+        for layer in request.layers
+    }
+
+
+def cumulative(counts: Tensor) -> Tensor:
+    """(n,) -> (n,) where each example's rows begin."""
+    return counts.long().cumsum(0) - counts
+
+
+def flat_index(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of ragged examples as one index: (B,), (B,) -> (R,) source rows and (R,) rank within the example."""
+    total = int(counts.sum())
+    rank = torch.arange(total) - cumulative(counts).repeat_interleave(counts)
+    return starts.repeat_interleave(counts) + rank, rank
+
+
+def shares(total: int, part: tuple[int, int]) -> Sequence[int]:
+    """The shards that process i of n makes: i, i + n, ... counted from 1."""
+    number, of = part
+    return range(number - 1, total, of)

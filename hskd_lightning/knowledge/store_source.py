@@ -1,0 +1,57 @@
+"""Knowledge from a store (`knowledge=offline`): no teacher is loaded, none need exist any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.compress.pipeline import Compression, HskPlan
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.knowledge.request import Request
+from hskd_lightning.knowledge.store import Store, Wanted
+
+
+class StoreSource:
+    """Serves a cell from a store that covers it.
+
+    Args:
+        store: the open store.
+        plan: what the cell keeps; None for logits only.
+        request: what the cell asks for.
+    """
+
+    def __init__(self, store: Store, plan: HskPlan | None, request: Request) -> None:
+        self.store = store
+        self.compression: Compression | None = None
+        if plan is None:
+            return
+        blocks = plan.attention_blocks or (None,) * len(plan.layer_map)
+        layers = tuple(zip(plan.layer_map.teacher_states, blocks, strict=True))
+        self.compression = plan.fit(plan.unfitted_moments(), store.fit(layers))
+        self.wanted = Wanted(layers, request.tokens, request.units, request.dtype, self.compression.code)
+
+    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+        if isinstance(batch.taught, HiddenTarget):
+            return batch.taught
+        return self.read_hidden(batch.ids.cpu()).to(batch.ids.device)
+
+    def logits(self, batch: TokenBatch) -> Tensor:
+        if isinstance(batch.taught, Tensor):
+            return batch.taught
+        return self.read_logits(batch.ids.cpu()).to(batch.ids.device)
+
+    def to(self, device: torch.device) -> None:
+        """Nothing to move: batches bring what was read for them."""
+
+    def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor]:
+        return self.read_hidden if hidden else self.read_logits
+
+    def read_hidden(self, ids: Tensor) -> HiddenTarget:
+        """The hidden stage's target of (B,) example ids, on the CPU."""
+        return self.store.hidden(ids, self.wanted)
+
+    def read_logits(self, ids: Tensor) -> Tensor:
+        """(B, C) logits of (B,) example ids, on the CPU."""
+        return self.store.logits(ids)

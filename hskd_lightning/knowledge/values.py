@@ -1,0 +1,112 @@
+"""Values on disk: floats of three widths, int8 with a scale and an offset for each unit; and what each one loses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.errors import ConfigError
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
+BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
+STEPS = 254
+"""int8 from -127 to 127: symmetric about the middle of a unit's range."""
+
+
+@dataclass
+class Range:
+    """The smallest and largest value of each unit: a running (W,) pair."""
+
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def of_nothing(cls, units: int) -> Range:
+        return cls(torch.full((units,), torch.inf), torch.full((units,), -torch.inf))
+
+    def widen(self, values: Tensor) -> None:
+        """Take (N, W) values in."""
+        if len(values):
+            self.low = torch.minimum(self.low, values.amin(dim=0).cpu())
+            self.high = torch.maximum(self.high, values.amax(dim=0).cpu())
+
+    @property
+    def offset(self) -> Tensor:
+        """(W,) the middle, where a unit was seen: BERT's outlier units lie far from 0 and would waste the scale."""
+        return ((self.low + self.high) / 2).nan_to_num(0.0, 0.0, 0.0)
+
+    @property
+    def scale(self) -> Tensor:
+        """(W,) what one step of int8 is worth; never 0."""
+        width = (self.high - self.low).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+        return (width / STEPS).clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def to_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """Values, scales and offsets of shapes that broadcast -> int8."""
+    return ((values - offset) / scale).round().clamp(-127, 127).to(torch.int8)
+
+
+def from_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """The inverse, up to half a step -> float32."""
+    return values.float() * scale + offset
+
+
+def narrowed(values: Tensor, dtype: str, key: str = "store.dtype") -> Tensor:
+    """Floats rounded to a narrower type.
+
+    Raises:
+        ConfigError: a value is too large for it.
+    """
+    rounded = values.to(DTYPES[dtype])
+    if not torch.isfinite(rounded).all():
+        largest = float(values.abs().max())
+        raise ConfigError(key, dtype, f"a type that holds {largest:.4g}", f"write {key}=bf16 or {key}=fp32")
+    return rounded
+
+
+class Meter:
+    """Measures what rounding costs one layer's values."""
+
+    def __init__(self, units: int, centred: bool) -> None:
+        self.centred = centred
+        self.count = 0
+        self.error, self.total, self.square = torch.zeros(3, units, dtype=torch.float64)
+
+    def add(self, values: Tensor, stored: Tensor) -> None:
+        """Count (N, W) values and what a reader will get for them."""
+        exact = values.double()
+        self.count += len(exact)
+        self.error += (exact - stored.double()).square().sum(dim=0)
+        self.total += exact.sum(dim=0)
+        self.square += exact.square().sum(dim=0)
+
+    @property
+    def loss(self) -> Loss:
+        energy = self.square - (self.total.square() / max(1, self.count) if self.centred else 0.0)
+        moving = energy > 0
+        worst = float((self.error[moving] / energy[moving]).max().sqrt()) if moving.any() else 0.0
+        return Loss(float(self.error.sum()), float(energy.sum()), worst)
+
+
+class Loss(NamedTuple):
+    """What the dtype cost one layer of a shard, as sums, so that shards add up."""
+
+    error: float
+    """Squared differences between the teacher's values and the stored ones."""
+    energy: float
+    """Squared distances of the teacher's values from their unit's mean (from 0 where tokens have masks)."""
+    worst: float
+    """The largest root of error over energy of any one unit, in any shard."""
+
+    def join(self, other: Loss) -> Loss:
+        """Of both shards."""
+        return Loss(self.error + other.error, self.energy + other.energy, max(self.worst, other.worst))
+
+    @property
+    def relative(self) -> float:
+        """Root of error over energy: 0.01 is a hundredth of what the values vary by."""
+        return (self.error / self.energy) ** 0.5 if self.energy else 0.0

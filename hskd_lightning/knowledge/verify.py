@@ -1,0 +1,77 @@
+"""Is a store what its teacher says? A sample is computed again and compared."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import HiddenTarget
+from hskd_lightning.knowledge.manifest import REBUILD
+from hskd_lightning.knowledge.shards import layer_key
+from hskd_lightning.knowledge.store import Store, Wanted
+from hskd_lightning.knowledge.writer import BATCH, Writer
+
+SHARDS = 4
+"""As many batches are computed again, each the first of a shard."""
+AGREE = 0.99
+"""Share of kept positions that must be the same: two nearly equal scores may change places on another machine."""
+SLACK = 1e-3
+"""Relative error granted on top of twice what the dtype costs: another machine sums in another order."""
+
+
+def recompute(store: Store, writer: Writer) -> dict[str, float]:
+    """Run the live teacher on a sample and compare.
+
+    Returns:
+        the relative error of each layer's values, and of the logits.
+
+    Raises:
+        ConfigError: the teacher is another one, or says something else; the field is named.
+    """
+    teacher = writer.source.teacher()
+    if (weights := teacher.digest()) != store.facts["weights"]:
+        raise _differs(store, "weights", store.facts["weights"], repr(weights))
+    request = store.request
+    wanted = Wanted(request.layers, request.tokens, request.units, request.dtype, writer.compression.code)
+    errors: dict[str, float] = {}
+    step = max(1, len(writer.shards) // SHARDS)
+    for shard in writer.shards[::step][:SHARDS]:
+        rows = writer.in_order(shard)[:BATCH]
+        _, _, target, logits = writer.run_teacher(rows, writer.compression, teacher)
+        ids = writer.source.split.ids[rows]
+        _note(errors, "logits", _relative(store.logits(ids), logits.cpu().float(), centred=False), store, allowed=SLACK)
+        if target is not None:
+            _compare(errors, store, store.hidden(ids, wanted), target.to("cpu"))
+    return errors
+
+
+def _compare(errors: dict[str, float], store: Store, stored: HiddenTarget, live: HiddenTarget) -> None:
+    valid = stored.tokens.valid
+    if not torch.equal(valid, live.tokens.valid):
+        raise _differs(store, "kept tokens", "other counts", "the teacher's")
+    for pair, layer in enumerate(store.request.layers):
+        key = layer_key(layer)
+        same = (stored.tokens.positions == live.tokens.positions)[:, pair] & valid[:, pair]  # (B, K)
+        share = float(same.sum() / valid[:, pair].sum())
+        if share < AGREE:
+            raise _differs(store, f"positions.{key}", f"{share:.1%} the same", f"at least {AGREE:.0%}")
+        error = _relative(stored.values[:, pair][same], live.values[:, pair][same], centred=not store.request.masks)
+        allowed = SLACK + 2 * store.facts["reconstruction"][key]["relative"]
+        _note(errors, f"values.{key}", error, store, allowed)
+
+
+def _note(errors: dict[str, float], name: str, error: float, store: Store, allowed: float) -> None:
+    errors[name] = max(errors.get(name, 0.0), error)
+    if not error <= allowed:
+        raise _differs(store, name, f"a relative error of {error:.3g}", f"at most {allowed:.3g}")
+
+
+def _relative(stored: Tensor, live: Tensor, centred: bool) -> float:
+    """Root of squared error over what the live values vary by."""
+    middle = live.mean(dim=0) if centred else torch.zeros(())
+    return float((stored - live).square().sum().sqrt() / (live - middle).square().sum().sqrt().clamp(min=1e-12))
+
+
+def _differs(store: Store, what: str, found: str, allowed: str) -> ConfigError:
+    return ConfigError(f"store {store.folder}: {what}", found, f"{allowed}, by the live teacher", REBUILD)

@@ -1,0 +1,306 @@
+"""One teacher pass becomes a store: shard by shard, each whole or not there, by one process or by many."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hskd_lightning.artifacts import Recipe, hold, sha256, write_json
+from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
+from hskd_lightning.compress.pipeline import Compression, Padding
+from hskd_lightning.compress.width.base import UnitCode
+from hskd_lightning.data.loader import collate
+from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+from hskd_lightning.knowledge.manifest import FIT, shard_file
+from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
+from hskd_lightning.knowledge.values import DTYPES, Loss
+from hskd_lightning.models.teacher import Teacher
+
+log = logging.getLogger(__name__)
+BATCH = 64
+FIT_LOCK = ".fit.lock"
+MARGIN = 1.2
+"""Free disk asked for, as a multiple of what the store will weigh."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a store is made from. The two callables run a teacher, so they are called only where shards are missing."""
+
+    request: Request
+    length: LengthStrategy
+    unfitted: UnitCode
+    """The width strategy's code before its fit: its shape is right, its numbers may not be."""
+    fit: Callable[[], UnitCode]
+    teacher: Callable[[], Teacher]
+    split: TokenSplit
+    width: int
+    """D."""
+    classes: int
+    pad_id: int
+    pad_to: int | None
+    padding: Padding
+    device: torch.device
+    precision: str
+
+
+class Writer:
+    """Makes a store's files in a folder. Safe to kill, safe to run beside others that make other shards.
+
+    Args:
+        folder: where; it may hold what an earlier writer left.
+        source: from what.
+    """
+
+    def __init__(self, folder: Path, source: Source) -> None:
+        self.folder = folder
+        self.source = source
+        self.request = source.request
+
+    @cached_property
+    def shards(self) -> list[Tensor]:
+        """The rows of the split that each shard has."""
+        return partition(self.source.split.lengths, self.request.shard_tokens)
+
+    @cached_property
+    def size(self) -> Size:
+        """What the store will weigh."""
+        source, request = self.source, self.request
+        if not request.layers:
+            nothing = torch.zeros(len(source.split), dtype=torch.int64)
+            return Size.of(request, nothing, source.classes, source.width, nothing, len(self.shards))
+        kept = torch.cat([self._kept(rows) for rows in torch.arange(len(source.split)).split(4096)])
+        counts = self._value_counts(kept)
+        return Size.of(request, kept, source.classes, source.width, counts, len(self.shards))
+
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not whole."""
+        return [number for number in range(len(self.shards)) if not self._note(number).exists()]
+
+    def write(self, numbers: list[int]) -> None:
+        """Make these shards.
+
+        Raises:
+            ConfigError: the disk is too small, or a value does not fit the dtype.
+        """
+        if not numbers:
+            return
+        self._check_space(len(numbers) / len(self.shards))
+        compression, teacher = self.compression, self.source.teacher()
+        weights = teacher.digest()
+        started, tokens = time.perf_counter(), 0
+        for done, number in enumerate(numbers, start=1):
+            self._write_shard(number, compression, teacher, weights)
+            tokens += int(self.source.split.lengths[self.shards[number]].sum())
+            seconds = time.perf_counter() - started
+            log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), tokens / seconds)
+
+    def finish(self) -> Recipe:
+        """The manifest's facts, once every shard is there.
+
+        Raises:
+            ConfigError: shards are missing, or were made with different teachers.
+        """
+        if missing := self.missing():
+            remedy = "build them first: python -m hskd_lightning.store build --shard i/n ..."
+            named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
+        notes = [json.loads(self._note(number).read_text()) for number in range(len(self.shards))]
+        teachers = {note.pop("weights") for note in notes}
+        if len(teachers) != 1:
+            remedy = f"delete {self.folder} and build again with one teacher"
+            raise ConfigError("store.weights", sorted(teachers), "one teacher for all shards", remedy)
+        losses = self._losses([note.pop("loss") for note in notes])
+        (self.folder / FIT_LOCK).unlink(missing_ok=True)
+        for number in range(len(self.shards)):
+            self._note(number).unlink()
+        facts = {
+            "weights": teachers.pop(),
+            "shards": notes,
+            "fit": sha256(self.folder / FIT) if (self.folder / FIT).exists() else None,
+            "width": self.source.width,
+            "classes": self.source.classes,
+            "examples": self.size.examples,
+            "values": self.size.values,
+            "bytes": sum(note["bytes"] for note in notes),
+            "reconstruction": losses,
+        }
+        return facts
+
+    @cached_property
+    def compression(self) -> Compression:
+        """What is kept, with the fit that all the store's writers share."""
+        layers = self.request.layers
+        layer_map = LayerMap(tuple((state, state) for state, _ in layers))
+        return Compression(layer_map, self.source.length, self._fit(), self.source.padding)
+
+    def _fit(self) -> UnitCode:
+        """Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree."""
+        unfitted, path = self.source.unfitted, self.folder / FIT
+        if not self.request.layers or not unfitted.fitted:
+            return unfitted
+        if not path.exists():
+            with hold(self.folder / FIT_LOCK, "the fit"):
+                if not path.exists():
+                    fitted = {name: tensor.contiguous() for name, tensor in self.source.fit().fitted.items()}
+                    self._save(fitted, path)
+        return unfitted.refitted(load_file(path))
+
+    def _kept(self, rows: Tensor) -> Tensor:
+        """(n,) tokens kept of each of these examples."""
+        source = self.source
+        batch = collate(source.split, rows, source.pad_id, source.pad_to)
+        tokens = Compression(LayerMap(()), source.length, source.unfitted, source.padding).tokens(batch, None)
+        return kept_counts(source.length.keep, tokens.real, source.length.eligible(tokens))
+
+    def _value_counts(self, kept: Tensor) -> Tensor:
+        """(n,) values kept of each example in each layer."""
+        if self.request.per_token:
+            return kept * self.request.units
+        budget = {n: self.source.unfitted.scalars(n * self.source.width) for n in kept.unique().tolist()}
+        return torch.tensor([budget[n] for n in kept.tolist()])
+
+    def _write_shard(self, number: int, compression: Compression, teacher: Teacher, weights: str) -> None:
+        tensors, losses = self._shard(self.shards[number], compression, teacher)
+        path = self.folder / shard_file(number)
+        self._save(tensors, path)
+        write_json(
+            self._note(number),
+            {
+                "file": path.name,
+                "sha256": sha256(path),
+                "bytes": path.stat().st_size,
+                "examples": len(tensors["ids"]),
+                "rows": int(tensors["kept"].sum()),
+                "weights": weights,
+                "loss": losses,
+            },
+        )
+
+    def in_order(self, rows: Tensor) -> Tensor:
+        """A shard's rows as its batches take them: by length, for little padding."""
+        return rows[self.source.split.lengths[rows].argsort(stable=True)]
+
+    def _shard(
+        self, rows: Tensor, compression: Compression, teacher: Teacher
+    ) -> tuple[dict[str, Tensor], dict[str, Loss]]:
+        """The tensors of one shard. The batches are the shard's own, so it does not matter who makes it."""
+        split, request = self.source.split, self.request
+        code_units = self.source.width if request.masks else request.units
+        layers = empty_layers(request, code_units)
+        rows = self.in_order(rows)
+        made = [self._batch(part, compression, teacher, layers) for part in rows.split(BATCH)]
+        kept, logits, counts = (torch.cat(parts) for parts in zip(*made, strict=True))
+        tensors = {
+            "ids": split.ids[rows].clone(),
+            "tokens": self._real(split.lengths[rows]),
+            "kept": kept.int(),
+            "logits": logits,
+        }
+        if request.masks:
+            tensors["counts"] = counts.int()
+        losses = {}
+        for layer, found in layers.items():
+            more, losses[layer_key(layer)] = found.tensors(layer_key(layer))
+            tensors |= more
+        return tensors, losses
+
+    def _real(self, lengths: Tensor) -> Tensor:
+        """(n,) tokens of which a share is a share: [PAD] too where it is distilled."""
+        pad_to = self.source.pad_to
+        return lengths.int() if pad_to is None else torch.full_like(lengths, pad_to).int()
+
+    def _batch(
+        self, rows: Tensor, compression: Compression, teacher: Teacher, layers: dict[Layer, LayerRows]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the teacher on one batch; (n,) kept tokens, (n, C) logits and (n,) values of its examples."""
+        batch, states, target, logits = self.run_teacher(rows, compression, teacher)
+        kept = counts = torch.zeros(len(rows), dtype=torch.int32)
+        if target is not None:
+            kept, counts = self._collect(target, layers)
+        if target is not None and self.request.dtype == "int8":
+            real = compression.tokens(batch, None).real
+            seen = compression.code.view(torch.stack(states, dim=1))  # (B, P, T, W)
+            for pair, found in enumerate(layers.values()):
+                found.range.widen(seen[:, pair][real])
+        return kept, logits.float().cpu(), counts
+
+    def run_teacher(
+        self, rows: Tensor, compression: Compression, teacher: Teacher
+    ) -> tuple[TokenBatch, list[Tensor], HiddenTarget | None, Tensor]:
+        """The teacher on some rows of the split: the batch, the states, what is kept of them, and (B, C) logits."""
+        source = self.source
+        batch = collate(source.split, rows, source.pad_id, source.pad_to).to(source.device)
+        states, attention, logits = self._forward(batch, teacher)
+        return batch, states, compression.compress(states, batch, attention) if states else None, logits
+
+    def _forward(self, batch: TokenBatch, teacher: Teacher) -> tuple[list[Tensor], Tensor | None, Tensor]:
+        request, length = self.request, self.source.length
+        blocks = tuple(block for _, block in request.layers if block is not None)
+        half = self.source.precision == "bf16-mixed"
+        with torch.autocast(self.source.device.type, torch.bfloat16, enabled=half):
+            states, attention, logits = teacher.everything(
+                batch, tuple(state for state, _ in request.layers), length.attention, blocks
+            )
+        states = [state.float() for state in states]
+        if request.masks and request.dtype != "int8":  # chosen by what is kept of them, so that fewer is part of more
+            states = [state.to(DTYPES[request.dtype]).float() for state in states]
+        return states, attention, logits
+
+    def _collect(self, target: HiddenTarget, layers: dict[Layer, LayerRows]) -> tuple[Tensor, Tensor]:
+        valid = target.tokens.valid[:, 0]  # (B, K): as many in every layer
+        for pair, found in enumerate(layers.values()):
+            mask = None if target.units is None else target.units[:, pair][valid]
+            found.add(target.tokens.positions[:, pair][valid], target.values[:, pair][valid], mask)
+        kept = valid.sum(dim=1).cpu()
+        if target.units is None:
+            return kept, kept * target.values.shape[-1]
+        return kept, (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2)).cpu()
+
+    def _losses(self, notes: list[dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+        """How far the stored values are from the teacher's, by layer."""
+        total: dict[str, Loss] = {}
+        for note in notes:
+            for layer, found in note.items():
+                loss = Loss(*found)
+                total[layer] = total[layer].join(loss) if layer in total else loss
+        return {layer: {"relative": loss.relative, "worst_unit": loss.worst} for layer, loss in total.items()}
+
+    def _check_space(self, share: float) -> None:
+        need = int(self.size.bytes * share * MARGIN)
+        free = shutil.disk_usage(self.folder).free
+        if free < need:
+            raise ConfigError("paths.artifacts", f"{free:,} bytes free at {self.folder}", f"{need:,} bytes", FULL)
+
+    def _note(self, number: int) -> Path:
+        """Written after its shard: the shard is whole where this is there."""
+        return self.folder / f"{shard_file(number)}.json"
+
+    def _save(self, tensors: dict[str, Tensor], path: Path) -> None:
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            save_file(tensors, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise ConfigError("paths.artifacts", str(self.folder), f"a disk that takes it ({error})", FULL) from error
+
+
+FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
