@@ -91,7 +91,7 @@ class Storeroom:
         request = self.union()
         if request != self.request and (found := self.find(request)):
             return found
-        return build_once(self.workshop.root, KIND, request.recipe, lambda folder: self._write(folder, request))
+        return build_once(self.workshop.root, KIND, request.recipe, lambda folder: self.write(folder, request))
 
     def union(self) -> Request:
         """The least store that answers this cell and those cells of its sweep that can share one with it."""
@@ -118,7 +118,8 @@ class Storeroom:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _write(self, folder: Path, request: Request) -> Recipe:
+    def write(self, folder: Path, request: Request) -> Recipe:
+        """Make what is missing of a store in `folder`; its facts."""
         writer = self.writer(folder, request)
         missing = writer.missing()
         size = writer.size
@@ -162,12 +163,12 @@ class Storeroom:
 
     def _strategies(self, request: Request) -> tuple[LengthStrategy, WidthStrategy]:
         """Length and width as the store keeps them: this cell's own, with the store's `keep`s."""
-        keeps = {"length": request.tokens, "width": request.units}
-        if not request.ordered:
-            keeps["width"] = self.experiment.keeps.get("width")  # those are equal, spelling included
+        keeps = {"length": request.tokens, "width": request.units or None}
         built = []
         for axis, keep in keeps.items():
             node = dict(self.config[axis])
+            if not request.ordered and axis == "width":
+                keep = self.experiment.keeps.get(axis)  # the store's own, spelling included
             node |= {"keep": keep} if "keep" in node else {}
             node |= {"masked": "ignore"} if "masked" in node else {}
             built.append(configuration.build(node, axis))

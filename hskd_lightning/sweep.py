@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -48,7 +50,9 @@ def other_cells() -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     noted = json.loads(path.read_text())
-    with initialize_config_dir(noted["config_dir"], version_base="1.3"):
+    with ExitStack() as stack:
+        if not GlobalHydra.instance().is_initialized():  # a launcher's worker process
+            stack.enter_context(initialize_config_dir(noted["config_dir"], version_base="1.3"))
         for overrides in noted["cells"]:
             try:
                 yield configuration.plain(compose(noted["config_name"], overrides=overrides))

@@ -16,8 +16,10 @@ from hskd_lightning.config import plain
 from hskd_lightning.distiller import Distiller
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.workshop import Workshop
 
 pytestmark = pytest.mark.slow
@@ -64,7 +66,7 @@ def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path)
     assert (result["length"], result["length_keep"]) == ("cls_first", 2)
     assert (result["width"], result["width_keep"]) == ("pca", 4)
     assert result["knowledge_scalars"] == 1 * 2 * 4
-    assert result["knowledge_bytes"] == 1 * 2 * (4 * 4 + 2)
+    assert result["knowledge_bytes"] == 1 * 2 * (4 * 2 + 2)  # fp16
     assert result["steps_hidden"] == result["steps_prediction"] == 2 * 3  # 96 examples, batches of 32
     assert result["seconds_hidden"] > 0 and result["seconds_prediction"] > 0
     assert result["score_best"] == max(result["score"], result["score_last"])
@@ -208,7 +210,7 @@ WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
 
 @pytest.mark.parametrize("switch", sorted(set(SWITCHES) - WITHOUT_EFFECT_HERE))
 def test_each_switch_of_the_released_code_changes_the_student(small: Small, tmp_path: Path, switch: str) -> None:
-    common = [*SUBJECT.get(switch, []), "data.distil_limit=100"]
+    common = [*SUBJECT.get(switch, []), "data.distil_limit=100", "knowledge=online"]
     for name, extra in (("ours", []), ("theirs", [f"preset.{switch}={SWITCHES[switch]}"])):
         run(small(*common, *extra, f"paths.runs={tmp_path}/{name}"))
     ours, theirs = (
@@ -222,7 +224,7 @@ def test_each_switch_of_the_released_code_changes_the_student(small: Small, tmp_
 def test_a_teacher_is_what_its_recipe_says_whatever_the_students_preset(small: Small, tmp_path: Path) -> None:
     made = []
     for number, override in enumerate(("preset.drop_last=false", "preset=paper")):
-        config = small(override, "preset.selection=0.1", f"paths.artifacts={tmp_path}/{number}")
+        config = small(override, "knowledge=online", "preset.selection=0.1", f"paths.artifacts={tmp_path}/{number}")
         workshop = Workshop(Experiment.resolve(plain(config)))
         made.append((workshop.teacher_recipe, workshop.load_teacher().model.state_dict()))
     (recipe, weights), (same_recipe, same_weights) = made
@@ -231,7 +233,7 @@ def test_a_teacher_is_what_its_recipe_says_whatever_the_students_preset(small: S
 
 
 def test_paper_preset_scores_the_best_of_many_dev_evaluations(small: Small, tmp_path: Path) -> None:
-    run(small("preset=paper", "preset.eval_every=2", "preset.hidden_whole_steps=1"))
+    run(small("preset=paper", "knowledge=online", "preset.eval_every=2", "preset.hidden_whole_steps=1"))
     cell = only_cell(tmp_path)
     seen = [
         float(line.rsplit(",", 1)[1])
@@ -290,3 +292,79 @@ def test_a_folder_that_cannot_be_written_is_named(small: Small, tmp_path: Path) 
 def test_all_of_the_knowledge_is_the_fraction_one(small: Small, tmp_path: Path) -> None:
     run(small("experiment=full_hsk"))
     assert math.isclose(read(only_cell(tmp_path), "result.json")["knowledge_fraction"], 1.0)
+
+
+# Online and offline.
+
+TRACED = ("trainer.checkpoint_every=1000", "student.init.shape.hidden_dropout_prob=0.1")
+
+
+def trace(folder: Path) -> list[tuple[str, int, str, float]]:
+    """Every logged figure of a cell: stage, step, name, value."""
+    (path,) = folder.glob("*/metrics.csv")
+    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    return [(stage, int(step), name, float(value)) for stage, step, name, value in rows]
+
+
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log the loss of each step, not of every fiftieth."""
+    monkeypatch.setattr(EncoderModule.__init__, "__defaults__", (1,))
+
+
+KEPT = {
+    "pca": [],
+    "everything": ["experiment=full_hsk"],
+    "the paper's joint setting": ["experiment=1l_10t_0.1h"],
+    "masked=zero": ["width=random_mask", "preset.masked=zero"],
+    "logits": ["knowledge=logits"],
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_online_and_offline_have_the_same_loss_at_every_step_and_the_same_score(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    every_step(monkeypatch)
+    scores, sources = [], {"online": "teacher", "offline": "store"}
+    for name, source in sources.items():
+        how = [f"knowledge={name}"] if case != "logits" else [f"knowledge.source={source}"]
+        overrides = [*KEPT[case], *how, "store.dtype=fp32", f"paths.runs={tmp_path}/{name}"]
+        scores.append(run(small(*TRACED, *overrides)))
+    online, offline = (trace(tmp_path / name) for name in sources)
+    assert len(online) == len(offline) > 12
+    for one, other in zip(online, offline, strict=True):
+        assert one[:3] == other[:3]
+        assert other[3] == pytest.approx(one[3], rel=1e-5, abs=1e-7), one
+    assert scores[0] == scores[1]
+
+
+def test_offline_loads_no_teacher(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(small())
+
+    def refuse(*args: object, **named: object) -> None:
+        raise AssertionError("a teacher was loaded")
+
+    monkeypatch.setattr(Teacher, "__init__", refuse)
+    assert run(small("seed=1")) is not None
+    assert run(small("seed=1", "knowledge=logits")) is not None
+
+
+def test_offline_needs_no_teacher_at_all_where_the_store_came_from_elsewhere(small: Small, tmp_path: Path) -> None:
+    here, there = f"paths.artifacts={tmp_path}/here", f"paths.artifacts={tmp_path}/there"
+    run(small(here))
+    (store,) = [path.parent for path in (tmp_path / "here/store").glob("*/manifest.json")]
+    assert run(small(there, f"store.path={store}", "seed=1")) is not None
+    assert not (tmp_path / "there/teacher").exists() and not (tmp_path / "there/store").exists()
+
+
+def test_the_place_of_a_store_does_not_make_another_cell(small: Small) -> None:
+    one, other = (Experiment.resolve(plain(small(*path))).cell_id for path in ([], ["store.path=/somewhere"]))
+    assert one == other
+
+
+def test_result_names_the_store(small: Small, tmp_path: Path) -> None:
+    run(small())
+    result = read(only_cell(tmp_path), "result.json")
+    assert len(result["store"]) == 16
+    assert result["store_dtype"] == "fp16"
+    assert result["peak_memory_mb"] > 100

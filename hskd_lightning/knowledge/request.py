@@ -23,7 +23,8 @@ class Request:
     """A store's recipe, or what a cell asks of one.
 
     A store covers a request for fewer layers, fewer tokens of the same ranking, fewer units where these are ordered,
-    and a narrower float; all else must be equal. What is covered is served bit for bit as a store of its own would.
+    and a narrower float; all else must be equal. What is covered is served as a store of its own would serve it:
+    bit for bit, but for the last one of projections, which are matrix products.
     """
 
     origin: Recipe

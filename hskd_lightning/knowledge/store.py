@@ -28,6 +28,7 @@ class Wanted(NamedTuple):
     """One for each layer pair; two pairs may share one."""
     tokens: Keep
     units: int
+    """Of each token, the first so many of the stored ones; all D where tokens have masks."""
     dtype: str
     code: UnitCode
 
@@ -87,7 +88,7 @@ class Store:
         flat = self._plan(rows, self._value_starts[rows], self._value_counts(rows, counts), most=0)
         shape = (len(rows), len(wanted.layers), most)
         valid = (torch.arange(most) < counts[:, None])[:, None].expand(shape)
-        units = self.facts["width"] if self.request.masks else wanted.units
+        units = wanted.units
         values = torch.zeros(*shape, units)
         mask = torch.zeros(*shape, units, dtype=torch.bool) if self.request.masks else None
         positions = torch.zeros(shape, dtype=torch.int64)

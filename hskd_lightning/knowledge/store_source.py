@@ -30,7 +30,8 @@ class StoreSource:
         blocks = plan.attention_blocks or (None,) * len(plan.layer_map)
         layers = tuple(zip(plan.layer_map.teacher_states, blocks, strict=True))
         self.compression = plan.fit(plan.unfitted_moments(), store.fit(layers))
-        self.wanted = Wanted(layers, request.tokens, request.units, request.dtype, self.compression.code)
+        units = store.facts["width"] if request.masks else request.units  # who chooses by token sees all that is kept
+        self.wanted = Wanted(layers, request.tokens, units, request.dtype, self.compression.code)
 
     def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):

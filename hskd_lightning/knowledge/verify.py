@@ -33,7 +33,8 @@ def recompute(store: Store, writer: Writer) -> dict[str, float]:
     if (weights := teacher.digest()) != store.facts["weights"]:
         raise _differs(store, "weights", store.facts["weights"], repr(weights))
     request = store.request
-    wanted = Wanted(request.layers, request.tokens, request.units, request.dtype, writer.compression.code)
+    units = store.facts["width"] if request.masks else request.units
+    wanted = Wanted(request.layers, request.tokens, units, request.dtype, writer.compression.code)
     errors: dict[str, float] = {}
     step = max(1, len(writer.shards) // SHARDS)
     for shard in writer.shards[::step][:SHARDS]:

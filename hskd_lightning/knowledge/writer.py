@@ -247,7 +247,16 @@ class Writer:
         source = self.source
         batch = collate(source.split, rows, source.pad_id, source.pad_to).to(source.device)
         states, attention, logits = self._forward(batch, teacher)
-        return batch, states, compression.compress(states, batch, attention) if states else None, logits
+        if not states:
+            return batch, states, None, logits
+        if not self.request.masks or self.request.dtype == "int8":
+            return batch, states, compression.compress(states, batch, attention), logits
+        # Units are chosen by what the store keeps of them: a reader can then choose fewer, and finds the same.
+        rounded = [state.to(DTYPES[self.request.dtype]).float() for state in states]
+        target = compression.compress(rounded, batch, attention)
+        assert target.units is not None
+        exact = target.tokens.gather(states).masked_fill(~target.units, 0.0)
+        return batch, states, target._replace(values=exact), logits
 
     def _forward(self, batch: TokenBatch, teacher: Teacher) -> tuple[list[Tensor], Tensor | None, Tensor]:
         request, length = self.request, self.source.length
@@ -257,10 +266,7 @@ class Writer:
             states, attention, logits = teacher.everything(
                 batch, tuple(state for state, _ in request.layers), length.attention, blocks
             )
-        states = [state.float() for state in states]
-        if request.masks and request.dtype != "int8":  # chosen by what is kept of them, so that fewer is part of more
-            states = [state.to(DTYPES[request.dtype]).float() for state in states]
-        return states, attention, logits
+        return [state.float() for state in states], attention, logits
 
     def _collect(self, target: HiddenTarget, layers: dict[Layer, LayerRows]) -> tuple[Tensor, Tensor]:
         valid = target.tokens.valid[:, 0]  # (B, K): as many in every layer

@@ -202,11 +202,8 @@ def test_magnitude_ties_keep_the_lower_unit() -> None:
 
 
 def test_magnitude_of_a_batch_cannot_be_stored() -> None:
-    assert [MagnitudeMask(scope=scope).offline for scope in ("token", "example", "batch")] == [
-        True,
-        True,
-        False,
-    ]
+    reaches = ("token", "example", "batch")
+    assert tuple(MagnitudeMask(scope=scope).reach for scope in reaches) == reaches
 
 
 # Projections.

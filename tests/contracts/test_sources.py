@@ -15,6 +15,7 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models.encoder import hidden_states, logits
+from hskd_lightning.storeroom import Storeroom
 from hskd_lightning.workshop import Workshop
 
 
@@ -24,7 +25,11 @@ def online(workshop: Workshop) -> KnowledgeSource:
     return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))
 
 
-SOURCES = {"online": online}
+def offline(workshop: Workshop) -> KnowledgeSource:
+    return Storeroom(workshop).source()
+
+
+SOURCES = {"online": online, "offline": offline}
 KEEPS = (
     "depth=uniform",
     "depth.keep=2",
@@ -32,6 +37,7 @@ KEEPS = (
     "length.keep=3",
     "width=magnitude_mask",
     "width.keep=5",
+    "store.dtype=fp32",
 )
 
 

@@ -68,7 +68,7 @@ def test_collate_pads_to_a_given_length() -> None:
 
 def test_collate_types_are_what_models_take() -> None:
     batch = collate(split_of([2, 1]), torch.tensor([0, 1]), pad_id=0)
-    assert [tensor.dtype for tensor in batch] == [torch.int64] * 4 + [torch.bool, torch.int64]
+    assert [tensor.dtype for tensor in batch[:-1]] == [torch.int64] * 4 + [torch.bool, torch.int64]
 
 
 # The order.
@@ -213,7 +213,7 @@ def test_workers_give_the_same_batches() -> None:
     alone, helped = loader_of(), loader_of(workers=2)
     for _ in range(2):
         for own, other in zip(alone, helped, strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(own[:-1], other[:-1], strict=True))
 
 
 def test_workers_do_not_run_ahead_of_the_state() -> None:

@@ -1,0 +1,148 @@
+"""What a store answers, and the least store that answers two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hskd_lightning.knowledge.request import Request
+
+ORIGIN = {"teacher": {"seed": 0, "training": {"lr": 0.1}}, "tokens": {"data": "abc", "tokenizer": "t"}}
+STORE = Request(
+    ORIGIN,
+    layers=((8, 5), (10, 7), (12, 9)),
+    length={"name": "attention_no_sep", "pin_cls": False},
+    tokens=32,
+    width={"name": "pca"},
+    units=77,
+    dtype="fp32",
+)
+
+
+def other(**changes: object) -> Request:
+    return replace(STORE, **changes)
+
+
+def test_a_store_answers_what_it_was_built_for() -> None:
+    assert STORE.missing_from(STORE) is None
+
+
+@pytest.mark.parametrize(
+    "fewer",
+    [
+        {"layers": ((10, 7),)},
+        {"tokens": 4},
+        {"units": 8},
+        {"dtype": "fp16"},
+        {"dtype": "bf16"},
+        {"layers": ((8, 5),), "tokens": 1, "units": 1, "dtype": "fp16"},
+        {"layers": ()},
+    ],
+)
+def test_a_store_answers_for_less(fewer: dict) -> None:
+    assert other(**fewer).missing_from(STORE) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"layers": ((6, 3), (8, 5))}, "depth"),
+        ({"layers": ((8, 4),)}, "depth"),
+        ({"tokens": 33}, "length.keep"),
+        ({"tokens": None}, "length.keep"),
+        ({"tokens": 0.5}, "length.keep"),
+        ({"units": 78}, "width.keep"),
+        ({"dtype": "int8"}, "store.dtype"),
+        ({"length": {"name": "random", "seed": 0}}, "length.name"),
+        ({"length": {"name": "attention_no_sep", "pin_cls": True}}, "length.pin_cls"),
+        ({"width": {"name": "random_mask", "seed": 0}}, "width.name"),
+        ({"origin": {**ORIGIN, "tokens": {"data": "xyz", "tokenizer": "t"}}}, "tokens.data"),
+        ({"origin": {**ORIGIN, "tokens": {"data": "abc", "tokenizer": "u"}}}, "tokens.tokenizer"),
+        ({"origin": {**ORIGIN, "teacher": {"seed": 1, "training": {"lr": 0.1}}}}, "teacher.seed"),
+        ({"origin": {**ORIGIN, "teacher": {"seed": 0, "training": {"lr": 0.2}}}}, "teacher.training.lr"),
+    ],
+)
+def test_the_differing_field_is_named_with_both_values(more: dict, field: str) -> None:
+    difference = other(**more).missing_from(STORE)
+    assert difference is not None
+    name, found, asked = difference
+    assert name == field
+    assert found != asked
+
+
+@pytest.mark.parametrize(("narrow", "wide"), [("fp16", "bf16"), ("fp32", "fp16"), ("fp16", "int8"), ("int8", "fp32")])
+def test_a_dtype_is_not_had_from_one_that_says_less(narrow: str, wide: str) -> None:
+    assert other(dtype=narrow).missing_from(other(dtype=wide)) is not None
+
+
+def test_a_share_is_answered_by_a_larger_share_or_by_everything() -> None:
+    share = other(tokens=0.25)
+    assert share.missing_from(other(tokens=0.5)) is None
+    assert share.missing_from(other(tokens=None)) is None
+    assert share.missing_from(other(tokens=0.2)) is not None
+
+
+def test_units_without_an_order_must_be_just_these() -> None:
+    unordered = other(ordered=False, width={"name": "uniform_mask", "keep": 77})
+    assert unordered.missing_from(unordered) is None
+    assert replace(unordered, units=8).missing_from(unordered) is not None
+    assert replace(unordered, tokens=4).missing_from(unordered) is None
+
+
+def test_units_chosen_over_an_example_hang_on_its_tokens() -> None:
+    over_example = other(ordered=False, per_token=False, masks=True)
+    assert over_example.missing_from(over_example) is None
+    assert replace(over_example, tokens=4).missing_from(over_example) is not None
+
+
+def test_masks_are_of_one_dtype_and_int8_masks_of_one_size() -> None:
+    masks = other(masks=True, width={"name": "magnitude_mask", "scope": "token"})
+    assert replace(masks, units=8).missing_from(masks) is None
+    assert replace(masks, dtype="fp16").missing_from(masks) is not None
+    eight = replace(masks, dtype="int8")
+    assert eight.missing_from(eight) is None
+    assert replace(eight, units=8).missing_from(eight) is not None
+
+
+def test_int8_is_of_one_shard_size_floats_of_any() -> None:
+    assert other(shard_tokens=1).missing_from(STORE) is None
+    assert other(dtype="int8", shard_tokens=1).missing_from(other(dtype="int8")) == ("store.shard_tokens", 65_536, 1)
+
+
+def test_the_union_of_two_requests_answers_both_with_no_more_than_needed() -> None:
+    one = other(layers=((8, 5),), tokens=4, units=77, dtype="fp16")
+    two = other(layers=((12, 9),), tokens=32, units=8, dtype="bf16")
+    both = one.joined(two)
+    assert both == other(layers=((8, 5), (12, 9)), tokens=32, units=77, dtype="fp32")
+
+
+def test_a_count_and_a_share_are_both_in_everything() -> None:
+    both = other(tokens=4).joined(other(tokens=0.5))
+    assert both is not None and both.tokens is None
+
+
+def test_logits_alone_join_any_store_of_the_same_teacher() -> None:
+    logits = Request(ORIGIN)
+    assert logits.joined(STORE) == STORE.joined(logits) == STORE
+    assert logits.joined(other(origin={"teacher": {}})) is None
+
+
+@pytest.mark.parametrize(
+    "stranger", [{"width": {"name": "all"}}, {"length": {"name": "all"}}, {"dtype": "int8"}, {"origin": {}}]
+)
+def test_what_no_one_store_can_hold_is_not_joined(stranger: dict) -> None:
+    assert STORE.joined(other(**stranger)) is None
+
+
+@pytest.mark.parametrize("request_", [STORE, Request(ORIGIN), other(tokens=0.1 + 0.2, ordered=False)])
+def test_a_recipe_is_read_back_as_it_was(request_: Request) -> None:
+    assert Request.read(request_.recipe) == request_
+    assert Request.read(request_.recipe).name == request_.name
+
+
+def test_a_request_says_itself_in_a_line() -> None:
+    assert str(other(layers=((8, None),), tokens=0.5)) == (
+        "teacher states 8; 50% of the tokens by attention_no_sep; 77 values by pca; fp32"
+    )
+    assert str(Request(ORIGIN)) == "logits alone"

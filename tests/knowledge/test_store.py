@@ -1,0 +1,279 @@
+"""A store says what its teacher says: for every strategy, every dtype, and for less than it was built for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from hskd_lightning.artifacts import build_once
+from hskd_lightning.config import plain
+from hskd_lightning.data.loader import Collate, collate, eval_loader
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.store_source import StoreSource
+from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.storeroom import Storeroom
+from hskd_lightning.workshop import Workshop
+from tests.contracts.test_strategies import EXAMPLES, names, one_option
+
+Small = Callable[..., DictConfig]
+MANY = ("store.shard_tokens=200",)
+"""Seven shards of the small run's 126 examples."""
+FP32 = ("store.dtype=fp32",)
+
+
+def workshop_of(small: Small, *overrides: str) -> Workshop:
+    return Workshop(Experiment.resolve(plain(small(*overrides))))
+
+
+def stored(workshop: Workshop) -> StoreSource:
+    return Storeroom(workshop).source()
+
+
+def live(workshop: Workshop) -> TeacherSource:
+    teacher, plan = workshop.load_teacher(), workshop.experiment.plan
+    assert plan is not None
+    return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))
+
+
+def batch_of(workshop: Workshop, rows: list[int]) -> TokenBatch:
+    split = workshop.student_splits.train
+    return collate(split, torch.tensor(rows), workshop.tokenizer.pad_token_id, workshop.pad_to)
+
+
+def counted(target: HiddenTarget) -> Tensor:
+    """The values that the loss looks at, zero elsewhere."""
+    heard = target.tokens.valid[..., None].expand_as(target.values)
+    return target.values * (heard if target.units is None else heard & target.units)
+
+
+def assert_same(one: HiddenTarget, other: HiddenTarget, tolerance: float = 1e-5) -> None:
+    assert torch.equal(one.tokens.valid, other.tokens.valid)
+    kept = one.tokens.valid
+    assert torch.equal(one.tokens.positions[kept], other.tokens.positions[kept])
+    assert (one.units is None) == (other.units is None)
+    if one.units is not None and other.units is not None:
+        assert torch.equal(one.units[kept], other.units[kept])
+    torch.testing.assert_close(counted(one), counted(other), rtol=tolerance, atol=tolerance)
+
+
+def given(axis: str, name: str, options: dict) -> list[str]:
+    """A strategy by overrides, as a user names it."""
+    missing = [f"{key}={value}" for key, value in EXAMPLES.items() if key.startswith(f"{axis}.") and name == "explicit"]
+    return [f"{axis}={name}", *missing, *(f"{axis}.{option}={value}" for option, value in options.items())]
+
+
+ROWS = [17, 3, 80, 41, 5]
+length_cases = one_option("length", ("attention_from", ["mapped", "uniform"]), ("pin_cls", ["true"]))
+width_cases = one_option("width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example"]))
+
+
+@pytest.mark.parametrize("name", names("depth"))
+def test_every_depth_is_stored_as_the_teacher_says(small: Small, name: str) -> None:
+    workshop = workshop_of(small, *given("depth", name, {}), *FP32, *MANY)
+    batch = batch_of(workshop, ROWS)
+    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+
+
+@pytest.mark.parametrize("keep", ["null", "3", "0.4"])
+@pytest.mark.parametrize(("name", "options"), length_cases)
+def test_every_length_is_stored_as_the_teacher_says(small: Small, name: str, options: dict, keep: str) -> None:
+    kept = [] if name == "all" else [f"length.keep={keep}"]
+    workshop = workshop_of(
+        small, *given("length", name, options), *kept, "hsk.amount=null", "width.keep=4", *FP32, *MANY
+    )
+    batch = batch_of(workshop, ROWS)
+    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+
+
+@pytest.mark.parametrize("keep", ["null", "5", "0.3"])
+@pytest.mark.parametrize(("name", "options"), width_cases)
+def test_every_width_is_stored_as_the_teacher_says(small: Small, name: str, options: dict, keep: str) -> None:
+    kept = [] if name == "all" else [f"width.keep={keep}"]
+    workshop = workshop_of(small, *given("width", name, options), *kept, "hsk.amount=null", *FP32, *MANY)
+    batch = batch_of(workshop, ROWS)
+    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+
+
+def test_distilled_padding_is_stored_too(small: Small) -> None:
+    workshop = workshop_of(small, "preset.padding=distill", "length.keep=0.5", *FP32)
+    batch = batch_of(workshop, ROWS)
+    source = stored(workshop)
+    assert source.hidden(batch, 1).tokens.valid.sum() == len(ROWS) * 32  # half of max_length
+    assert_same(source.hidden(batch, 1), live(workshop).hidden(batch, 1))
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [("fp16", 1e-3), ("bf16", 1e-2), ("int8", 2e-2)])
+@pytest.mark.parametrize("width", ["all", "pca", "magnitude_mask"])
+def test_narrow_dtypes_lose_as_little_as_the_manifest_says(
+    small: Small, tmp_path: Path, width: str, dtype: str, allowed: float
+) -> None:
+    workshop = workshop_of(small, f"width={width}", f"store.dtype={dtype}", *MANY)
+    room = Storeroom(workshop)
+    source = StoreSource(Store(build(room, tmp_path)), workshop.experiment.plan, room.request)
+    every = batch_of(workshop, list(range(96)))
+    exact, read = counted(live(workshop).hidden(every, 1)), counted(source.hidden(every, 1))
+    (loss,) = source.store.facts["reconstruction"].values()
+    assert 0 < loss["relative"] < allowed
+    if width != "magnitude_mask":  # where rounding may choose other units
+        error = float((exact - read).square().sum().sqrt() / exact.square().sum().sqrt())
+        assert error < 1.5 * loss["relative"]
+
+
+LESS = {
+    "fewer layers": ("depth.keep=1", "depth.keep=3"),
+    "fewer tokens": ("length.keep=2", "length.keep=5"),
+    "a smaller share": ("length.keep=0.2", "length.keep=0.7"),
+    "fewer units": ("width.keep=3", "width.keep=9"),
+    "less of all": ("depth.keep=1 length.keep=2 width.keep=3", "depth.keep=3 length.keep=5 width.keep=9"),
+}
+BOTH = ("length=attention", "hsk.amount=null", *MANY)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("width", ["pca", "random_projection", "random_mask", "variance_mask", "magnitude_mask"])
+@pytest.mark.parametrize("case", LESS)
+def test_less_is_served_as_by_a_store_of_its_own(
+    small: Small, tmp_path: Path, case: str, width: str, dtype: str
+) -> None:
+    common = (*BOTH, f"width={width}", f"store.dtype={dtype}")
+    less, more = (
+        workshop_of(small, *common, *(f"{axis}.keep=4" for axis in ("length", "width")), *keeps.split())
+        for keeps in LESS[case]
+    )
+    room = Storeroom(less)
+    covered = room.request.missing_from(Storeroom(more).request) is None
+    assert covered or (width == "magnitude_mask" and dtype == "int8" and "width" in LESS[case][0])
+    if not covered:
+        return
+    own, large = (build(Storeroom(workshop), tmp_path / name) for workshop, name in ((less, "own"), (more, "large")))
+    batch = batch_of(less, ROWS)
+    plan = less.experiment.plan
+    small_view, large_view = (StoreSource(Store(folder), plan, room.request) for folder in (own, large))
+    # A matrix product of other widths may differ in its last bit, and int8 then by a step.
+    last_bit = width in ("pca", "random_projection")
+    step = 0.03 if dtype == "int8" else 2e-3 if dtype == "fp16" else 1e-6
+    assert_same(small_view.hidden(batch, 1), large_view.hidden(batch, 1), step if last_bit else 0.0)
+    student = [torch.randn(len(ROWS), batch.input_ids.shape[1], 16) for _ in plan.layer_map.pairs]
+    for view in (small_view, large_view):
+        assert view.compression is not None
+    target = small_view.hidden(batch, 1)
+    seen = [view.compression.view(student, target, lambda states: states) for view in (small_view, large_view)]
+    torch.testing.assert_close(*seen, rtol=1e-5, atol=1e-5)
+
+
+def build(room: Storeroom, root: Path) -> Path:
+    """This cell's own store, whatever others there are."""
+    return build_once(root, "store", room.request.recipe, lambda folder: room.write(folder, room.request))
+
+
+def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:
+    wide, narrow = (workshop_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
+    request = Storeroom(narrow).request
+    folders = [build(Storeroom(workshop), tmp_path / name) for workshop, name in ((wide, "wide"), (narrow, "narrow"))]
+    one, other = (StoreSource(Store(folder), narrow.experiment.plan, request) for folder in folders)
+    batch = batch_of(narrow, ROWS)
+    assert_same(one.hidden(batch, 1), other.hidden(batch, 1), tolerance=0.0)
+
+
+def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> None:
+    for number, overrides in enumerate(
+        (
+            ("width=pca", "store.dtype=fp16"),
+            ("width=magnitude_mask", "store.dtype=fp16"),
+            ("width=magnitude_mask", "width.scope=example", "store.dtype=fp32"),
+            ("width=all", "store.dtype=int8"),
+            ("experiment=full_hsk", "store.dtype=fp32"),
+            ("knowledge=logits",),
+        )
+    ):
+        room = Storeroom(workshop_of(small, *overrides, *MANY))
+        folder = build(room, tmp_path)
+        size = room.writer(folder, room.request).size
+        facts = Store(folder).facts
+        headers = 2000 * len(facts["shards"])
+        assert size.bytes <= facts["bytes"] <= size.bytes + headers, number
+        assert size.values == facts["values"]
+
+
+def test_train_and_selection_are_there_by_id_and_nothing_else(small: Small) -> None:
+    workshop = workshop_of(small)
+    source = stored(workshop)
+    splits = workshop.student_splits
+    for split in splits:
+        assert source.read_logits(split.ids).shape == (len(split), 2)
+    with pytest.raises(ConfigError, match=r"(?s)no example 999999"):
+        source.read_logits(torch.tensor([int(splits.train.ids[0]), 999_999]))
+
+
+def test_order_and_repetition_of_ids_is_the_callers(small: Small) -> None:
+    workshop = workshop_of(small, *MANY)
+    source = stored(workshop)
+    forward, back = batch_of(workshop, [3, 80, 80]), batch_of(workshop, [80, 80, 3])
+    assert torch.equal(source.hidden(forward, 1).values.flip(0), source.hidden(back, 1).values)
+
+
+def test_opening_maps_no_shard_and_reading_maps_those_asked_for(small: Small) -> None:
+    workshop = workshop_of(small, *MANY)
+    source = stored(workshop)
+    assert source.store._mapped == {}
+    source.read_hidden(workshop.student_splits.train.ids[:1])
+    assert len(source.store._mapped) == 1
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_read_what_this_process_reads(small: Small, start: str) -> None:
+    workshop = workshop_of(small, *MANY)
+    source = stored(workshop)
+    split = workshop.student_splits.train
+    source.read_hidden(split.ids[:40])  # what is mapped here is not theirs
+    make = Collate(split, workshop.tokenizer.pad_token_id, None, source.reader(hidden=True))
+    here = list(eval_loader(make, 16))
+    loader = torch.utils.data.DataLoader(
+        eval_loader(make, 16).dataset,
+        batch_sampler=eval_loader(make, 16).batch_sampler,
+        collate_fn=make,
+        num_workers=2,
+        multiprocessing_context=start,
+    )
+    there = list(loader)
+    assert len(here) == len(there) == 6
+    for one, other in zip(here, there, strict=True):
+        assert torch.equal(one.ids, other.ids)
+        assert isinstance(one.taught, HiddenTarget) and isinstance(other.taught, HiddenTarget)
+        assert torch.equal(one.taught.values, other.taught.values)
+        assert torch.equal(one.taught.tokens.positions, other.taught.tokens.positions)
+
+
+def test_a_batch_that_was_looked_up_is_not_looked_up_again(small: Small) -> None:
+    workshop = workshop_of(small)
+    source = stored(workshop)
+    batch = batch_of(workshop, ROWS)
+    taught = source.read_hidden(batch.ids)
+    assert source.hidden(batch._replace(taught=taught), 1) is taught
+
+
+REFUSED = {
+    "preset.teacher_dropout=true": "preset.teacher_dropout",
+    "preset.mask_first_step=false width=random_mask": "preset.mask_first_step",
+    "width=magnitude_mask width.scope=batch": "magnitude_mask with these options",
+    "length.separators=first_row": "attention_no_sep with these options",
+    "store.dtype=fp8": "fp32, fp16, bf16, int8",
+    "store.shard_tokens=0": "store.shard_tokens",
+    "knowledge.source=cloud": "store, teacher",
+}
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_what_no_store_holds_is_refused_by_name(small: Small, overrides: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        workshop_of(small, *overrides.split())
+    assert REFUSED[overrides] in str(refusal.value)
