@@ -198,8 +198,8 @@ class Storeroom:
 def stores(folder: Path) -> Iterator[tuple[Path, Recipe, dict[str, Any]]]:
     """Every whole store below a folder: where it is, its recipe and its facts. Unreadable ones are passed over."""
     for path in sorted(folder.glob("*/manifest.json")):
-        if path.parent.suffix == ".partial":
-            continue
+        if path.parent.suffix:
+            continue  # half built, or half pulled
         try:
             manifest = read_sealed(path.parent)
         except ConfigError as error:

@@ -100,8 +100,11 @@ class Request:
 
         None: the store covers the request.
         """
-        if difference := _first_difference(store.origin, self.origin):
-            return difference
+        for field in sorted(
+            {*store.origin, *self.origin}, key=lambda name: (name != "tokens", name)
+        ):  # the roots first
+            if difference := _first_difference(store.origin.get(field), self.origin.get(field), field):
+                return difference
         if not self.layers:
             return None  # every store has the logits
         if not set(self.layers) <= set(store.layers):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
-from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, read_sealed, shard_file
+from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed, shard_file
 from hskd_lightning.knowledge.request import Layer, Request
 from hskd_lightning.knowledge.shards import cumulative, flat_index, layer_key, unpack_bits
 from hskd_lightning.knowledge.values import DTYPES, from_int8
@@ -202,6 +202,10 @@ class Store:
     def _shard(self, number: int) -> dict[str, Tensor]:
         """A shard's tensors, mapped."""
         if number not in self._mapped:
-            with safe_open(self.folder / shard_file(number), "pt") as file:
-                self._mapped[number] = {name: file.get_tensor(name) for name in file.keys()}
+            path = self.folder / shard_file(number)
+            try:
+                with safe_open(path, "pt") as file:
+                    self._mapped[number] = {name: file.get_tensor(name) for name in file.keys()}
+            except SafetensorError as error:
+                raise damaged(path, f"not a safetensors file ({error})") from error
         return self._mapped[number]

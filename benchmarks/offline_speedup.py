@@ -1,0 +1,129 @@
+"""Seconds per optimiser step with the teacher in the loop and with a store, and the limit of what can be gained.
+
+The limit counts multiply-adds: a step costs three forwards of the student (one forward, two for the backward), and with
+a teacher in the loop one forward of the teacher more. A store can save no more than that forward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertConfig
+
+from benchmarks.measure import report, taking_turns
+from benchmarks.models import STUDENTS, BertBase, device, joint_setting, sentences, store
+from hskd_lightning.compress.pipeline import HskPlan
+from hskd_lightning.data.loader import BucketedBatches, Collate, train_loader
+from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.knowledge.source import KnowledgeSource
+from hskd_lightning.knowledge.store_source import StoreSource
+from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.training.module import plain_config
+
+TASK = {"name": "sst2", "metric": "accuracy", "labels": ("negative", "positive")}
+SETTINGS = {"epochs": 1.0, "lr": 5e-5}
+
+
+def multiply_adds(config: BertConfig, tokens: int) -> float:
+    """Of one token's forward through all blocks, attention included."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    return config.num_hidden_layers * (4 * hidden**2 + 2 * hidden * inner + 2 * tokens * hidden)
+
+
+def limit(student: BertConfig, tokens: int) -> float:
+    """The most that leaving the teacher out can gain."""
+    teaching, learning = multiply_adds(BertConfig(), tokens), 3 * multiply_adds(student, tokens)
+    return (teaching + learning) / learning
+
+
+def endless(split: TokenSplit, batch: int, source: KnowledgeSource, hidden: bool) -> Iterator[TokenBatch]:
+    loader = train_loader(Collate(split, 0, None, source.reader(hidden)), BucketedBatches(split.lengths, batch, seed=0))
+    while True:
+        yield from loader
+
+
+def stepper(
+    stage: str, student: BertConfig, split: TokenSplit, batch: int, source: KnowledgeSource
+) -> Callable[[], None]:
+    """One optimiser step of a stage as the program makes it, its data included."""
+    module = Distiller(
+        teacher_width=768,
+        stage=stage,
+        config=plain_config(student),
+        task=TASK,
+        settings=SETTINGS,
+        total_steps=1000,
+        seed=0,
+    ).to(device())
+    module.attach(source).train()
+    source.to(device())
+    optimizer = module.configure_optimizers()["optimizer"]  # type: ignore[index]
+    batches = endless(split, batch, source, stage == HIDDEN)
+
+    def step() -> None:
+        found = next(batches).to(device())
+        loss = module.hidden_loss(found, 1) if stage == HIDDEN else module.prediction_loss(found)
+        loss.backward()
+        module.configure_gradient_clipping(optimizer)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def compare(
+    name: str, stage: str, tokens: int, batch: int, rounds: int, teacher: BertBase, root: Path
+) -> dict[str, Any]:
+    student = BertConfig(num_labels=2, **STUDENTS[name])
+    plan: HskPlan = joint_setting(student.num_hidden_layers)
+    split = sentences(4 * batch, tokens)
+    found = store(plan, split, teacher.teacher, root / f"{student.num_hidden_layers}-{tokens}")
+    sources: dict[str, KnowledgeSource] = {
+        "online": TeacherSource(teacher.teacher, plan),
+        "offline": StoreSource(found, plan, found.request),
+    }
+    steps = {how: stepper(stage, student, split, batch, source) for how, source in sources.items()}
+    seconds = taking_turns(steps, rounds)
+    gain, most = seconds["online"] / seconds["offline"], limit(student, tokens)
+    return {
+        "student": name,
+        "stage": stage,
+        "tokens": tokens,
+        "online, s": seconds["online"],
+        "offline, s": seconds["offline"],
+        "times faster": gain,
+        "limit": most,
+        "share of limit": gain / most,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--tokens", type=int, nargs="+", default=[128, 16])
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        teacher = BertBase(root)
+        rows = [
+            compare(name, stage, tokens, given.batch, given.rounds if tokens > 64 else 4 * given.rounds, teacher, root)
+            for tokens in given.tokens
+            for name in STUDENTS
+            for stage in (HIDDEN, PREDICTION)
+        ]
+    report("offline_speedup", rows)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()

@@ -1,0 +1,174 @@
+"""Does a store keep up? Waiting for data in a step, the reader against a bare copy and other formats, the writer.
+
+Three tables: `store_wait` (seconds of a step spent on data), `store_read` (rows per second) and `store_write` (what
+compressing and writing adds to the teacher's pass).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import BertConfig
+
+from benchmarks.measure import report, taking_turns
+from benchmarks.models import STUDENTS, BertBase, device, joint_setting, plan, sentences, store, writers_source
+from benchmarks.offline_speedup import endless, stepper
+from hskd_lightning.compress.depth.uniform import UniformLayers
+from hskd_lightning.compress.length.all import AllTokens
+from hskd_lightning.compress.width.all import AllUnits
+from hskd_lightning.compress.width.base import WidthStrategy
+from hskd_lightning.compress.width.pca import Pca
+from hskd_lightning.data.loader import collate
+from hskd_lightning.data.split import shuffled
+from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.distiller import HIDDEN, PREDICTION
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.store_source import StoreSource
+from hskd_lightning.knowledge.writer import Source, Writer
+
+BATCH = 32
+WIDTHS: dict[str, WidthStrategy] = {"77 components": Pca(keep=77), "768 units": AllUnits()}
+
+
+def waiting(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
+    """Share of a training step that goes into its data, made in the training process itself: no workers help."""
+    rows = []
+    student = BertConfig(num_labels=2, **STUDENTS["TinyBERT4"])
+    setting = joint_setting(student.num_hidden_layers)
+    for tokens in (16, 128):
+        split = sentences(20 * BATCH, tokens)
+        source = StoreSource(
+            found := store(setting, split, teacher.teacher, root / f"wait-{tokens}"), setting, found.request
+        )
+        for stage in (HIDDEN, PREDICTION):
+            batches = endless(split, BATCH, source, stage == HIDDEN)
+            seconds = taking_turns(
+                {"step": stepper(stage, student, split, BATCH, source), "data": lambda it=batches: next(it)}, rounds
+            )
+            share = seconds["data"] / seconds["step"]
+            rows.append({"stage": stage, "tokens": tokens, **_named(seconds), "waiting, %": 100 * share})
+    return rows
+
+
+def reading(root: Path, teacher: BertBase, rounds: int, examples: int) -> list[dict[str, Any]]:
+    """Rows per second: ours, a bare copy of as many bytes, an Arrow file, and `datasets`."""
+    split = sentences(examples, 14)
+    return [
+        {"kept": name, "dtype": dtype, **_read(width, dtype, split, root, teacher, rounds)}
+        for name, width in WIDTHS.items()
+        for dtype in ("fp16", "fp32")
+    ]
+
+
+def _read(
+    width: WidthStrategy, dtype: str, split: TokenSplit, root: Path, teacher: BertBase, rounds: int
+) -> dict[str, float]:
+    setting = plan(4, UniformLayers(keep=4), AllTokens(), width)
+    found = store(setting, split, teacher.teacher, root / "read", dtype)
+    source = StoreSource(found, setting, found.request)
+    batches = itertools.cycle(shuffled(len(split) // BATCH * BATCH, seed=1).split(BATCH))
+    readers = {"ours": lambda: source.read_hidden(next(batches)), **_others(found, source, root, batches)}
+    seconds = taking_turns(readers, rounds, warm_up=20)
+    rows = BATCH * 14 * 4
+    speeds = {f"{reader}, rows/s": rows / spent for reader, spent in seconds.items()}
+    return {**speeds, "share of a copy": seconds["copy"] / seconds["ours"]}
+
+
+def _others(
+    found: Store, source: StoreSource, root: Path, batches: Iterator[Tensor]
+) -> dict[str, Callable[[], object]]:
+    """The same content in other hands."""
+    every = source.read_hidden(torch.arange(found.facts["examples"]))
+    values = every.values.flatten(1).to(torch.float16 if found.request.dtype == "fp16" else torch.float32)
+    table = pa.table(
+        {
+            "values": pa.FixedSizeListArray.from_arrays(pa.array(values.flatten().numpy()), values.shape[1]),
+            "positions": pa.FixedSizeListArray.from_arrays(
+                pa.array(every.tokens.positions.flatten().numpy().astype(np.int16)), every.tokens.positions[0].numel()
+            ),
+        }
+    )
+    path = root / "table.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as sink:
+        sink.write_table(table)
+    mapped = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    hugging = Dataset(mapped).with_format("torch")
+    batch = every.values[:BATCH].clone()
+    target = torch.empty_like(batch)
+
+    def arrow() -> tuple[Tensor, Tensor]:
+        taken = mapped.take(pa.array(next(batches).numpy()))
+        positions = taken["positions"].combine_chunks().flatten().to_numpy()
+        flat = taken["values"].combine_chunks().flatten().to_numpy()
+        return torch.from_numpy(flat.astype(np.float32)).view(batch.shape), torch.from_numpy(positions.astype(np.int64))
+
+    return {
+        "copy": lambda: target.copy_(batch),
+        "arrow": arrow,
+        "datasets": lambda: hugging[next(batches).tolist()]["values"].view(batch.shape).float(),
+    }
+
+
+def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
+    """The teacher's pass alone, and with everything kept and written."""
+    rows = []
+    split = sentences(256, 32)
+    settings = {
+        "1l_10t_0.1h": joint_setting(6),
+        "77 components of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), Pca(keep=77)),
+        "full width of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), AllUnits()),
+    }
+    for name, setting in settings.items():
+        source = writers_source(setting, split, teacher.teacher, "fp16")
+        folder = root / "write"
+        folder.mkdir(exist_ok=True)
+
+        def teach() -> None:
+            for rows in torch.arange(len(split)).split(64):
+                teacher.teacher.logits(collate(split, rows, pad_id=0).to(device()))
+
+        def write(folder: Path = folder, source: Source = source) -> None:
+            shutil.rmtree(folder)
+            folder.mkdir()
+            writer = Writer(folder, source)
+            writer.write(writer.missing())
+
+        seconds = taking_turns({"teacher": teach, "store": write}, rounds)
+        toll = seconds["store"] / seconds["teacher"] - 1
+        rows.append({"kept": name, **_named(seconds), "toll, %": 100 * toll})
+    return rows
+
+
+def _named(seconds: dict[str, float]) -> dict[str, float]:
+    return {f"{name}, s": spent for name, spent in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--examples", type=int, default=4000)
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        teacher = BertBase(root)
+        report("store_wait", waiting(root, teacher, 4 * given.rounds))
+        report("store_read", reading(root, teacher, 40 * given.rounds, given.examples))
+        report("store_write", writing(root, teacher, given.rounds))
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()

@@ -1,0 +1,85 @@
+"""Bytes an example on real text: what the plan computes, and what lies on the disk. Needs GLUE_ROOT and HSKD_MINILM.
+
+The teacher has BERT-base's shape and random weights: sizes do not depend on what it says. HSKD_MINILM is a folder with
+BERT's uncased vocabulary; only its tokenizer is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measure import report
+from benchmarks.models import BertBase, joint_setting, plan, store, writers_source
+from hskd_lightning.compress.depth.all import AllLayers
+from hskd_lightning.compress.depth.uniform import UniformLayers
+from hskd_lightning.compress.length.all import AllTokens
+from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
+from hskd_lightning.compress.pipeline import HskPlan
+from hskd_lightning.compress.width.all import AllUnits
+from hskd_lightning.compress.width.pca import Pca
+from hskd_lightning.data.glue import Glue
+from hskd_lightning.data.split import limit
+from hskd_lightning.data.tokens import TokenSplit, tokenize
+from hskd_lightning.data.vocabulary import load_tokenizer
+from hskd_lightning.knowledge.writer import Writer
+
+LENGTHS = {"cola": 64, "rte": 128, "sst2": 64}
+PCA = (UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca(keep=77))
+SETTINGS: dict[str, tuple[HskPlan, str]] = {
+    "1l_10t_0.1h, fp16": (joint_setting(6), "fp16"),
+    "1l_10t_77 components, fp16": (plan(6, *PCA), "fp16"),
+    "1l_10t_77 components, int8": (plan(6, *PCA), "int8"),
+    "full HSK, fp16": (plan(6, AllLayers(), AllTokens(), AllUnits()), "fp16"),
+    "full HSK, fp32": (plan(6, AllLayers(), AllTokens(), AllUnits()), "fp32"),
+}
+
+
+def measure(task: str, whole: TokenSplit, sample: TokenSplit, teacher: BertBase, root: Path) -> list[dict[str, Any]]:
+    rows = []
+    for name, (setting, dtype) in SETTINGS.items():
+        found = store(setting, sample, teacher.teacher, root / task, dtype)
+        on_disk = sum(path.stat().st_size for path in found.folder.glob("shard-*"))
+        computed = _computed(setting, sample, teacher, dtype)
+        everything = _computed(setting, whole, teacher, dtype)
+        rows.append(
+            {
+                "task": task,
+                "kept": name,
+                "measured, B/example": on_disk / len(sample),
+                "computed, B/example": computed / len(sample),
+                "measured / computed": on_disk / computed,
+                "whole train, MB": everything / 1e6,
+            }
+        )
+    return rows
+
+
+def _computed(setting: HskPlan, split: TokenSplit, teacher: BertBase, dtype: str) -> int:
+    return Writer(Path(), writers_source(setting, split, teacher.teacher, dtype)).size.bytes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=200)
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    tokenizer = load_tokenizer(os.environ["HSKD_MINILM"])
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        teacher = BertBase(Path(place))
+        for task, longest in LENGTHS.items():
+            whole = tokenize(Glue(task, os.environ["GLUE_ROOT"]).load().train, tokenizer, longest)
+            rows += measure(task, whole, limit(whole, given.examples), teacher, Path(place))
+    report("store_size", rows)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()

@@ -1,0 +1,191 @@
+"""A store is built by one process or by many, killed or out of disk, to the same bytes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from hskd_lightning.config import plain
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.knowledge import writer
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.storeroom import Storeroom
+from hskd_lightning.workshop import Workshop
+from tests.conftest import ROOT, SMALL, TINY, command_line
+
+pytestmark = pytest.mark.slow
+Small = Callable[..., DictConfig]
+LARGER = (*SMALL, *TINY, "data.source.train=700", "data.distil_limit=500", "store.shard_tokens=100")
+"""Some eighty shards: a second's work, with many moments to be killed at."""
+ROUNDS = 20
+
+
+def room_at(root: Path, *overrides: str) -> Storeroom:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = plain(compose("train", overrides=[*LARGER, f"paths.root={root}", *overrides]))
+    return Storeroom(Workshop(Experiment.resolve(config)))
+
+
+def build(root: Path) -> None:
+    """A builder's whole life, in a process of its own."""
+    import torch
+
+    torch.set_num_threads(1)
+    room_at(root).build()
+
+
+def checksums(folder: Path) -> list[str]:
+    facts = Store(folder).facts
+    return [facts["fit"], *(shard["sha256"] for shard in facts["shards"])]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unbroken build; its teacher and moments serve the others."""
+    root = tmp_path_factory.mktemp("unbroken")
+    room_at(root).build()
+    return root
+
+
+def only_store(root: Path) -> Path:
+    (manifest,) = root.glob("artifacts/store/*/manifest.json")
+    return manifest.parent
+
+
+def without_store(unbroken: Path, root: Path) -> None:
+    shutil.copytree(unbroken, root, ignore=shutil.ignore_patterns("store"), dirs_exist_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hskd_lightning.storeroom", "tests.knowledge.test_build"])
+    started = time.monotonic()
+    whole = context.Process(target=build, args=(tmp_path,))
+    whole.start()
+    whole.join()
+    assert whole.exitcode == 0
+    life = time.monotonic() - started
+    shutil.rmtree(tmp_path / "artifacts/store")
+    moments, kills, resumed = random.Random(0), 0, 0
+    while kills < ROUNDS:
+        resumed += any(tmp_path.glob("artifacts/store/*.partial/shard-*.json"))
+        child = context.Process(target=build, args=(tmp_path,))
+        child.start()
+        time.sleep(moments.uniform(0.0, life))
+        child.kill()
+        child.join()
+        kills += child.exitcode == -signal.SIGKILL
+        if any(tmp_path.glob("artifacts/store/*/manifest.json")) and kills < ROUNDS:
+            shutil.rmtree(
+                tmp_path / "artifacts/store"
+            )  # it was whole before it could be killed: once more from the start
+    assert kills == ROUNDS
+    assert resumed > 0
+    room_at(tmp_path).build()
+    assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
+    assert not list(tmp_path.glob("artifacts/store/*/*.tmp"))
+
+
+def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    shutil.rmtree(tmp_path / "artifacts/moments")  # whoever comes first fits, the others wait
+    command = [sys.executable, "-m", "hskd_lightning.store"]
+    common = [*LARGER, f"paths.root={tmp_path}"]
+    parts = [
+        subprocess.Popen([*command, "build", "--shard", f"{number}/3", *common], cwd=ROOT, stdout=subprocess.PIPE)
+        for number in (1, 2, 3)
+    ]
+    assert [part.wait(timeout=240) for part in parts] == [0, 0, 0]
+    for part in parts:
+        part.communicate()
+    done = subprocess.run([*command, "finish", *common], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
+
+
+def test_a_store_is_not_finished_while_shards_are_missing(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    folder = room.partial(room.request)
+    half = room.writer(folder, room.request)
+    half.write(list(range(3, len(half.shards))))
+    with pytest.raises(ConfigError, match=r"3 of \d+ shards missing: 0, 1, 2"):
+        room.finish(half)
+
+
+def test_four_processes_that_want_one_store_build_it_once_and_all_train(tmp_path: Path) -> None:
+    commands = [command_line(tmp_path, *SMALL, *TINY, f"seed={seed}") for seed in range(4)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        for command in commands
+    ]
+    said = [process.communicate(timeout=240)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0, 0], said
+    assert sum("shards to build" in out for out in said) == 1
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 4
+    assert len(list(tmp_path.glob("artifacts/store/*/manifest.json"))) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", place], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system is not allowed here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def on_disk(unbroken: Path, place: Path) -> Storeroom:
+    """A room whose stores lie on the small disk."""
+    room = room_at(unbroken)
+    room.folder = place / "store"
+    return room
+
+
+def test_too_small_a_disk_is_refused_before_the_first_byte(unbroken: Path, small_disk: Path) -> None:
+    room = on_disk(unbroken, small_disk)
+    folder = room.partial(room.request)
+    (small_disk / "full").write_bytes(b"0" * 250_000)
+    making = room.writer(folder, room.request)
+    with pytest.raises(ConfigError, match=r"(?s)`paths.artifacts` = '[\d,]+ bytes free at .*free some"):
+        making.write(making.missing())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(
+    unbroken: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MARGIN", 0)  # as if there had been room when it was asked
+    room = on_disk(unbroken, small_disk)
+    folder = room.partial(room.request)
+    making = room.writer(folder, room.request)
+    with pytest.raises(ConfigError, match=r"(?s)`paths.artifacts`.*No space left on device"):
+        making.write(making.missing())
+    left = making.missing()
+    assert 0 < len(left) < len(making.shards)
+    assert not list(folder.glob("*.tmp"))
+    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    again = room.writer(folder, room.request)
+    again.write(again.missing())
+    facts = room.finish(again)
+    expected = Store(only_store(unbroken)).facts
+    assert facts["shards"] == expected["shards"] and facts["fit"] == expected["fit"]

@@ -1,0 +1,52 @@
+"""A sweep's cells share one store, and the teacher runs once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL, TINY
+
+pytestmark = pytest.mark.slow
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def results(root: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in root.glob("runs/*/result.json")]
+
+
+def test_a_sweep_builds_one_store_for_all_its_cells(program: Program, tmp_path: Path) -> None:
+    """The first cell keeps least: the store it builds is the one that the last needs."""
+    sweep = ("-m", *SMALL, *TINY, "length=cls_first", "length.keep=1,2,4", "width.keep=3,8", "depth.keep=1,2")
+    out = program(*sweep).stdout
+    found = results(tmp_path)
+    assert len(found) == 12
+    assert len({result["store"] for result in found}) == 1
+    assert out.count("shards to build") == 1
+    assert (out.count("covers this cell"), out.count("has just this")) == (10, 1)
+    (manifest,) = tmp_path.glob("artifacts/store/*/manifest.json")
+    hidden = json.loads(manifest.read_text())["recipe"]["hidden"]
+    assert (hidden["length"]["keep"], hidden["width"]["units"], len(hidden["layers"])) == (4, 8, 2)
+
+
+def test_baselines_and_seeds_of_a_sweep_use_the_same_store(program: Program, tmp_path: Path) -> None:
+    program("-m", *SMALL, *TINY, "knowledge=logits,offline", "seed=0,1", "hsk.amount=0.1")
+    found = results(tmp_path)
+    assert len(found) == 4
+    assert len({result["store"] for result in found}) == 1
+
+
+def test_strategies_that_share_nothing_have_a_store_each(program: Program, tmp_path: Path) -> None:
+    program("-m", *SMALL, *TINY, "width=pca,random_mask")
+    assert len({result["store"] for result in results(tmp_path)}) == 2
+
+
+def test_a_cell_that_makes_no_sense_spoils_no_store(program: Program, tmp_path: Path) -> None:
+    program("-m", *SMALL, *TINY, "length=cls_first", "length.keep=2,0,4", check=False)
+    found = results(tmp_path)
+    assert len(found) == 2
+    assert len({result["store"] for result in found}) == 1
