@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-fast check format clean
+.PHONY: help setup train test test-fast bench check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -26,6 +26,12 @@ test: $(READY) ## Run all tests (minutes; no network)
 
 test-fast: $(READY) ## Run the tests that neither train nor start processes
 	$(BIN)/python -m pytest -n auto -m 'not slow' $(ARGS)
+
+bench: $(READY) ## Measure speed and size as ratios (half an hour; HSKD_MINILM and GLUE_ROOT for real text)
+	$(BIN)/python -m benchmarks.offline_speedup
+	$(BIN)/python -m benchmarks.store_io
+	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then $(BIN)/python -m benchmarks.store_size; \
+	else echo "store_size: skipped, it needs GLUE_ROOT and HSKD_MINILM"; fi
 
 check: $(READY) ## Check format, lint and types
 	$(BIN)/ruff format --check .

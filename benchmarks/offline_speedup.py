@@ -29,7 +29,8 @@ from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.training.module import plain_config
 
 TASK = {"name": "sst2", "metric": "accuracy", "labels": ("negative", "positive")}
-SETTINGS = {"epochs": 1.0, "lr": 5e-5}
+SETTINGS = {HIDDEN: {"epochs": 1.0, "lr": 5e-5, "dropout": False}, PREDICTION: {"epochs": 1.0, "lr": 2e-5}}
+"""As conf/stage and preset=default have them."""
 
 
 def multiply_adds(config: BertConfig, tokens: int) -> float:
@@ -59,12 +60,11 @@ def stepper(
         stage=stage,
         config=plain_config(student),
         task=TASK,
-        settings=SETTINGS,
+        settings=SETTINGS[stage],
         total_steps=1000,
         seed=0,
     ).to(device())
-    module.attach(source).train()
-    source.to(device())
+    module.attach(source).on_fit_start()
     optimizer = module.configure_optimizers()["optimizer"]  # type: ignore[index]
     batches = endless(split, batch, source, stage == HIDDEN)
 

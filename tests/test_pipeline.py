@@ -178,6 +178,7 @@ SWITCHES = {
     "mask_first_step": "false",
     "magnitude_scope": "batch",
     "separators": "first_row",
+    "hidden_dropout": "true",
     "drop_last": "true",
     "hidden_whole_steps": "5",
     "select_on": "dev",
@@ -202,6 +203,7 @@ SUBJECT = {
     "mask_first_step": ["width=random_mask", "preset.masked=zero"],
     "magnitude_scope": ["width=magnitude_mask"],
     "separators": ["length.keep=30"],  # more than there is: theirs fills up with [SEP]
+    "hidden_dropout": ["student.init.shape.hidden_dropout_prob=0.1"],
     "teacher_dropout": ["teacher.init.shape.hidden_dropout_prob=0.1"],
 }
 WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}

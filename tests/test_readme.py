@@ -1,4 +1,4 @@
-"""Every train.py command of the README composes and resolves."""
+"""Every command of the README composes: train.py and the store's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from hskd_lightning import store
 from hskd_lightning.config import check_arguments, plain
 from tests.conftest import ROOT
 
@@ -20,14 +21,16 @@ COMMANDS = [
     line.split("#")[0].strip()
     for block in BLOCKS
     for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("python train.py")
+    if line.startswith(("python train.py", "python -m hskd_lightning.store"))
 ]
 
 
 def overrides_of(command: str) -> list[str]:
     words = shlex.split(command)
-    words = words[words.index("train.py") + 1 :]
-    return [word for word in words if not word.startswith("-")]
+    if "train.py" in words:
+        return [word for word in words[words.index("train.py") + 1 :] if not word.startswith("-")]
+    assert words[3] in store.COMMANDS
+    return [word for word in words[4:] if "=" in word]
 
 
 def test_the_readme_shows_commands() -> None:

@@ -85,18 +85,20 @@ class Store:
         counts = torch.minimum(wanted_counts(wanted.tokens, self._tokens[rows]), kept)
         most = int(counts.max())
         gather = self._plan(rows, self._starts[rows], counts, most)
-        flat = self._plan(rows, self._value_starts[rows], self._value_counts(rows, counts), most=0)
         shape = (len(rows), len(wanted.layers), most)
         valid = (torch.arange(most) < counts[:, None])[:, None].expand(shape)
         units = wanted.units
         values = torch.zeros(*shape, units)
-        mask = torch.zeros(*shape, units, dtype=torch.bool) if self.request.masks else None
+        mask = flat = None
+        if self.request.masks:
+            mask = torch.zeros(*shape, units, dtype=torch.bool)
+            flat = self._plan(rows, self._value_starts[rows], self._value_counts(rows, counts), most=0)
         positions = torch.zeros(shape, dtype=torch.int64)
         for pair, layer in enumerate(wanted.layers):
             key = layer_key(layer)
             target = self._place(gather.target, pair, shape)
             positions.view(-1)[target] = self._take(f"positions.{key}", gather).long()
-            if mask is None:
+            if mask is None or flat is None:
                 values.view(-1, units).index_copy_(0, target, self._values(key, gather, wanted))
             else:
                 bits = unpack_bits(self._take(f"mask.{key}", gather), units)

@@ -64,6 +64,7 @@ class EncoderModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.train()
+        self.model.train(self.settings.dropout)
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
         torch.manual_seed(step_seed(self.seed, self.stage, self.global_step))

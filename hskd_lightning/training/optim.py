@@ -29,6 +29,8 @@ class StageSettings:
     clip_per_tensor: bool = False
     """Clip each parameter by its own norm, as the released code does, instead of all by their common one."""
     optimizer: str = "adamw"
+    dropout: bool = True
+    """Whether the student's own dropout is on while it trains."""
     whole_steps: int = 1
     """Stop at the last multiple of this many steps: 200 loses the hidden stage its tail, as in the released code."""
 
