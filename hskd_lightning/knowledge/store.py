@@ -34,11 +34,11 @@ class Wanted(NamedTuple):
 
 
 class _Gather(NamedTuple):
-    """One batch's rows: where they lie in the shards, and where they go in the padded batch."""
+    """Which rows of which shards, in the order of the shards, and how to put them back into the batch's order."""
 
-    segments: list[tuple[int, slice]]  # (shard, its slice of `source`)
-    source: Tensor  # (R,) row within its shard
-    target: Tensor  # (R,) example * K + rank
+    segments: list[tuple[int, slice]]  # (shard, its part of `source`)
+    source: Tensor  # (N,) row within its shard
+    back: Tensor | None  # (B,) where each example's rows are among the gathered ones; None: where they belong
 
 
 class Store:
@@ -81,31 +81,27 @@ class Store:
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
         rows = self._rows(ids)
-        kept = self._kept[rows]  # (B,)
-        counts = torch.minimum(wanted_counts(wanted.tokens, self._tokens[rows]), kept)
+        counts = torch.minimum(wanted_counts(wanted.tokens, self._tokens[rows]), self._kept[rows])  # (B,)
         most = int(counts.max())
-        gather = self._plan(rows, self._starts[rows], counts, most)
-        shape = (len(rows), len(wanted.layers), most)
-        valid = (torch.arange(most) < counts[:, None])[:, None].expand(shape)
-        units = wanted.units
-        values = torch.zeros(*shape, units)
-        mask = flat = None
-        if self.request.masks:
-            mask = torch.zeros(*shape, units, dtype=torch.bool)
-            flat = self._plan(rows, self._value_starts[rows], self._value_counts(rows, counts), most=0)
-        positions = torch.zeros(shape, dtype=torch.int64)
-        for pair, layer in enumerate(wanted.layers):
-            key = layer_key(layer)
-            target = self._place(gather.target, pair, shape)
-            positions.view(-1)[target] = self._take(f"positions.{key}", gather).long()
-            if mask is None or flat is None:
-                values.view(-1, units).index_copy_(0, target, self._values(key, gather, wanted))
+        rank = torch.arange(most)
+        valid = rank < counts[:, None]  # (B, K)
+        # Behind its last token an example repeats it: a real row is as quickly read as none, and never looked at.
+        gather = self._gather(rows, self._starts[rows][:, None] + torch.minimum(rank, counts[:, None] - 1))
+        pairs = range(len(wanted.layers))
+        positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
+        values = torch.empty(len(pairs), *valid.shape, wanted.units)
+        mask = torch.empty(values.shape, dtype=torch.bool) if self.request.masks else None
+        for pair, layer in enumerate(map(layer_key, wanted.layers)):
+            positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
+            if mask is None:
+                self._read(layer, gather, wanted, values[pair])
             else:
-                bits = unpack_bits(self._take(f"mask.{key}", gather), units)
-                mask.view(-1, units).index_copy_(0, target, bits)
-                values.view(-1, units).index_copy_(0, target, self._sparse(key, gather, flat, bits))
-        recalled, compared = wanted.code.recall(values, mask, valid, self.facts["width"])
-        return HiddenTarget(recalled, TokenSelection(positions, valid), compared)
+                values[pair], mask[pair] = self._read_masked(layer, rows, gather, valid)
+        shape = (*valid.shape[:1], len(pairs), most)
+        everywhere = valid[:, None].expand(shape)
+        every_mask = None if mask is None else mask.transpose(0, 1)
+        recalled, compared = wanted.code.recall(values.transpose(0, 1), every_mask, everywhere, self.facts["width"])
+        return HiddenTarget(recalled, TokenSelection(positions.transpose(0, 1), everywhere), compared)
 
     def _index(self) -> None:
         """Everything by example, of all shards: small, and read at once."""
@@ -141,65 +137,76 @@ class Store:
             raise ConfigError("store", str(self.folder), f"a store of this data; it has {found}", REBUILD)
         return self._order[at]
 
-    def _plan(self, rows: Tensor, starts: Tensor, counts: Tensor, most: int) -> _Gather:
-        """One index for all rows, shard by shard, from low addresses to high."""
-        order = (self._of[rows] * (int(starts.max()) + 1) + starts).argsort(stable=True)
-        source, rank = flat_index(starts[order], counts[order])
-        target = order.repeat_interleave(counts[order]) * most + rank
-        shards, lengths = self._of[rows][order].repeat_interleave(counts[order]).unique_consecutive(return_counts=True)
-        ends = lengths.cumsum(0).tolist()
-        segments = [
-            (shard, slice(end - length, end))
-            for shard, end, length in zip(shards.tolist(), ends, lengths.tolist(), strict=True)
-        ]
-        return _Gather(segments, source, target)
+    def _gather(self, rows: Tensor, source: Tensor) -> _Gather:
+        """(B,) examples and their (B, K) rows within their shards, sorted by shard."""
+        shard = self._of[rows]
+        if bool((shard == shard[0]).all()):
+            return _Gather([(int(shard[0]), slice(0, source.numel()))], source.flatten(), None)
+        order = shard.argsort(stable=True)
+        numbers, examples = shard[order].unique_consecutive(return_counts=True)
+        ends = (examples.cumsum(0) * source.shape[1]).tolist()
+        return _Gather(_segments(numbers.tolist(), ends), source[order].flatten(), order.argsort())
 
-    def _value_counts(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """(B,) values that lie behind the first `counts` rows of each example, where tokens have masks."""
-        return counts * self.request.units if self.request.per_token else self._counts[rows]
+    def _take(self, name: str, gather: _Gather, columns: int | None = None, out: Tensor | None = None) -> Tensor:
+        """The gathered rows of a tensor in the batch's order; into `out` where that spares a copy."""
+        if gather.back is not None:
+            return _reordered(self._raw(name, gather, columns), gather.back)
+        if out is None or out.dtype != self._shard(gather.segments[0][0])[name].dtype:
+            return self._raw(name, gather, columns)
+        return self._raw(name, gather, columns, out.view(-1, out.shape[-1]))
 
-    def _place(self, target: Tensor, pair: int, shape: tuple[int, int, int]) -> Tensor:
-        """Where rows go in (B, P, K), flattened."""
-        _, pairs, most = shape
-        return target + (target // most * (pairs - 1) + pair) * most
-
-    def _values(self, key: str, gather: _Gather, wanted: Wanted) -> Tensor:
-        """(R, W) float32 of one layer, W being the first of the stored ones."""
-        values = self._take(f"values.{key}", gather, wanted.units)
-        if self.request.dtype == "int8":
-            return self._from_int8(key, values, gather)
-        if wanted.dtype != self.request.dtype:
-            values = values.to(DTYPES[wanted.dtype])
-        return values.float()
-
-    def _sparse(self, key: str, gather: _Gather, values: _Gather, bits: Tensor) -> Tensor:
-        """(R, D) float32 of one layer: as many values as `bits`, (R, D) bool, are set, and 0 elsewhere."""
-        flat = self._take(f"values.{key}", values)
-        dense = torch.zeros(bits.shape, dtype=flat.dtype).masked_scatter_(bits, flat)
-        return self._from_int8(key, dense, gather) * bits if self.request.dtype == "int8" else dense.float()
-
-    def _from_int8(self, key: str, values: Tensor, gather: _Gather) -> Tensor:
-        units = values.shape[1]
-        scale, offset = (self._per_row(f"{name}.{key}", gather, units) for name in ("scale", "offset"))
-        return from_int8(values, scale, offset)
-
-    def _take(self, name: str, gather: _Gather, columns: int | None = None) -> Tensor:
-        """The gathered rows of a tensor, each shard's by one index_select."""
+    def _raw(self, name: str, gather: _Gather, columns: int | None = None, out: Tensor | None = None) -> Tensor:
+        """The gathered rows of a tensor in the order of the shards: each shard's by one index_select."""
         parts = [(self._shard(number)[name], part) for number, part in gather.segments]
         if columns is not None:
             parts = [(tensor[:, :columns], part) for tensor, part in parts]
         first, _ = parts[0]
-        out = torch.empty(len(gather.source), *first.shape[1:], dtype=first.dtype)
+        if out is None:
+            out = torch.empty(len(gather.source), *first.shape[1:], dtype=first.dtype)
         for tensor, part in parts:
             torch.index_select(tensor, 0, gather.source[part], out=out[part])
         return out
 
+    def _read(self, key: str, gather: _Gather, wanted: Wanted, out: Tensor) -> None:
+        """(B, K, W) float32 of one layer, W being the first of the stored ones."""
+        values = self._take(f"values.{key}", gather, wanted.units, out)
+        if self.request.dtype == "int8":
+            values = self._from_int8(key, values, gather)
+        elif wanted.dtype != self.request.dtype:
+            values = values.to(DTYPES[wanted.dtype])
+        if values.data_ptr() != out.data_ptr():
+            out.copy_(values.view(out.shape))
+
+    def _read_masked(self, key: str, rows: Tensor, gather: _Gather, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, D) float32 of one layer, zero off the mask, and the (B, K, D) mask."""
+        order = torch.arange(len(rows)) if gather.back is None else gather.back.argsort()
+        bits = unpack_bits(self._raw(f"mask.{key}", gather), self.facts["width"]) & valid[order].flatten()[:, None]
+        flat = self._raw(f"values.{key}", self._flat(rows[order], valid[order]))
+        dense = torch.zeros(bits.shape, dtype=flat.dtype).masked_scatter_(bits, flat)
+        dense, bits = (_reordered(found, gather.back) for found in (dense, bits))
+        values = self._from_int8(key, dense, gather) * bits if self.request.dtype == "int8" else dense.float()
+        return values.view(*valid.shape, -1), bits.view(*valid.shape, -1)
+
+    def _flat(self, rows: Tensor, valid: Tensor) -> _Gather:
+        """Where the values of the first tokens of (B,) examples lie, these being sorted by shard."""
+        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else self._counts[rows]
+        source, _ = flat_index(self._value_starts[rows], counts)
+        numbers, examples = self._of[rows].unique_consecutive(return_counts=True)
+        ends = counts.cumsum(0)[examples.cumsum(0) - 1].tolist()
+        return _Gather(_segments(numbers.tolist(), ends), source, None)
+
+    def _from_int8(self, key: str, values: Tensor, gather: _Gather) -> Tensor:
+        scale, offset = (self._per_row(f"{name}.{key}", gather, values.shape[1]) for name in ("scale", "offset"))
+        return from_int8(values, scale, offset)
+
     def _per_row(self, name: str, gather: _Gather, columns: int) -> Tensor:
-        """(R, W): each row's shard's scales or offsets."""
+        """Each row's shard's scales or offsets: (1, W) where one shard has them all, else (N, W) in batch order."""
+        if gather.back is None:
+            return self._shard(gather.segments[0][0])[name][None, :columns]
         parts = [
             self._shard(number)[name][:columns].expand(part.stop - part.start, -1) for number, part in gather.segments
         ]
-        return torch.cat(parts)
+        return _reordered(torch.cat(parts), gather.back)
 
     def _shard(self, number: int) -> dict[str, Tensor]:
         """A shard's tensors, mapped."""
@@ -211,3 +218,13 @@ class Store:
             except SafetensorError as error:
                 raise damaged(path, f"not a safetensors file ({error})") from error
         return self._mapped[number]
+
+
+def _reordered(rows: Tensor, back: Tensor | None) -> Tensor:
+    """(B * K, ...) rows, sorted by example, with the examples in the order of `back`."""
+    return rows if back is None else rows.view(len(back), -1)[back].view(rows.shape)
+
+
+def _segments(shards: list[int], ends: list[int]) -> list[tuple[int, slice]]:
+    """Neighbouring parts that end at `ends`, each with its shard."""
+    return [(shard, slice(start, end)) for shard, start, end in zip(shards, [0, *ends[:-1]], ends, strict=True)]
