@@ -27,6 +27,7 @@ EXPECTED = (
     "Checkpoint directory .* exists and is not empty",  # a resumed stage's is not
     "The '.*_dataloader' does not have many workers",  # batches are ready long before they are needed
     "You defined a `validation_step` but have no `val_dataloader`",  # nothing is held out: nothing to select on
+    "Found \\d+ module\\(s\\) in eval mode at the start of training",  # stage.*.dropout=false, asked for
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, with this torch
 )
 """Warnings that say nothing to the user."""
