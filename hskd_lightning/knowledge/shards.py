@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.knowledge.request import Layer, Request
-from hskd_lightning.knowledge.values import BYTES, DTYPES, Loss, Meter, Range, from_int8, narrowed, to_int8
+from hskd_lightning.knowledge.values import BYTES, Loss, Meter, Range, from_int8, narrowed, to_int8
 
 
 def layer_key(layer: Layer) -> str:
@@ -119,11 +119,6 @@ class Size:
         if request.dtype == "int8":
             size += shards * layers * 8 * (width if request.masks else request.units)
         return cls(examples, rows, values, size)
-
-
-def stored_dtype(request: Request) -> torch.dtype:
-    """Of the values."""
-    return DTYPES[request.dtype]
 
 
 def empty_layers(request: Request, units: int) -> dict[Layer, LayerRows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -110,3 +111,12 @@ class Loss(NamedTuple):
     def relative(self) -> float:
         """Root of error over energy: 0.01 is a hundredth of what the values vary by."""
         return (self.error / self.energy) ** 0.5 if self.energy else 0.0
+
+
+def reconstruction(shards: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
+    """How far a store's values are from the teacher's, by layer, from the `Loss` of each layer of each shard."""
+    total: dict[str, Loss] = {}
+    for shard in shards:
+        for layer, found in shard.items():
+            total[layer] = total.get(layer, Loss(0.0, 0.0, 0.0)).join(Loss(*found))
+    return {layer: {"relative": loss.relative, "worst_unit": loss.worst} for layer, loss in total.items()}

@@ -28,7 +28,7 @@ from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.manifest import FIT, shard_file
 from hskd_lightning.knowledge.request import Layer, Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
-from hskd_lightning.knowledge.values import DTYPES, Loss
+from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,10 @@ class Writer:
         """What the store will weigh."""
         source, request = self.source, self.request
         if not request.layers:
-            nothing = torch.zeros(len(source.split), dtype=torch.int64)
-            return Size.of(request, nothing, source.classes, source.width, nothing, len(self.shards))
-        kept = torch.cat([self._kept(rows) for rows in torch.arange(len(source.split)).split(4096)])
-        counts = self._value_counts(kept)
+            kept = counts = torch.zeros(len(source.split), dtype=torch.int64)
+        else:
+            kept = torch.cat([self._kept(rows) for rows in torch.arange(len(source.split)).split(4096)])
+            counts = self._value_counts(kept)
         return Size.of(request, kept, source.classes, source.width, counts, len(self.shards))
 
     def missing(self) -> list[int]:
@@ -107,8 +107,8 @@ class Writer:
         for done, number in enumerate(numbers, start=1):
             self._write_shard(number, compression, teacher, weights)
             tokens += int(self.source.split.lengths[self.shards[number]].sum())
-            seconds = time.perf_counter() - started
-            log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), tokens / seconds)
+            speed = tokens / (time.perf_counter() - started)
+            log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), speed)
 
     def finish(self) -> Recipe:
         """The manifest's facts, once every shard is there.
@@ -125,11 +125,11 @@ class Writer:
         if len(teachers) != 1:
             remedy = f"delete {self.folder} and build again with one teacher"
             raise ConfigError("store.weights", sorted(teachers), "one teacher for all shards", remedy)
-        losses = self._losses([note.pop("loss") for note in notes])
+        losses = reconstruction([note.pop("loss") for note in notes])
         (self.folder / FIT_LOCK).unlink(missing_ok=True)
         for number in range(len(self.shards)):
             self._note(number).unlink()
-        facts = {
+        return {
             "weights": teachers.pop(),
             "shards": notes,
             "fit": sha256(self.folder / FIT) if (self.folder / FIT).exists() else None,
@@ -140,7 +140,6 @@ class Writer:
             "bytes": sum(note["bytes"] for note in notes),
             "reconstruction": losses,
         }
-        return facts
 
     @cached_property
     def compression(self) -> Compression:
@@ -201,8 +200,7 @@ class Writer:
     ) -> tuple[dict[str, Tensor], dict[str, Loss]]:
         """The tensors of one shard. The batches are the shard's own, so it does not matter who makes it."""
         split, request = self.source.split, self.request
-        code_units = self.source.width if request.masks else request.units
-        layers = empty_layers(request, code_units)
+        layers = empty_layers(request, self.source.width if request.masks else request.units)
         rows = self.in_order(rows)
         made = [self._batch(part, compression, teacher, layers) for part in rows.split(BATCH)]
         kept, logits, counts = (torch.cat(parts) for parts in zip(*made, strict=True))
@@ -277,15 +275,6 @@ class Writer:
         if target.units is None:
             return kept, kept * target.values.shape[-1]
         return kept, (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2)).cpu()
-
-    def _losses(self, notes: list[dict[str, list[float]]]) -> dict[str, dict[str, float]]:
-        """How far the stored values are from the teacher's, by layer."""
-        total: dict[str, Loss] = {}
-        for note in notes:
-            for layer, found in note.items():
-                loss = Loss(*found)
-                total[layer] = total[layer].join(loss) if layer in total else loss
-        return {layer: {"relative": loss.relative, "worst_unit": loss.worst} for layer, loss in total.items()}
 
     def _check_space(self, share: float) -> None:
         need = int(self.size.bytes * share * MARGIN)
