@@ -36,6 +36,7 @@ def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
         ("task", f"{experiment.task.name}, scored by {experiment.task.metric}"),
         ("teacher", _model(config["teacher"]["name"], experiment.teacher_config)),
         ("student", _model(config["student"]["name"], experiment.student_config)),
+        ("initialised", _init(config["student"]["init"])),
         ("knowledge", _knowledge(config["knowledge"])),
     ]
     if experiment.plan is not None:
@@ -99,6 +100,11 @@ def show_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
 def _model(name: str, config: Any) -> str:
     shape = f"{config.num_hidden_layers} blocks, hidden {config.hidden_size}"
     return f"{name}: {shape}, {encoder.count_from_config(config):,} parameters"
+
+
+def _init(settings: Mapping[str, Any]) -> str:
+    options = [f"{key} {value}" for key, value in settings.items() if key != "_target_" and value is not None]
+    return ", ".join([strategy_name(settings["_target_"]), *options])
 
 
 def _knowledge(settings: Mapping[str, Any]) -> str:

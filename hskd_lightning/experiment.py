@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,14 @@ from hskd_lightning.data.source import DataSource
 from hskd_lightning.distiller import HIDDEN, PREDICTION
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.values import BYTES
-from hskd_lightning.models.encoder import load_config
-from hskd_lightning.models.init import PretrainedTeacher, ScratchTeacher, StudentInit
+from hskd_lightning.models.encoder import load_config, load_settings
+from hskd_lightning.models.init.base import StudentInit
+from hskd_lightning.models.shapes import StudentShape
 from hskd_lightning.models.teacher import label_order
+from hskd_lightning.models.teacher_init import PretrainedTeacher, ScratchTeacher
 from hskd_lightning.training.optim import StageSettings
 
+log = logging.getLogger(__name__)
 AXES = ("depth", "length", "width")
 TARGETS = ("logits", "labels")
 SOURCES = ("store", "teacher", None)
@@ -56,10 +60,13 @@ class Experiment:
         """
         source: DataSource = configuration.build(config["data"]["source"], "data")
         task = source.task
+        config = {**config, "student": settle_init(config["student"])}
         teacher_init = _teacher_init(config["teacher"])
-        student_init: StudentInit = configuration.build(config["student"]["init"], "student.init")
         teacher_config = teacher_init.config(task)
-        student_config = student_init.config(teacher_config, task)
+        shape_of: StudentShape = configuration.build(config["student"]["shape"], "student.shape")
+        student_config = shape_of.config(teacher_config, task)
+        student_init: StudentInit = configuration.build(config["student"]["init"], "student/init")
+        student_init.check(student_config, teacher_config)
         keeps: Mapping[str, Keep] = {}
         plan = None
         if config["knowledge"]["hidden"]:
@@ -160,8 +167,28 @@ class Experiment:
             raise ConfigError("preset.mask_first_step", False, allowed, instead)
 
 
+def settle_init(student: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The student's node with the initialisation that it will really get, where that hangs on a hub within reach.
+
+    It is settled before the cell has a name: a student from a checkpoint and one of random weights are two cells.
+    """
+    init = student["init"]
+    if not isinstance(init, Mapping):
+        allowed = "a group, one file each in conf/student/init"
+        raise ConfigError("student.init", init, allowed, f"write student/init={init}")
+    otherwise = init.get("otherwise")
+    if otherwise is None:
+        return student
+    try:
+        load_settings(init["path"])
+    except ConfigError as error:
+        log.warning("student %s: its checkpoint is out of reach, so its weights are random\n%s", student["name"], error)
+        return {**student, "init": otherwise}
+    return {**student, "init": {**init, "otherwise": None}}
+
+
 def strategy_name(target: str) -> str:
-    """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`."""
+    """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`. So is an initialisation."""
     return target.split(".")[-2]
 
 

@@ -23,6 +23,7 @@ from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
@@ -60,7 +61,7 @@ def run(cfg: DictConfig) -> float | None:
         console.show_plan(experiment, amount_at_hand(experiment))
         return None
     runs = Path(config["paths"]["runs"])
-    with Cell.open(runs, experiment.cell_id, config, config["force"]) as cell:
+    with Cell.open(runs, experiment.cell_id, experiment.config, config["force"]) as cell:
         if cell.result is None:
             cell.finish(_Run(experiment, cell).result())
         else:
@@ -85,11 +86,12 @@ class _Run:
         console.say_plan(experiment)
         amount = measure_amount(experiment, workshop)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
+        first = FirstWeights(workshop).folder  # before the store: one from elsewhere must be of the teacher used here
         source = self._source()
         stored = source.store if isinstance(source, StoreSource) else None
         tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
         with tracked as loggers:
-            state = encoder.load_classifier(str(workshop.student_path))
+            state = encoder.load_classifier(str(first))
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
             teacher_dev = workshop.teacher_scores if stored is None else stored.facts["teacher_dev"]
             scores = self._score(teacher_dev)

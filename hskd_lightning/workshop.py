@@ -1,8 +1,6 @@
-"""Makes, once, what cells share: vocabulary, tokens, teacher, moments, the student's first weights.
+"""Makes, once, what cells share: vocabulary, tokens, teacher, moments.
 
-data -> tokens -> teacher -> moments
-                     |
-                     +----> student        each a folder of artifacts/, named by the hash of what made it
+data -> tokens -> teacher -> moments       each a folder of artifacts/, named by the hash of what made it
 """
 
 from __future__ import annotations
@@ -28,9 +26,8 @@ from hskd_lightning.data.vocabulary import load_tokenizer, texts_of, tokenizer_d
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.teacher_source import measure_moments
-from hskd_lightning.models import encoder
-from hskd_lightning.models.init import FineTuned, ScratchTeacher
 from hskd_lightning.models.teacher import Teacher
+from hskd_lightning.models.teacher_init import ScratchTeacher
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import pick_device, score
 from hskd_lightning.training.module import FineTuner, plain_config
@@ -257,21 +254,3 @@ class Workshop:
             "precision": self.config["trainer"]["precision"],
             "padding": self.config["preset"]["padding"],
         }
-
-    @cached_property
-    def student_path(self) -> Path:
-        """The student before distillation: a Hugging Face folder."""
-        recipe = {
-            "teacher": self.teacher_identity,
-            "init": configuration.by_content(self.config["student"]["init"]),
-            "task": dataclasses.asdict(self.experiment.task),
-            "seed": self.config["seed"],
-        }
-        return build_once(self.root, "student", recipe, self._create_student)
-
-    def _create_student(self, folder: Path) -> Recipe:
-        experiment = self.experiment
-        teacher = FineTuned(experiment.teacher_config, experiment.label_order, lambda: self.teacher_path)
-        model = experiment.student_init.create(teacher, experiment.task, self.config["seed"])
-        model.save_pretrained(folder)
-        return {"parameters": encoder.count_parameters(model)}

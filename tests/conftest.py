@@ -27,7 +27,7 @@ SMALL = (
     "trainer.accelerator=cpu",
 )
 """The default run, shrunk until it takes a second or two. The scores mean nothing."""
-TINY = ("student.init.shape.hidden_size=8", "student.init.shape.intermediate_size=16")
+TINY = ("student.shape.hidden_size=8", "student.shape.intermediate_size=16")
 """The same for student=tiny, the default."""
 
 

@@ -41,7 +41,7 @@ def pretrained(configure: Callable[..., DictConfig], tmp_path: Path) -> Callable
 def test_any_encoder_teaches_a_student_of_its_own_blocks(
     configure: Callable[..., DictConfig], pretrained: Callable[[str], Path], tmp_path: Path, kind: str
 ) -> None:
-    teacher = ["teacher=hub", f"teacher.init.path={pretrained(kind)}", "student=layer_drop", "student.init.blocks=2"]
+    teacher = ["teacher=hub", f"teacher.init.path={pretrained(kind)}", "student=layer_drop", "student.shape.blocks=2"]
     run(configure(*NO_TINY, *teacher, "data.max_length=34", "length.keep=3", "depth.keep=2"))
     (path,) = tmp_path.glob("runs/*/result.json")
     assert json.loads(path.read_text())["layer_map"] == "1<-2, 2<-3"

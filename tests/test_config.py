@@ -21,7 +21,10 @@ NOT_CHOSEN = {"shared", "hydra"}
 PACKAGED = {"stage": {"hidden": "stage@stage.hidden", "prediction": "stage@stage.prediction"}}
 NEEDED = {
     ("teacher", "hub"): ["teacher.init.path=some-encoder"],
-    ("student", "hub"): ["student.init.path=some-encoder"],
+    ("student", "hub"): ["student.path=some-encoder"],
+    ("student/init", "explicit"): ["student.init.blocks=[0]"],
+    ("student/init", "hub"): ["student.path=some-encoder"],
+    ("student/init", "hub_or_random"): ["student.path=some-encoder"],
     ("depth", "explicit"): ["depth.pairs=[[1,2]]"],
 }
 """What the user must give with an option."""
@@ -48,16 +51,15 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_glob_sees_every_group() -> None:
-    assert {group for group, _ in options()} == {
-        path.name for path in CONF.iterdir() if path.is_dir() and path.name not in NOT_CHOSEN
-    }
+    groups = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()}
+    assert {group for group, _ in options()} == {name for name in groups if name.split("/")[0] not in NOT_CHOSEN}
 
 
 @pytest.mark.parametrize(("group", "option"), list(options()))
 def test_every_option_composes_and_every_target_binds(configure: Configure, group: str, option: str) -> None:
     config = composed(configure, group, option)
     found = dict(targets(config))
-    assert {"data.source", "teacher.init", "student.init", "depth", "length", "width"} <= set(found)
+    assert {"data.source", "teacher.init", "student.shape", "student.init", "depth", "length", "width"} <= set(found)
     for key, node in found.items():
         check_arguments(node, key)
 
@@ -67,6 +69,13 @@ def test_a_strategy_is_called_what_its_files_are_called(axis: str) -> None:
     for path in (CONF / axis).glob("*.yaml"):
         target = yaml.safe_load(path.read_text())["_target_"]
         assert target.split(".")[:4] == ["hskd_lightning", "compress", axis, path.stem]
+
+
+def test_an_initialisation_is_called_what_its_files_are_called(configure: Configure) -> None:
+    for path in (CONF / "student/init").glob("*.yaml"):
+        target = composed(configure, "student/init", path.stem)["student"]["init"]["_target_"]
+        assert target.startswith("hskd_lightning.models.init.")
+        assert target.split(".")[3] in (path.stem, path.stem.removesuffix("_or_random"))
 
 
 @pytest.mark.parametrize("axis", ["depth", "length", "width"])

@@ -203,7 +203,7 @@ SUBJECT = {
     "mask_first_step": ["width=random_mask", "preset.masked=zero"],
     "magnitude_scope": ["width=magnitude_mask"],
     "separators": ["length.keep=30"],  # more than there is: theirs fills up with [SEP]
-    "hidden_dropout": ["student.init.shape.hidden_dropout_prob=0.1"],
+    "hidden_dropout": ["student.shape.hidden_dropout_prob=0.1"],
     "teacher_dropout": ["teacher.init.shape.hidden_dropout_prob=0.1"],
 }
 WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
@@ -298,7 +298,7 @@ def test_all_of_the_knowledge_is_the_fraction_one(small: Small, tmp_path: Path) 
 
 # Online and offline.
 
-TRACED = ("trainer.checkpoint_every=1000", "student.init.shape.hidden_dropout_prob=0.1")
+TRACED = ("trainer.checkpoint_every=1000", "student.shape.hidden_dropout_prob=0.1")
 
 
 def trace(folder: Path) -> list[tuple[str, int, str, float]]:

@@ -151,7 +151,7 @@ def test_labels_without_names_are_refused_with_the_way_out(small: Configure, tmp
     ("override", "key"),
     [
         ("teacher.checkpoint=no/such", "teacher.checkpoint"),
-        ("student=hub student.init.path=no/such", "student.init.path"),
+        ("student=hub student.path=no/such", "student.path"),
     ],
 )
 def test_a_model_out_of_reach_is_named_with_its_key(small: Configure, override: str, key: str) -> None:
@@ -163,7 +163,7 @@ def test_a_student_with_another_tokenizer_is_refused_but_may_learn_from_labels(
     small: Configure, tmp_path: Path
 ) -> None:
     other = teacher_of_ones_own(tmp_path / "other", {0: "a", 1: "b"}, ["entirely other words here"] * 3)
-    student = ("student=hub", f"student.init.path={other}")
+    student = ("student=hub", f"student.path={other}")
     with pytest.raises(ConfigError, match=r"tokenizer is the teacher's(.|\n)*knowledge=labels"):
         run(small(*student))
     run(small(*student, "knowledge=labels"))

@@ -101,8 +101,24 @@ def load_config(path: str, key: str = "path") -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as error:
-        remedy = f"check the spelling and the network, or name a local folder ({str(error).splitlines()[0]})"
-        raise ConfigError(key, path, "a Hugging Face folder, or a hub id within reach", remedy) from error
+        raise _out_of_reach(path, key, error) from error
+
+
+def _out_of_reach(path: str, key: str, error: Exception) -> ConfigError:
+    remedy = f"check the spelling and the network, or name a local folder ({str(error).splitlines()[0]})"
+    return ConfigError(key, path, "a Hugging Face folder, or a hub id within reach", remedy)
+
+
+def load_settings(path: str, key: str = "path") -> dict[str, Any]:
+    """What the configuration file of a model folder or hub id says, which may leave out even its architecture.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        return PreTrainedConfig.get_config_dict(path)[0]
+    except (OSError, ValueError) as error:
+        raise _out_of_reach(path, key, error) from error
 
 
 def load_classifier(path: str, **settings: object) -> PreTrainedModel:

@@ -6,7 +6,8 @@ importance -> blocks -> the word embedding's factors -> heads and neurons of eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import FactorisedEmbedding, RositaConfig, RositaForSequenceClassification
 
 Importance = Literal["taylor", "magnitude", "random"]
+KINDS: tuple[Importance, ...] = get_args(Importance)
 Batches = Callable[[], Iterable[TokenBatch]]
 
 
@@ -28,26 +30,41 @@ class BlockScores(NamedTuple):
     neurons: Tensor  # (F,)
 
 
-def importance(
-    model: PreTrainedModel, kind: Importance, batches: Batches, seed: int, train_mode: bool = False
-) -> list[BlockScores]:
+@dataclass(frozen=True)
+class Weighing:
+    """How heads and neurons are weighed.
+
+    Args:
+        kind: taylor, |W * sum over batches of dL/dW| of one pass over the training split without an update;
+            magnitude, |W|; random, a draw: the two controls.
+        dropout: taylor with the teacher's dropout on, as in the released code.
+    """
+
+    kind: Importance
+    dropout: bool = False
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it depends on a seed."""
+        return self.kind == "random" or (self.kind == "taylor" and self.dropout)
+
+
+def importance(model: PreTrainedModel, weighing: Weighing, batches: Batches, seed: int) -> list[BlockScores]:
     """Scores of every block's heads and neurons.
 
     A head's score is the sum of the attention-output weights' over its own columns; a neuron's that of its row in
     the first and its column in the second matrix of the feed-forward.
 
     Args:
-        kind: taylor, |W * sum over batches of dL/dW| of one pass over the training split without an update;
-            magnitude, |W|; random, a draw: the two controls.
         batches: the training split, for taylor.
-        seed: of the draw.
-        train_mode: taylor with the teacher's dropout on, as in the released code.
+        seed: of whatever is drawn.
     """
     watched = [_watched(block) for block in encoder.blocks(model)]
-    if kind == "taylor":
-        gradients = _gradients(model, [weight for block in watched for weight in block], batches, train_mode)
+    if weighing.kind == "taylor":
+        torch.manual_seed(seed)  # for dropout
+        gradients = _gradients(model, [weight for block in watched for weight in block], batches, weighing.dropout)
         scores = [(weight * gradients[weight]).abs() for block in watched for weight in block]
-    elif kind == "magnitude":
+    elif weighing.kind == "magnitude":
         scores = [weight.detach().abs() for block in watched for weight in block]
     else:
         generator = torch.Generator().manual_seed(seed)
@@ -66,10 +83,10 @@ def _watched(block: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _gradients(
-    model: PreTrainedModel, weights: Sequence[Tensor], batches: Batches, train_mode: bool
+    model: PreTrainedModel, weights: Sequence[Tensor], batches: Batches, dropout: bool
 ) -> dict[Tensor, Tensor]:
     """The sum over batches of the loss's gradient, without an update."""
-    model.train(train_mode).requires_grad_(False)
+    model.train(dropout).requires_grad_(False)
     for weight in weights:
         weight.requires_grad_(True)
     total = {weight: torch.zeros_like(weight) for weight in weights}

@@ -15,6 +15,7 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         "task": experiment.task.name,
         "teacher": config["teacher"]["name"],
         "student": config["student"]["name"],
+        **_init(config["student"]["init"]),
         "knowledge": config["knowledge"]["name"],
         "preset": config["preset"]["name"],
         "hsk_amount": config["hsk"]["amount"],
@@ -35,6 +36,13 @@ def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dic
     values = {**settings, "keep": experiment.keeps.get(name)}
     options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
     return {name: strategy_name(settings["_target_"]), **options}
+
+
+def _init(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`student_init`, and its options: how a student began decides much, so every result says it."""
+    options = {key: _flat(value) for key, value in settings.items() if key not in ("_target_", "path", "otherwise")}
+    name = strategy_name(settings["_target_"])
+    return {"student_init": name, **{f"student_init_{key}": value for key, value in options.items()}}
 
 
 def _flat(value: Any) -> Any:

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
-from hskd_lightning.models.prune import BlockScores, factorise, importance, prune
+from hskd_lightning.models.prune import BlockScores, Weighing, factorise, importance, prune
 from hskd_lightning.models.rosita import RositaConfig, RositaForSequenceClassification
 
 SHAPE = {"vocab_size": 60, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 40}
@@ -101,7 +101,7 @@ def test_pruning_with_everything_kept_is_the_teacher(
     teacher: BertForSequenceClassification, batch: TokenBatch, kind: str
 ) -> None:
     before = encoder.logits(teacher, batch)
-    scores = importance(teacher, kind, lambda: [batch], seed=0)  # type: ignore[arg-type]
+    scores = importance(teacher, Weighing(kind), lambda: [batch], seed=0)  # type: ignore[arg-type]
     for rank in (24, None):
         config = RositaConfig(**SHAPE, head_size=8, embedding_rank=rank, num_labels=2)
         student = prune(teacher, config, [0, 1, 2], scores).eval()
@@ -132,13 +132,13 @@ def test_a_head_without_influence_goes_first(teacher: BertForSequenceClassificat
         teacher.bert.encoder.layer[0].output.dense.weight[:, 7] = 0  # neuron 7 neither,
         teacher.bert.encoder.layer[0].intermediate.dense.weight[7] = 0  # nor does it hear
     for kind in ("taylor", "magnitude"):
-        scores = importance(teacher, kind, lambda: [batch], seed=0)  # type: ignore[arg-type]
+        scores = importance(teacher, Weighing(kind), lambda: [batch], seed=0)  # type: ignore[arg-type]
         assert scores[1].heads.argmin() == 1 and scores[1].heads[1] == 0
         assert scores[0].neurons.argmin() == 7 and scores[0].neurons[7] == 0
 
 
 def test_taylor_is_weight_times_the_summed_gradient(teacher: BertForSequenceClassification, batch: TokenBatch) -> None:
-    (scores, *_) = importance(teacher, "taylor", lambda: [batch, batch], seed=0)
+    (scores, *_) = importance(teacher, Weighing("taylor"), lambda: [batch, batch], seed=0)
     weight = teacher.bert.encoder.layer[0].attention.output.dense.weight.requires_grad_()
     loss = torch.nn.functional.cross_entropy(encoder.logits(teacher, batch), batch.labels)
     (gradient,) = torch.autograd.grad(loss, weight)
@@ -148,20 +148,21 @@ def test_taylor_is_weight_times_the_summed_gradient(teacher: BertForSequenceClas
 
 def test_weighing_changes_nothing_and_needs_no_seed(teacher: BertForSequenceClassification, batch: TokenBatch) -> None:
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    one, other = (importance(teacher, "taylor", lambda: [batch], seed=seed) for seed in (0, 1))
+    one, other = (importance(teacher, Weighing("taylor"), lambda: [batch], seed=seed) for seed in (0, 1))
     assert torch.equal(one[0].heads, other[0].heads)
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
 
 
-def test_the_released_codes_dropout_makes_taylor_random(
+def test_with_the_released_codes_dropout_taylor_is_the_seeds(
     teacher: BertForSequenceClassification, batch: TokenBatch
 ) -> None:
-    one, other = (importance(teacher, "taylor", lambda: [batch], seed=0, train_mode=True) for _ in range(2))
-    assert not torch.equal(one[0].heads, other[0].heads)
+    weighing = Weighing("taylor", dropout=True)
+    one, same, other = (importance(teacher, weighing, lambda: [batch], seed)[0].heads for seed in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 def test_random_importance_is_the_seeds(teacher: BertForSequenceClassification) -> None:
-    one, same, other = (importance(teacher, "random", list, seed=seed)[0].heads for seed in (0, 0, 1))
+    one, same, other = (importance(teacher, Weighing("random"), list, seed=seed)[0].heads for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 

@@ -1,0 +1,80 @@
+"""Makes a student's first weights, and the importance they may be pruned by: two artifacts, reused by every cell.
+
+teacher -> importance (one pass over the student's training split) -> student
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from hskd_lightning import config as configuration
+from hskd_lightning.artifacts import Recipe, build_once
+from hskd_lightning.models import encoder
+from hskd_lightning.models.init.base import FineTuned
+from hskd_lightning.models.prune import BlockScores, Weighing, importance
+from hskd_lightning.workshop import Workshop
+
+
+class FirstWeights:
+    """The student of an experiment before distillation."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self.experiment = workshop.experiment
+        self.seed = workshop.config["seed"]
+
+    @cached_property
+    def folder(self) -> Path:
+        """The student: a Hugging Face folder."""
+        return build_once(self.workshop.root, "student", self.recipe, self._create)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the student's first weights. The seed is not in it where nothing is drawn: seeds share them."""
+        init, student = self.experiment.student_init, self.workshop.config["student"]
+        return {
+            "teacher": self.workshop.teacher_identity,
+            "shape": configuration.by_content(student["shape"]),
+            "init": configuration.by_content(student["init"]),
+            "importance": None if init.weighing is None else self._importance_recipe(init.weighing),
+            "task": dataclasses.asdict(self.experiment.task),
+            "seed": self.seed if init.drawn else None,
+        }
+
+    def _create(self, folder: Path) -> Recipe:
+        experiment, workshop = self.experiment, self.workshop
+        teacher = FineTuned(
+            experiment.teacher_config, experiment.label_order, lambda: workshop.teacher_path, self._weigh
+        )
+        model = experiment.student_init.create(experiment.student_config, teacher, self.seed)
+        model.save_pretrained(folder)
+        return {"parameters": encoder.count_parameters(model)}
+
+    def _importance_recipe(self, weighing: Weighing) -> Recipe:
+        reads = {"origin": self.workshop.origin} if weighing.kind == "taylor" else {}
+        drawn = {"seed": self.seed} if weighing.drawn else {}
+        return {"teacher": self.workshop.teacher_identity, **dataclasses.asdict(weighing), **reads, **drawn}
+
+    def _weigh(self, weighing: Weighing) -> list[BlockScores]:
+        def build(folder: Path) -> Recipe:
+            scores = self._measure(weighing)
+            named = {part: torch.stack([getattr(block, part) for block in scores]) for part in BlockScores._fields}
+            save_file({part: values.float().cpu() for part, values in named.items()}, folder / "scores.safetensors")
+            return {"blocks": len(scores)}
+
+        folder = build_once(self.workshop.root, "importance", self._importance_recipe(weighing), build)
+        found: dict[str, Any] = load_file(folder / "scores.safetensors")
+        return [BlockScores(*parts) for parts in zip(*(found[part] for part in BlockScores._fields), strict=True)]
+
+    def _measure(self, weighing: Weighing) -> list[BlockScores]:
+        workshop = self.workshop
+        model = encoder.load_classifier(workshop.teacher_path)
+        encoder.reorder_classes(model, self.experiment.label_order)
+        split = workshop.student_splits.train
+        return importance(model.to(workshop.device), weighing, lambda: workshop.eval_batches(split), self.seed)

@@ -1,0 +1,19 @@
+"""student/init=first"""
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hskd_lightning.models.init.base import FineTuned, check_blocks, take_blocks
+
+
+class FirstBlocks:
+    """The teacher's lowest blocks, with its embeddings and its head."""
+
+    path = None
+    drawn = False
+    weighing = None
+
+    def check(self, student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+        check_blocks("first", "first", student, teacher)
+
+    def create(self, student: PreTrainedConfig, teacher: FineTuned, seed: int) -> PreTrainedModel:
+        return take_blocks("first", student, teacher)

@@ -1,0 +1,22 @@
+"""student/init=random"""
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hskd_lightning.models import encoder
+from hskd_lightning.models.init.base import FineTuned
+
+
+class RandomWeights:
+    """Weights drawn by the run's seed: of any shape, and the control for every other initialisation."""
+
+    path = None
+    drawn = True
+    weighing = None
+
+    def check(self, student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+        """Any shape will do."""
+
+    def create(self, student: PreTrainedConfig, teacher: FineTuned, seed: int) -> PreTrainedModel:
+        torch.manual_seed(seed)
+        return encoder.build_classifier(student)
