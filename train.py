@@ -9,15 +9,15 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from hskd_lightning.errors import ConfigError, TrainingError
-
 log = logging.getLogger("hskd_lightning")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """The score on dev, for sweepers; None where nothing ran."""
-    from hskd_lightning.config import in_multirun  # here: --help and shell completion need not wait for torch
+    # Here: --help and shell completion need not wait for torch.
+    from hskd_lightning.config import in_multirun
+    from hskd_lightning.errors import ConfigError, TrainingError
     from hskd_lightning.pipeline import run
 
     try:

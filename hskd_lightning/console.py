@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
+
+
+def log_plainly() -> None:
+    """One line a message on the console, for commands that Hydra does not start."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    logging.getLogger("hskd_lightning").setLevel(logging.INFO)
+    quiet()
 
 
 def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
@@ -89,12 +97,12 @@ def describe_amount(flat: Mapping[str, Any]) -> str:
     )
 
 
-def show_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
-    """Two columns, as wide as the terminal."""
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> None:
+    """A table as wide as the terminal; elsewhere of this width."""
     table = Table(*header, title_justify="left")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if Console().is_terminal else 110).print(table)
+    Console(width=None if Console().is_terminal else width).print(table)
 
 
 def _model(name: str, config: Any) -> str:

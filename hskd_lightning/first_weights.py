@@ -6,6 +6,7 @@ teacher -> importance (one pass over the student's training split) -> student
 from __future__ import annotations
 
 import dataclasses
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from hskd_lightning.models import encoder
 from hskd_lightning.models.init.base import FineTuned
 from hskd_lightning.models.prune import BlockScores, Weighing, importance
 from hskd_lightning.workshop import Workshop
+
+log = logging.getLogger(__name__)
 
 
 class FirstWeights:
@@ -77,4 +80,6 @@ class FirstWeights:
         model = encoder.load_classifier(workshop.teacher_path)
         encoder.reorder_classes(model, self.experiment.label_order)
         split = workshop.student_splits.train
+        passed = f", one pass over {len(split):,} examples" if weighing.kind == "taylor" else ""
+        log.info("importance: the teacher's heads and neurons by %s%s", weighing.kind, passed)
         return importance(model.to(workshop.device), weighing, lambda: workshop.eval_batches(split), self.seed)

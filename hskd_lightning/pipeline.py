@@ -23,6 +23,8 @@ from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.export.onnx_model import require_onnx
+from hskd_lightning.export.student import export
 from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
@@ -60,6 +62,8 @@ def run(cfg: DictConfig) -> float | None:
     if config["explain"]:
         console.show_plan(experiment, amount_at_hand(experiment))
         return None
+    if config["export"]:
+        require_onnx()
     runs = Path(config["paths"]["runs"])
     with Cell.open(runs, experiment.cell_id, experiment.config, config["force"]) as cell:
         if cell.result is None:
@@ -68,7 +72,10 @@ def run(cfg: DictConfig) -> float | None:
             log.info("cell %s: done before, force=true runs it again", cell.id)
         assert cell.result is not None
         console.show_result(cell.result, cell.folder)
-        return float(cell.result["score"])
+        result = cell.result
+    if config["export"]:
+        export(cell.folder)
+    return float(result["score"])
 
 
 class _Run:

@@ -50,9 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_intermixed_args(arguments)
     overrides = [word for word in given.rest if "=" in word]
     names = [word for word in given.rest if "=" not in word]
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
-    logging.getLogger("hskd_lightning").setLevel(logging.INFO)
-    console.quiet()
+    console.log_plainly()
     try:
         COMMANDS[given.command](_compose(overrides), names, given.shard)
     except ConfigError as error:

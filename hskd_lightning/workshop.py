@@ -54,7 +54,7 @@ class Workshop:
         own = self.experiment.student_init.path
         if own is None:
             return self.teacher_tokenizer
-        students = load_tokenizer(own)
+        students = load_tokenizer(own, self.experiment.student_config)
         if tokenizer_digest(students) == tokenizer_digest(self.teacher_tokenizer):
             return self.teacher_tokenizer
         if self.config["knowledge"]["target"] == "labels":
@@ -154,12 +154,19 @@ class Workshop:
         return str(build_once(self.root, "teacher", self.teacher_recipe, self._fine_tune))
 
     @property
+    def teacher_at_hand(self) -> str | None:
+        """The fine-tuned teacher, if it need not be trained first."""
+        given = self.config["teacher"]["checkpoint"]
+        if given is not None:
+            return str(given)
+        folder = self.root / "teacher" / fingerprint(self.teacher_recipe)
+        return str(folder) if folder.is_dir() else None
+
+    @property
     def teacher_weights(self) -> str | None:
         """A hash of the trained teacher's weights; None while it is not there, or not ours."""
-        if self.config["teacher"]["checkpoint"] is not None:
-            return None
-        folder = self.root / "teacher" / fingerprint(self.teacher_recipe)
-        return read_manifest(folder)["facts"]["weights"] if folder.is_dir() else None
+        folder = None if self.config["teacher"]["checkpoint"] is not None else self.teacher_at_hand
+        return None if folder is None else read_manifest(Path(folder))["facts"]["weights"]
 
     @property
     def teacher_recipe(self) -> Recipe:

@@ -21,6 +21,7 @@ from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.pipeline import run
 from hskd_lightning.workshop import Workshop
 from tests.conftest import TINY
@@ -134,7 +135,9 @@ def test_layer_drop_puts_the_checkpoints_head_in_the_tasks_order(
 ) -> None:
     teacher = teacher_of_ones_own(tmp_path / "mine", {0: "positive", 1: "negative"}, texts)
     config = plain(small(f"teacher.checkpoint={teacher}", "student=layer_drop"))
-    student = AutoModelForSequenceClassification.from_pretrained(Workshop(Experiment.resolve(config)).student_path)
+    student = AutoModelForSequenceClassification.from_pretrained(
+        FirstWeights(Workshop(Experiment.resolve(config))).folder
+    )
     head = AutoModelForSequenceClassification.from_pretrained(teacher).classifier
     assert torch.equal(student.classifier.weight, head.weight.flip(0))
     assert student.config.id2label == {0: "negative", 1: "positive"}

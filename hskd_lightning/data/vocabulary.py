@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hskd_lightning.artifacts import fingerprint
 from hskd_lightning.data.examples import Examples
@@ -38,9 +38,13 @@ def train_wordpiece(texts: list[str], size: int) -> PreTrainedTokenizerBase:
     return BertTokenizerFast(vocab=trained.get_vocab(), do_lower_case=True)
 
 
-def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or hub id."""
-    return AutoTokenizer.from_pretrained(path)
+def load_tokenizer(path: str, config: PreTrainedConfig | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id.
+
+    Args:
+        config: the model's, where the folder itself does not say what its vocabulary is for (TinyBERT's does not).
+    """
+    return AutoTokenizer.from_pretrained(path, config=config)
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,8 +1,1 @@
-"""Hugging Face encoders: how they are run, where their first weights come from, what they attend to.
-
-Importing this tells transformers' `Auto` classes about ROSITA.
-"""
-
-from hskd_lightning.models import rosita
-
-__all__ = ["rosita"]
+"""Hugging Face encoders: how they are run, what shapes students have, where first weights come from, attention."""

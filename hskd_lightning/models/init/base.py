@@ -98,7 +98,8 @@ def check_blocks(name: str, choice: Blocks, student: PreTrainedConfig, teacher: 
     """Refuse a student that is not the teacher with fewer blocks."""
     mine, theirs = student.to_dict(), teacher.to_dict()
     differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
-    foreign = [key for key in differing if key not in BY_BLOCKS and not key.startswith("_")]
+    own_names = {teacher.attribute_map.get(key, key) for key in BY_BLOCKS}  # DistilBERT's n_layers
+    foreign = [key for key in differing if key not in own_names and not key.startswith("_")]
     if foreign:
         allowed = f"a student of the teacher's own blocks (this one has another {foreign[0]})"
         remedy = "write student/init=random, student/init=pruned for a ROSITA, or student=layer_drop"
