@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 
 from hskd_lightning.artifacts import build_once
 from hskd_lightning.compress.depth.uniform import UniformLayers
@@ -17,29 +17,26 @@ from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.base import Moments, WidthStrategy
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
+from hskd_lightning.data.examples import Task
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.writer import Source, Writer
 from hskd_lightning.models import encoder
+from hskd_lightning.models.shapes import Rosita, Sizes, StudentShape
 from hskd_lightning.models.teacher import Teacher
 
-STUDENTS: dict[str, dict[str, int]] = {
-    "TinyBERT4": {
-        "num_hidden_layers": 4,
-        "hidden_size": 312,
-        "num_attention_heads": 12,
-        "intermediate_size": 1200,
-    },
-    # ROSITA6's cost to within its narrower attention: a plain BERT has no fewer heads than hidden / 64.
-    "6 x 768, FFN 768": {
-        "num_hidden_layers": 6,
-        "hidden_size": 768,
-        "num_attention_heads": 12,
-        "intermediate_size": 768,
-    },
+TASK = Task("sst2", "accuracy", ("negative", "positive"))
+STUDENTS: dict[str, StudentShape] = {
+    "TinyBERT4": Sizes("bert", num_hidden_layers=4, hidden_size=312, num_attention_heads=12, intermediate_size=1200),
+    "ROSITA6": Rosita(blocks=6, heads=2, ffn=768, embedding_rank=128),
 }
+
+
+def student_config(name: str) -> PreTrainedConfig:
+    """One of the paper's students, as conf/student/ has it."""
+    return STUDENTS[name].config(BertConfig(), TASK)
 
 
 def device() -> torch.device:

@@ -7,6 +7,7 @@ a teacher in the loop one forward of the teacher more. A store can save no more 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,35 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import STUDENTS, BertBase, device, joint_setting, sentences, store
+from benchmarks.models import STUDENTS, TASK, BertBase, device, joint_setting, sentences, store, student_config
 from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.data.loader import BucketedBatches, Collate, train_loader
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
+from hskd_lightning.export.cost import multiply_adds
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.models import encoder
 from hskd_lightning.training.module import plain_config
 
-TASK = {"name": "sst2", "metric": "accuracy", "labels": ("negative", "positive")}
 SETTINGS = {HIDDEN: {"epochs": 1.0, "lr": 5e-5, "dropout": False}, PREDICTION: {"epochs": 1.0, "lr": 2e-5}}
 """As conf/stage and preset=default have them."""
 
 
-def multiply_adds(config: BertConfig, tokens: int) -> float:
-    """Of one token's forward through all blocks, attention included."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    return config.num_hidden_layers * (4 * hidden**2 + 2 * hidden * inner + 2 * tokens * hidden)
-
-
-def limit(student: BertConfig, tokens: int) -> float:
+def limit(student: PreTrainedConfig, tokens: int) -> float:
     """The most that leaving the teacher out can gain."""
-    teaching, learning = multiply_adds(BertConfig(), tokens), 3 * multiply_adds(student, tokens)
-    return (teaching + learning) / learning
+    teaching, learning = (multiply_adds(encoder.build_classifier(config), tokens) for config in (BertConfig(), student))
+    return (teaching + 3 * learning) / (3 * learning)
 
 
 def endless(split: TokenSplit, batch: int, source: KnowledgeSource, hidden: bool) -> Iterator[TokenBatch]:
@@ -52,14 +48,14 @@ def endless(split: TokenSplit, batch: int, source: KnowledgeSource, hidden: bool
 
 
 def stepper(
-    stage: str, student: BertConfig, split: TokenSplit, batch: int, source: KnowledgeSource
+    stage: str, student: PreTrainedConfig, split: TokenSplit, batch: int, source: KnowledgeSource
 ) -> Callable[[], None]:
     """One optimiser step of a stage as the program makes it, its data included."""
     module = Distiller(
         teacher_width=768,
         stage=stage,
         config=plain_config(student),
-        task=TASK,
+        task=dataclasses.asdict(TASK),
         settings=SETTINGS[stage],
         total_steps=1000,
         seed=0,
@@ -82,7 +78,7 @@ def stepper(
 def compare(
     name: str, stage: str, tokens: int, batch: int, rounds: int, teacher: BertBase, root: Path
 ) -> dict[str, Any]:
-    student = BertConfig(num_labels=2, **STUDENTS[name])
+    student = student_config(name)
     plan: HskPlan = joint_setting(student.num_hidden_layers)
     split = sentences(4 * batch, tokens)
     found = store(plan, split, teacher.teacher, root / f"{student.num_hidden_layers}-{tokens}")

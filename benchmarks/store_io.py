@@ -20,10 +20,9 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import BertConfig
 
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import STUDENTS, BertBase, device, joint_setting, plan, sentences, store, writers_source
+from benchmarks.models import BertBase, device, joint_setting, plan, sentences, store, student_config, writers_source
 from benchmarks.offline_speedup import endless, stepper
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
@@ -46,7 +45,7 @@ WIDTHS: dict[str, WidthStrategy] = {"77 components": Pca(keep=77), "768 units": 
 def waiting(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
     """Share of a training step that goes into its data, made in the training process itself: no workers help."""
     rows = []
-    student = BertConfig(num_labels=2, **STUDENTS["TinyBERT4"])
+    student = student_config("TinyBERT4")
     setting = joint_setting(student.num_hidden_layers)
     for tokens in (16, 128):
         split = sentences(4 * BATCH, tokens)

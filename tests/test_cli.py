@@ -85,6 +85,8 @@ WRONG = {
     "knowledge.target=foo": "logits, labels",
     "logger.kind=foo": "csv, wandb, tensorboard",
     "length.attention_from=foo": "mapped, uniform",
+    "student.init=random": "write student/init=random",
+    "student/init=first": "student/init=random",
 }
 
 

@@ -24,7 +24,8 @@ PATIENCE = 120
 
 
 def start(root: Path, *overrides: str) -> subprocess.Popen[str]:
-    command = command_line(root, *SMALL, *TINY, *LONG, *TEACHER_LONG, *overrides)
+    shape = () if any(override.startswith("student=") for override in overrides) else TINY
+    command = command_line(root, *SMALL, *shape, *LONG, *TEACHER_LONG, *overrides)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
@@ -90,6 +91,36 @@ def test_killed_in_a_stage_ends_as_the_unbroken_run(stage: str, unbroken: Path, 
     ]
     assert all(torch.equal(value, weights(unbroken)[name]) for name, value in weights(tmp_path).items())
     assert trace(tmp_path) == trace(unbroken)
+
+
+PRUNED = (
+    "student=rosita6",
+    "student.shape.blocks=2",
+    "student.shape.heads=1",
+    "student.shape.ffn=20",
+    "student.shape.embedding_rank=4",
+    "data.distil_limit=240",
+)
+BEGINNINGS = {"importance": "artifacts/importance/*.partial", "student": "artifacts/student/*.partial"}
+
+
+@pytest.fixture(scope="module")
+def unbroken_pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("unbroken_pruned")
+    finish(root, *PRUNED)
+    return root
+
+
+@pytest.mark.parametrize("moment", BEGINNINGS)
+def test_killed_before_a_pruned_student_is_whole_ends_as_the_unbroken_run(
+    moment: str, unbroken_pruned: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *PRUNED)
+    kill_when(process, lambda: any(tmp_path.glob(BEGINNINGS[moment])))
+    assert not any(tmp_path.glob(f"artifacts/{moment}/*/manifest.json"))
+    finish(tmp_path, *PRUNED)
+    assert result(tmp_path)["score"] == result(unbroken_pruned)["score"]
+    assert all(torch.equal(value, weights(unbroken_pruned)[name]) for name, value in weights(tmp_path).items())
 
 
 def test_killed_teacher_is_not_taken_for_whole(tmp_path: Path) -> None:
