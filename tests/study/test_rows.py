@@ -1,0 +1,45 @@
+"""Every result is a row of a table: flat, of plain Python numbers, so that csv and JSON take it as it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.comparison import equivalence, paired_difference, rank
+from hskd_lightning.study.curve import diminishing, marginal_utility
+from hskd_lightning.study.intervals import summarize
+from hskd_lightning.study.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.saturation import fit_saturation
+from tests.study.scores import noisy
+
+AMOUNTS = np.array([0.0, 100, 250, 500, 1000])
+BY_HAND = noisy(AMOUNTS, 0.85 - 0.05 * np.exp(-AMOUNTS / 200), 4, 0.002, np.random.default_rng(0))
+CURVE = {np.float64(a): {s: np.float64(score) for s, score in scores.items()} for a, scores in BY_HAND.items()}
+"""As it comes from a table: the numbers are numpy's."""
+RESULTS = [
+    summarize(CURVE[0]),
+    summarize({1: np.float64(0.8)}),
+    paired_difference(CURVE[1000], CURVE[0]),
+    equivalence(CURVE[500], CURVE[1000]),
+    rank({"logits": summarize(CURVE[0]), "full": summarize(CURVE[1000])})[0],
+    marginal_utility(CURVE)[0],
+    diminishing(CURVE),
+    fit_saturation(CURVE, resamples=20),
+    smallest_serving(CURVE, margin=0.03),
+    smallest_keeping(CURVE, resamples=20),
+]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_a_result_is_flat_and_plain(result: Any) -> None:
+    assert {type(value) for value in asdict(result).values()} <= {bool, int, float, str, type(None)}
+
+
+@pytest.mark.parametrize("ask", [fit_saturation, smallest_keeping, diminishing])
+def test_a_mistyped_level_is_refused_even_where_there_is_nothing_to_say(ask: Any) -> None:
+    with pytest.raises(ConfigError, match="`level` = 95"):
+        ask({}, level=95)
