@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from hskd_lightning.artifacts import file_digest, fingerprint, folder_digest
 from hskd_lightning.errors import ConfigError
 
-HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "workers")
+HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "threads", "workers")
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
 MACHINE = ("accelerator", "devices", "checkpoint_every")
 """Keys of `trainer` of the same kind."""

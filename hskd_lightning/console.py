@@ -76,7 +76,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         (f"teacher {metric}", f"{teacher:.4f}, {result['parameters_teacher']:,} parameters"),
         (f"student {metric}", f"{score:.4f}{kept}, {result['parameters_student']:,} parameters"),
         ("last checkpoint", f"{result['score_last']:.4f}"),
-        ("HSK used", describe_amount(result)),
+        ("knowledge", describe_amount(result)),
     ]
     rows += [
         (f"stage {stage}", f"{result[f'seconds_{stage}']:.1f} s, {result[f'steps_{stage}']} steps")
@@ -87,10 +87,17 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     show_table((f"{result['task']}, seed {result['seed']}", "on dev"), rows)
 
 
+def say_result(result: Mapping[str, Any], folder: Path) -> None:
+    """The result of one of many cells in a line; the sweep's table comes at its end."""
+    metric, score, teacher = result["metric"], result["score"], result["teacher_score"]
+    amount = describe_amount(result)
+    log.info("%s: %s %.4f (teacher %.4f), %s", folder.name, metric, score, teacher, amount)
+
+
 def describe_amount(flat: Mapping[str, Any]) -> str:
     """One line on how much hidden-state knowledge an example costs."""
     if not flat["knowledge_scalars"]:
-        return "none"
+        return "no HSK"
     return (
         f"{flat['knowledge_fraction']:.2%} of full HSK: {flat['knowledge_scalars']:,.0f} values, "
         f"{flat['knowledge_bytes']:,.0f} bytes an example"

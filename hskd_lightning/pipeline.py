@@ -33,6 +33,7 @@ from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.cell import Cell
+from hskd_lightning.runs.device import settle
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import axes
 from hskd_lightning.runs.trackers import trackers
@@ -58,6 +59,7 @@ def run(cfg: DictConfig) -> float | None:
     console.quiet()
     config = configuration.plain(cfg)
     configuration.check_devices(config["trainer"])
+    settle(config["threads"], Path(config["paths"]["runs"]))
     experiment = Experiment.resolve(config)
     if config["explain"]:
         console.show_plan(experiment, amount_at_hand(experiment))
@@ -71,7 +73,7 @@ def run(cfg: DictConfig) -> float | None:
         else:
             log.info("cell %s: done before, force=true runs it again", cell.id)
         assert cell.result is not None
-        console.show_result(cell.result, cell.folder)
+        (console.say_result if configuration.in_multirun() else console.show_result)(cell.result, cell.folder)
         result = cell.result
     if config["export"]:
         export(cell.folder)

@@ -1,0 +1,127 @@
+"""python -m hskd_lightning.study COMMAND, with the arguments that the sweep has with `python train.py -m`.
+
+plan      the cells, which of them are there, and what the rest will cost, before anything runs
+status    where they stand; works while the sweep runs
+collect   results.csv and Parquet from what is there, also of a half-done sweep; names what is missing
+retry     run the failed ones again
+clean     what can go: checkpoints of finished cells, folders of unfinished ones (--yes removes them)
+figures   draw every figure and report.html from a results.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from hskd_lightning import console
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study import collect, figures, outcome, report
+from hskd_lightning.study.compose import CONF, as_multirun, composer
+from hskd_lightning.study.estimate import estimate
+from hskd_lightning.study.plan import Plan
+from hskd_lightning.study.sweep import make_plan
+
+log = logging.getLogger("hskd_lightning.study")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in its message and exit code 1."""
+    parser = argparse.ArgumentParser(
+        "hskd_lightning.study", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--config-dir", help="as for train.py: sweeps")
+    parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/")
+    parser.add_argument("--to", type=Path, default=Path("results/study"), help="collect, figures: the folder to fill")
+    parser.add_argument("--yes", action="store_true", help="clean: remove")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
+    given = parser.parse_intermixed_args(arguments)
+    console.log_plainly()
+    try:
+        COMMANDS[given.command](given)
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
+
+
+def _planned(given: argparse.Namespace) -> Plan:
+    with as_multirun(given.config_dir, given.config_name, given.overrides) as (config, loader):
+        settings = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        task = OmegaConf.to_container(config.hydra.overrides.task)
+        return make_plan(settings, task, composer(loader, config))  # type: ignore[arg-type]
+
+
+def _plan(given: argparse.Namespace) -> None:
+    plan = _planned(given)
+    outcome.say_plan(plan)
+    outcome.show_plan(plan)
+    cost = estimate(plan)
+    how = f"at the pace of {cost.measured} finished cells" if cost.measured else "by a probe of a few steps"
+    log.info("to run: %d cells, about %.0f min one after another (%s)", cost.cells, cost.seconds / 60, how)
+    log.info("and %.2f GB of checkpoints and students; teachers and stores come on top", cost.weights_bytes / 1e9)
+
+
+def _status(given: argparse.Namespace) -> None:
+    plan = _planned(given)
+    outcome.say_plan(plan)
+    outcome.show_unfinished(plan)
+
+
+def _collect(given: argparse.Namespace) -> None:
+    plan = _planned(given)
+    table = collect.collect(plan)
+    if not len(table):
+        raise ConfigError("study", "no finished cell", "a sweep with results", "run it: python train.py -m ...")
+    print(collect.write(table, given.to))
+    missing = [cell for cell in plan.to_run if cell.state != "DONE"]
+    log.info("%d of %d cells are there", len(plan.to_run) - len(missing), len(plan.to_run))
+    outcome.show_unfinished(plan)
+
+
+def _retry(given: argparse.Namespace) -> None:
+    where = ["--config-dir", given.config_dir] if given.config_dir else []
+    command = [sys.executable, str(CONF.parent / "train.py"), "-m", *where, "--config-name", given.config_name]
+    sys.exit(subprocess.run([*command, *given.overrides, "hydra.sweeper.only=FAILED"]).returncode)
+
+
+def _clean(given: argparse.Namespace) -> None:
+    plan = _planned(given)
+    done = [cell.folder / "checkpoints" for cell in plan.in_state("DONE")]
+    rest = [cell.folder for cell in plan.in_state("FAILED", "STARTED")]
+    for folder in filter(Path.is_dir, [*done, *rest]):
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{folder}: {size:,} bytes{', removed' if given.yes else ''}")
+        if given.yes:
+            shutil.rmtree(folder)
+    if not given.yes:
+        print("nothing removed: --yes does; results and students of finished cells stay")
+
+
+def _figures(given: argparse.Namespace) -> None:
+    path = given.to / "results.csv"
+    if not path.exists():
+        raise ConfigError(
+            "--to", str(given.to), "a folder with a results.csv", "make it: ... study collect --to FOLDER"
+        )
+    table = collect.read(path)
+    for drawn in [*figures.draw(table, given.to / "figures"), report.write_report(table, given.to / "report.html")]:
+        print(drawn)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "plan": _plan,
+    "status": _status,
+    "collect": _collect,
+    "retry": _retry,
+    "clean": _clean,
+    "figures": _figures,
+}
+
+if __name__ == "__main__":
+    main()

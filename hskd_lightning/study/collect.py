@@ -1,0 +1,71 @@
+"""result.json files -> one table: a row for each figure and cell, and the names of those that are missing.
+
+Only result.json is read, never a tracker's history, so a half-done sweep gives a half-full table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hskd_lightning.study.plan import Plan, PlannedCell
+
+FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
+"""Columns that come first, for whoever opens the file."""
+TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
+"""Columns that differ between two runs of the same cell."""
+
+
+def collect(plan: Plan) -> pd.DataFrame:
+    """A row for each figure and finished cell, in the plan's order."""
+    found = ((cell, cell.result) for cell in plan.cells if cell.id is not None)
+    return frame({"figure": cell.figure, "quirk": quirk(cell), **flat(result)} for cell, result in found if result)
+
+
+def collect_all(runs: Path) -> pd.DataFrame:
+    """A row for each finished cell in a folder of runs, whatever it was run for."""
+    results = (json.loads(path.read_text()) for path in sorted(runs.glob("*/result.json")))
+    return frame({"figure": None, "quirk": None, **flat(result)} for result in results)
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, the axes first and the rest in the order in which results have it."""
+    table = pd.DataFrame(list(rows))
+    first = [name for name in FIRST if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def flat(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without nesting: `dev_dev_accuracy`, `versions_torch`."""
+    row: dict[str, Any] = {}
+    for key, value in result.items():
+        row |= (
+            {f"{key}_{inner}": each for inner, each in flat(value).items()} if isinstance(value, dict) else {key: value}
+        )
+    return row
+
+
+def quirk(cell: PlannedCell) -> str | None:
+    """The switch of the released code that a cell has set by itself, if any."""
+    switched = [override.split("=")[0] for override in cell.overrides if override.startswith("preset.")]
+    return ", ".join(name.removeprefix("preset.") for name in switched) or None
+
+
+def write(table: pd.DataFrame, folder: Path) -> Path:
+    """results.csv, and the same as Parquet; whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parquet, csv = folder / "results.parquet", folder / "results.csv"
+    for path, save in ((parquet, table.to_parquet), (csv, table.to_csv)):
+        temporary = path.with_suffix(".partial")
+        save(temporary, index=False)
+        temporary.replace(path)
+    return csv
+
+
+def read(path: Path) -> pd.DataFrame:
+    """What `write` wrote as CSV."""
+    return pd.read_csv(path, dtype={"cell_id": str, "depth_keep": object, "quirk": object, "control": object})

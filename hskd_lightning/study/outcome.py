@@ -1,0 +1,65 @@
+"""What a person reads of a sweep: its plan before it runs, its table and figure after, and what failed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hskd_lightning import console
+from hskd_lightning.study import collect, figures, tables
+from hskd_lightning.study.plan import Plan, PlannedCell
+
+log = logging.getLogger(__name__)
+
+
+def say_plan(plan: Plan) -> None:
+    """How many cells there are and where they stand; what is left out, and why."""
+    states = Counter(cell.state for cell in plan.to_run)
+    told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
+    log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
+    for cell in plan.skipped:
+        log.warning("skipped: %s\n%s", " ".join(cell.overrides), cell.reason)
+
+
+def show_plan(plan: Plan) -> None:
+    """Every cell with its state."""
+    rows = [(str(cell.id), cell.state, cell.figure, " ".join(cell.overrides)) for cell in plan.cells if cell.id]
+    console.show_table(("cell", "state", "figure", "overrides"), rows, width=150)
+
+
+def show_unfinished(plan: Plan) -> None:
+    """The cells without a result, with the last line of what went wrong."""
+    for cell in plan.to_run:
+        if cell.state != "DONE":
+            log.info("%s %s: %s%s", cell.state.lower(), cell.id, " ".join(cell.overrides), _last_words(cell))
+
+
+def _last_words(cell: PlannedCell) -> str:
+    path = cell.folder / "error.txt"
+    return f"\n    {path.read_text().strip().splitlines()[-1]}" if path.exists() else ""
+
+
+def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool) -> None:
+    """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
+    table = collect.collect(plan)
+    if len(table):
+        csv = collect.write(table, folder)
+        tables.show(table, settings["margin"])
+        drawn = [path for path in figures.draw(table, folder) if path.suffix == ".png"]
+        log.info("sweep: %s", ", ".join(str(path) for path in [csv, *drawn]))
+    failed = [cell for cell in plan.to_run if cell.state != "DONE"]
+    wrong = plan.skipped if own_axes else ()
+    if failed or wrong:
+        sys.exit(_failures(plan, failed, wrong))
+
+
+def _failures(plan: Plan, failed: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
+    of = len(plan.to_run) + len(wrong)
+    lines = [f"\n{len(failed) + len(wrong)} of {of} cells did not end in a result:"]
+    lines += [f"  {cell.id} {cell.state}: {' '.join(cell.overrides)}{_last_words(cell)}" for cell in failed]
+    lines += [f"  cannot be: {' '.join(cell.overrides)}" for cell in wrong]
+    return "\n".join([*lines, "The same command runs what is missing."])

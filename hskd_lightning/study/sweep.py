@@ -1,0 +1,95 @@
+"""`-m`: plan the cells of a sweep, run those that are not done, and say what came of them.
+
+Whatever launcher runs the cells, what counts is what they leave on disk: a sweep that was killed, or whose launcher
+lost a job, goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study import outcome
+from hskd_lightning.study.compose import Compose, composer
+from hskd_lightning.study.plan import Axis, Plan, PlannedCell, expand, parse, resolve
+from hskd_lightning.study.progress import watching
+
+log = logging.getLogger(__name__)
+
+
+def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
+    """Run a sweep to its end; exit with 1 if a cell failed or cannot be."""
+    settings = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    assert isinstance(settings, dict)
+    try:
+        loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
+        plan = make_plan(settings, arguments, composer(loader, config))
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
+    outcome.say_plan(plan)
+    if config.explain:
+        outcome.show_plan(plan)
+        return
+    plan.note(Path(config.hydra.sweep.dir))
+    launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
+    folder = Path(config.paths.root) / "studies" / f"{settings['figure']}-{plan.name}"
+    outcome.finish(plan, folder, settings, own_axes=not settings["cells"])
+
+
+def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
+    """The cells of a sweep.
+
+    Args:
+        settings: the node hydra.sweeper.
+        arguments: the user's overrides.
+
+    Raises:
+        ConfigError: overrides or blocks that cannot be expanded.
+    """
+    given = parse(arguments)
+    blocks, seeds = blocks_of(settings, given)
+    cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
+    for block in blocks:
+        figure = block.get("figure", settings["figure"])
+        rest = {key: value for key, value in block.items() if key != "figure"}
+        for overrides in expand([rest], seeds, given):
+            cell = resolve(figure, overrides, compose(overrides))
+            cells.setdefault((figure, cell.id, cell.reason), cell)
+    return Plan(tuple(sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))))
+
+
+def blocks_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[list[dict[str, Any]], list[int]]:
+    """The sweep's blocks and seeds: the plan's own, the user's axes, or the curve over `hsk.amount`."""
+    seeds = list(settings["seeds"])
+    if settings["cells"]:
+        return list(settings["cells"]), seeds
+    if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
+        return [{}], []
+    amounts = list(settings["amounts"])
+    baseline = [{"knowledge": "logits"}] if 0 in amounts else []
+    return [*baseline, {"hsk.amount": [amount for amount in amounts if amount]}], seeds
+
+
+def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[PlannedCell]:
+    """The cells to run now: those that are not done, or those in the one state that was asked for."""
+    if settings["only"] is not None:
+        return plan.in_state(settings["only"])
+    return list(plan.to_run) if force else [cell for cell in plan.to_run if cell.state != "DONE"]
+
+
+def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:
+    """Run cells by any launcher. What a launcher says of a lost job is told, and the disk tells the rest."""
+    with watching(plan, launcher):
+        for first in range(0, len(cells), at_once or len(cells) or 1):
+            batch = cells[first : first + (at_once or len(cells))]
+            try:
+                launcher.launch([list(cell.overrides) for cell in batch], initial_job_idx=first)
+            except Exception as error:  # a job that was killed: the launchers' exceptions have no common class
+                log.error("the launcher stopped: %s: %s", type(error).__name__, error)
