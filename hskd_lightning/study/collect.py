@@ -50,7 +50,9 @@ def flat(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def quirk(cell: PlannedCell) -> str | None:
-    """The switch of the released code that a cell has set by itself, if any."""
+    """The switch of the released code that a cell was run for, if any."""
+    if cell.figure != "quirks":
+        return None
     switched = [override.split("=")[0] for override in cell.overrides if override.startswith("preset.")]
     return ", ".join(name.removeprefix("preset.") for name in switched) or None
 

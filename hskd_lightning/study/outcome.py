@@ -21,13 +21,20 @@ def say_plan(plan: Plan) -> None:
     states = Counter(cell.state for cell in plan.to_run)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
     log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
+    for reason, cells in _by_reason(plan).items():
+        log.warning("%d cells make no sense, the first: %s\n%s", len(cells), plan.told(cells[0]), reason)
+
+
+def _by_reason(plan: Plan) -> dict[str, list[PlannedCell]]:
+    grouped: dict[str, list[PlannedCell]] = {}
     for cell in plan.skipped:
-        log.warning("skipped: %s\n%s", " ".join(cell.overrides), cell.reason)
+        grouped.setdefault(str(cell.reason), []).append(cell)
+    return grouped
 
 
 def show_plan(plan: Plan) -> None:
     """Every cell with its state."""
-    rows = [(str(cell.id), cell.state, cell.figure, " ".join(cell.overrides)) for cell in plan.cells if cell.id]
+    rows = [(str(cell.id), cell.state.lower(), cell.figure, plan.told(cell)) for cell in plan.cells if cell.id]
     console.show_table(("cell", "state", "figure", "overrides"), rows, width=150)
 
 
@@ -35,7 +42,7 @@ def show_unfinished(plan: Plan) -> None:
     """The cells without a result, with the last line of what went wrong."""
     for cell in plan.to_run:
         if cell.state != "DONE":
-            log.info("%s %s: %s%s", cell.state.lower(), cell.id, " ".join(cell.overrides), _last_words(cell))
+            log.info("%s %s: %s%s", cell.state.lower(), cell.id, plan.told(cell), _last_words(cell))
 
 
 def _last_words(cell: PlannedCell) -> str:
@@ -60,6 +67,6 @@ def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool
 def _failures(plan: Plan, failed: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
     of = len(plan.to_run) + len(wrong)
     lines = [f"\n{len(failed) + len(wrong)} of {of} cells did not end in a result:"]
-    lines += [f"  {cell.id} {cell.state}: {' '.join(cell.overrides)}{_last_words(cell)}" for cell in failed]
-    lines += [f"  cannot be: {' '.join(cell.overrides)}" for cell in wrong]
+    lines += [f"  {cell.id} {cell.state.lower()}: {plan.told(cell)}{_last_words(cell)}" for cell in failed]
+    lines += [f"  cannot be: {plan.told(cell)}" for cell in wrong]
     return "\n".join([*lines, "The same command runs what is missing."])

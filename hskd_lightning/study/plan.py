@@ -81,6 +81,14 @@ class Plan:
     def skipped(self) -> tuple[PlannedCell, ...]:
         return tuple(cell for cell in self.cells if cell.id is None)
 
+    @cached_property
+    def _common(self) -> set[str]:
+        return set.intersection(*(set(cell.overrides) for cell in self.cells)) if len(self.cells) > 1 else set()
+
+    def told(self, cell: PlannedCell) -> str:
+        """The overrides that tell a cell from the others."""
+        return " ".join(each for each in cell.overrides if each not in self._common)
+
     def in_state(self, *states: str) -> list[PlannedCell]:
         """The cells, each once, that are in one of these states now."""
         return [cell for cell in self.to_run if cell.state in states]
@@ -104,7 +112,7 @@ def _values(override: Override) -> Axis:
         return [f"{key}={override.get_value_element_as_str()}"]
     if not override.is_discrete_sweep():
         allowed = "values written out, such as 1,2,4 or range(1,5)"
-        raise ConfigError(key, override.get_value_element_as_str(), allowed, "write them out")
+        raise ConfigError(key, override.input_line, allowed, "write them out")
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 

@@ -22,6 +22,9 @@ from hskd_lightning.study.plan import Axis, Plan, PlannedCell, expand, parse, re
 from hskd_lightning.study.progress import watching
 
 log = logging.getLogger(__name__)
+Block = dict[str, Any]
+CURVE = "curve"
+"""The figure of a sweep that is no plan of sweeps/."""
 
 
 def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
@@ -39,8 +42,8 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         return
     plan.note(Path(config.hydra.sweep.dir))
     launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
-    folder = Path(config.paths.root) / "studies" / f"{settings['figure']}-{plan.name}"
-    outcome.finish(plan, folder, settings, own_axes=not settings["cells"])
+    folder = Path(config.paths.root) / "studies" / f"{'-'.join(settings['plans']) or CURVE}-{plan.name}"
+    outcome.finish(plan, folder, settings, own_axes=not settings["plans"])
 
 
 def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
@@ -54,27 +57,25 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
         ConfigError: overrides or blocks that cannot be expanded.
     """
     given = parse(arguments)
-    blocks, seeds = blocks_of(settings, given)
+    plans, seeds = plans_of(settings, given)
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
-    for block in blocks:
-        figure = block.get("figure", settings["figure"])
-        rest = {key: value for key, value in block.items() if key != "figure"}
-        for overrides in expand([rest], seeds, given):
+    for figure, blocks in plans.items():
+        for overrides in expand(blocks, seeds, given):
             cell = resolve(figure, overrides, compose(overrides))
             cells.setdefault((figure, cell.id, cell.reason), cell)
     return Plan(tuple(sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))))
 
 
-def blocks_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The sweep's blocks and seeds: the plan's own, the user's axes, or the curve over `hsk.amount`."""
+def plans_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
+    """Blocks by figure, and the seeds: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
     seeds = list(settings["seeds"])
-    if settings["cells"]:
-        return list(settings["cells"]), seeds
+    if settings["plans"]:
+        return settings["plans"], seeds
     if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
-        return [{}], []
+        return {CURVE: [{}]}, []
     amounts = list(settings["amounts"])
-    baseline = [{"knowledge": "logits"}] if 0 in amounts else []
-    return [*baseline, {"hsk.amount": [amount for amount in amounts if amount]}], seeds
+    baseline: list[Block] = [{"knowledge": "logits"}] if 0 in amounts else []
+    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in amounts if amount]}]}, seeds
 
 
 def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[PlannedCell]:

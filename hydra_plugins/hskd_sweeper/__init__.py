@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -16,7 +15,7 @@ from omegaconf import DictConfig
 class StudySweeper(Sweeper):
     """Runs the cells of a study that are not done yet; see conf/hydra/sweeper/study.yaml for the arguments."""
 
-    def __init__(self, figure: str, seeds: Sequence[int], cells: Sequence[Mapping[str, Any]], **study: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
 

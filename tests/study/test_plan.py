@@ -1,0 +1,199 @@
+"""From blocks and overrides to cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from hskd_lightning.config import plain
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.collect import quirk
+from hskd_lightning.study.plan import Plan, expand, parse, written
+from hskd_lightning.study.sweep import make_plan, wanted
+
+Settings = dict[str, Any]
+
+
+def settings(**changed: Any) -> Settings:
+    defaults = {"plans": {}, "seeds": [0, 1], "amounts": [0, 0.1, 1], "only": None, "max_cells": None}
+    return {**defaults, **changed}
+
+
+@pytest.fixture
+def planned(small: Callable[..., DictConfig]) -> Callable[..., Plan]:
+    """Plan a sweep of the small run."""
+
+    def made(arguments: Sequence[str], **changed: Any) -> Plan:
+        def compose(overrides: Sequence[str]) -> Mapping[str, Any]:
+            return plain(small(*overrides))
+
+        return make_plan(settings(**changed), arguments, compose)
+
+    return made
+
+
+# Overrides.
+
+
+def test_one_value_and_several() -> None:
+    assert parse(["depth=skip", "seed=0,1"]) == {"depth": ["depth=skip"], "seed": ["seed=0", "seed=1"]}
+
+
+def test_a_range_is_written_out() -> None:
+    assert parse(["length.keep=range(1,4)"]) == {"length.keep": ["length.keep=1", "length.keep=2", "length.keep=3"]}
+
+
+def test_a_list_is_one_value() -> None:
+    assert parse(["depth.pairs=[[1,2],[2,4]]"]) == {"depth.pairs": ["depth.pairs=[[1,2],[2,4]]"]}
+
+
+def test_an_interval_is_not_values() -> None:
+    with pytest.raises(ConfigError, match=r"`hsk.amount`(.|\n)*values written out"):
+        parse(["hsk.amount=interval(0,1)"])
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [(None, "null"), (True, "true"), (0.5, "0.5"), (3, "3"), ("skip", "skip"), ([[1, 2]], "[[1, 2]]")],
+)
+def test_values_are_spelled_as_hydra_does(value: object, spelled: str) -> None:
+    assert written("key", value) == f"key={spelled}"
+
+
+# Blocks.
+
+
+def test_lists_are_crossed_single_values_go_along() -> None:
+    cells = expand([{"depth": "skip", "length.keep": [1, 2], "width.keep": [8, 9]}], [], {})
+    assert cells == [
+        ("depth=skip", "length.keep=1", "width.keep=8"),
+        ("depth=skip", "length.keep=1", "width.keep=9"),
+        ("depth=skip", "length.keep=2", "width.keep=8"),
+        ("depth=skip", "length.keep=2", "width.keep=9"),
+    ]
+
+
+def test_zipped_axes_walk_in_step() -> None:
+    cells = expand([{"a": [1, 2], "zip": {"b": [3, 4], "c": [5, 6]}}], [], {})
+    assert cells == [
+        ("a=1", "b=3", "c=5"),
+        ("a=1", "b=4", "c=6"),
+        ("a=2", "b=3", "c=5"),
+        ("a=2", "b=4", "c=6"),
+    ]
+
+
+def test_zipped_axes_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"lists of one length"):
+        expand([{"zip": {"b": [3, 4], "c": [5]}}], [], {})
+
+
+def test_all_blocks_of_a_seed_come_before_the_next_seed() -> None:
+    cells = expand([{"a": [1, 2]}, {"b": 3}], [0, 1], {})
+    assert cells == [
+        ("a=1", "seed=0"),
+        ("a=2", "seed=0"),
+        ("b=3", "seed=0"),
+        ("a=1", "seed=1"),
+        ("a=2", "seed=1"),
+        ("b=3", "seed=1"),
+    ]
+
+
+def test_the_users_seeds_replace_the_plans() -> None:
+    assert expand([{"a": 1}], [0, 1], {"seed": ["seed=7"]}) == [("a=1", "seed=7")]
+
+
+def test_what_the_user_gives_goes_to_every_block() -> None:
+    assert expand([{"a": 1}, {"b": 2}], [], {"data": ["data=cola"]}) == [("data=cola", "a=1"), ("data=cola", "b=2")]
+
+
+def test_the_users_values_replace_a_list_and_leave_other_blocks_alone() -> None:
+    cells = expand([{"a": [1, 2]}, {"baseline": True}], [], {"a": ["a=5", "a=6"]})
+    assert cells == [("a=5",), ("a=6",), ("baseline=true",)]
+
+
+def test_the_users_value_yields_to_what_a_block_is_about() -> None:
+    cells = expand([{"a": [1, 2]}, {"knowledge": "logits"}], [], {"knowledge": ["knowledge=online"]})
+    assert cells == [("knowledge=online", "a=1"), ("knowledge=online", "a=2"), ("knowledge=logits",)]
+
+
+# Plans.
+
+
+def overrides(plan: Plan) -> list[str]:
+    return [" ".join(cell.overrides) for cell in plan.cells]
+
+
+def test_without_an_axis_the_amount_runs_from_logits_to_all(planned: Callable[..., Plan]) -> None:
+    plan = planned(["depth=uniform", "length=cls_first"])
+    assert overrides(plan) == [
+        f"depth=uniform length=cls_first {axis} seed={seed}"
+        for seed in (0, 1)
+        for axis in ("knowledge=logits", "hsk.amount=0.1", "hsk.amount=1")
+    ]
+    assert {cell.figure for cell in plan.cells} == {"curve"}
+
+
+def test_an_axis_of_the_users_own_is_swept_alone(planned: Callable[..., Plan]) -> None:
+    assert overrides(planned(["length.keep=1,2"])) == ["length.keep=1", "length.keep=2"]
+
+
+def test_seeds_alone_are_no_axis(planned: Callable[..., Plan]) -> None:
+    assert len(planned(["seed=3,4,5"]).cells) == 9
+
+
+def test_the_same_cell_twice_runs_once(planned: Callable[..., Plan]) -> None:
+    plan = planned(["length.keep=1,1,2"])
+    assert len(plan.to_run) == 2
+
+
+def test_a_cell_of_two_figures_is_in_both_and_runs_once(planned: Callable[..., Plan]) -> None:
+    blocks = [{"knowledge": "logits"}]
+    plan = planned([], plans={"depth": [*blocks, {"depth.keep": [1, 2]}], "length": blocks}, seeds=[0])
+    assert [cell.figure for cell in plan.cells] == ["depth", "depth", "depth", "length"]
+    assert len(plan.to_run) == 3
+
+
+def test_what_makes_no_sense_is_left_out_with_the_reason(planned: Callable[..., Plan]) -> None:
+    plan = planned([], plans={"depth": [{"depth.keep": [1, 9]}]}, seeds=[0])
+    assert len(plan.to_run) == 1
+    (skipped,) = plan.skipped
+    assert skipped.state == "SKIPPED" and skipped.reason is not None and "up to 3" in skipped.reason
+
+
+def test_a_plan_is_named_by_its_cells(planned: Callable[..., Plan]) -> None:
+    one, same, other = (planned([f"length.keep={keeps}"]).name for keeps in ("1,2", "2,1", "1,3"))
+    assert one == same != other
+
+
+def test_a_cell_is_told_by_what_sets_it_apart(planned: Callable[..., Plan]) -> None:
+    plan = planned(["depth=uniform", "length.keep=1,2"])
+    assert [plan.told(cell) for cell in plan.cells] == ["length.keep=1", "length.keep=2"]
+
+
+def test_states_are_read_off_the_disk(planned: Callable[..., Plan], tmp_path: Path) -> None:
+    plan = planned(["length.keep=1,2,3,4"])
+    for cell, state in zip(plan.to_run, ("DONE", "FAILED", "RUNNING"), strict=False):
+        cell.folder.mkdir(parents=True)
+        (cell.folder / "status.json").write_text(f'{{"state": "{state}"}}')
+    (plan.to_run[0].folder / "result.json").write_text("{}")
+    assert [cell.state for cell in plan.to_run] == ["DONE", "FAILED", "STARTED", "MISSING"]
+    assert [cell.state for cell in wanted(plan, settings(), force=False)] == ["FAILED", "STARTED", "MISSING"]
+    assert [cell.state for cell in wanted(plan, settings(only="FAILED"), force=False)] == ["FAILED"]
+    assert len(wanted(plan, settings(), force=True)) == 4
+
+
+def test_a_quirk_is_the_one_switch_of_its_figure(planned: Callable[..., Plan]) -> None:
+    blocks = [{"preset.padding": ["ignore", "distill"]}]
+    plan = planned([], plans={"quirks": [{}, *blocks], "width": blocks}, seeds=[0])
+    assert [(cell.figure, quirk(cell)) for cell in plan.cells] == [
+        ("quirks", None),
+        ("quirks", "padding"),
+        ("width", None),
+        ("width", None),
+    ]
