@@ -178,6 +178,7 @@ SWITCHES = {
     "mask_first_step": "false",
     "magnitude_scope": "batch",
     "separators": "first_row",
+    "importance_dropout": "true",
     "hidden_dropout": "true",
     "drop_last": "true",
     "hidden_whole_steps": "5",
@@ -203,6 +204,11 @@ SUBJECT = {
     "mask_first_step": ["width=random_mask", "preset.masked=zero"],
     "magnitude_scope": ["width=magnitude_mask"],
     "separators": ["length.keep=30"],  # more than there is: theirs fills up with [SEP]
+    "importance_dropout": [
+        "teacher.init.shape.hidden_dropout_prob=0.5",
+        "student=rosita6",
+        *("student.shape.blocks=2", "student.shape.heads=1", "student.shape.ffn=8", "student.shape.embedding_rank=4"),
+    ],
     "hidden_dropout": ["student.shape.hidden_dropout_prob=0.1"],
     "teacher_dropout": ["teacher.init.shape.hidden_dropout_prob=0.1"],
 }
