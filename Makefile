@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-fast bench check format clean
+.PHONY: help setup train dashboard wandb-sync test test-fast bench check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -20,6 +20,13 @@ $(READY): pyproject.toml constraints.txt
 
 train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform width=pca'
 	$(BIN)/python train.py $(ARGS)
+
+dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
+	$(BIN)/python -m hskd_lightning.dashboard $(ARGS)
+
+wandb-sync: $(READY) ## Upload the W&B runs that cells left offline
+	@set -- $${HSKD_ROOT:-.}/runs/*/wandb/offline-run-*; \
+	if [ -e "$$1" ]; then $(BIN)/wandb sync $(ARGS) "$$@"; else echo "no offline run below $${HSKD_ROOT:-.}/runs"; fi
 
 test: $(READY) ## Run all tests (minutes; no network)
 	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)

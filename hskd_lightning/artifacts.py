@@ -112,17 +112,16 @@ def hold(path: Path, what: str) -> AcquireReturnProxy:
         return lock.acquire()
 
 
-def make_writable(folder: Path) -> None:
-    """Make a folder that can be written to.
+def make_writable(folder: Path, key: str = "paths.root") -> None:
+    """Make a folder that can be written to; `key` is where the user says which.
 
     Raises:
         ConfigError: it cannot be made, or not be written to.
     """
+    remedy = f"choose a folder you can write to with {key}=..."
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        remedy = "choose a folder you can write to with paths.root=..."
-        raise ConfigError("paths.root", str(folder), f"a writable folder ({error.strerror})", remedy) from error
+        raise ConfigError(key, str(folder), f"a writable folder ({error.strerror})", remedy) from error
     if not os.access(folder, os.W_OK):
-        remedy = "choose a folder you can write to with paths.root=..."
-        raise ConfigError("paths.root", str(folder), "a writable folder", remedy)
+        raise ConfigError(key, str(folder), "a writable folder", remedy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,10 @@ from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import settle
+from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import axes
-from hskd_lightning.runs.trackers import trackers
+from hskd_lightning.runs.trackers import replay, report, trackers, untold
 from hskd_lightning.storeroom import Storeroom
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import score
@@ -72,6 +73,8 @@ def run(cfg: DictConfig) -> float | None:
             cell.finish(_Run(experiment, cell).result())
         else:
             log.info("cell %s: done before, force=true runs it again", cell.id)
+            if untold(config["logger"], cell.folder):
+                _report_late(experiment, cell, config["logger"])
         assert cell.result is not None
         (console.say_result if configuration.in_multirun() else console.show_result)(cell.result, cell.folder)
         result = cell.result
@@ -104,27 +107,24 @@ class _Run:
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
             teacher_dev = workshop.teacher_scores if stored is None else stored.facts["teacher_dev"]
             scores = self._score(teacher_dev)
-            for tracker in loggers[1:]:  # metrics.csv is of the training; the scores go to result.json
-                tracker.log_metrics({f"final/{name}": value for name, value in scores["summary"].items()})
-        parameters = {
-            "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
-            "parameters_student": encoder.count_parameters(state),
-        }
-        return {
-            **flat,
-            "metric": experiment.task.metric,
-            **scores["summary"],
-            "dev": scores["dev"],
-            "teacher_dev": teacher_dev,
-            "store": None if stored is None else stored.folder.name,
-            "peak_memory_mb": peak_memory_mb(),
-            **parameters,
-            **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
-            "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
-            "data_digest": experiment.source.digest(),
-            "versions": versions(),
-            "git_sha": git_sha(),
-        }
+            result = {
+                **flat,
+                "metric": experiment.task.metric,
+                **scores["summary"],
+                "dev": scores["dev"],
+                "teacher_dev": teacher_dev,
+                "store": None if stored is None else stored.folder.name,
+                "peak_memory_mb": peak_memory_mb(),
+                "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
+                "parameters_student": encoder.count_parameters(state),
+                **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
+                "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
+                "data_digest": experiment.source.digest(),
+                "versions": versions(),
+                "git_sha": git_sha(),
+            }
+            report(loggers, result, flat)
+        return result
 
     def _source(self) -> KnowledgeSource | None:
         """A store, or the live teacher; None where gold labels are all there is to learn from."""
@@ -234,6 +234,17 @@ class _Run:
             name: score(module, self.workshop.eval_batches(split), self.experiment.task, self.workshop.device)
             for name, split in self.workshop.corpus.dev.items()
         }
+
+
+def _report_late(experiment: Experiment, cell: Cell, settings: Mapping[str, Any]) -> None:
+    """A finished cell's axes, curves and scores, for a tracker that was not there when it ran."""
+    result = cell.result
+    assert result is not None
+    counted = {name: value for name, value in result.items() if name.startswith("knowledge_")}
+    flat = {**axes(experiment), **counted, "cell_id": cell.id}
+    with trackers(settings, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
+        replay(loggers, MetricsCsv(cell.folder / "metrics.csv").rows())
+        report(loggers, result, flat)
 
 
 def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmount:

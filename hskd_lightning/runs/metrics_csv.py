@@ -41,14 +41,23 @@ class MetricsCsv(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Kept in config.yaml instead."""
 
+    def rows(self) -> list[tuple[str, int, float]]:
+        """All that was logged: (stage/name, step, value)."""
+        return [(f"{stage}/{name}", int(step), float(value)) for stage, step, name, value in self._whole()]
+
     def forget_after(self, stage: str, step: int) -> None:
         """Drop a stage's rows from this step on: it resumes there."""
         if not self.path.exists():
             return
-        with self.path.open(newline="") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows[1:] if len(row) == len(COLUMNS) and not (row[0] == stage and int(row[1]) >= step)]
+        kept = [row for row in self._whole() if not (row[0] == stage and int(row[1]) >= step)]
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *kept])
         temporary.replace(self.path)
+
+    def _whole(self) -> list[list[str]]:
+        """The rows as they stand; a kill may have cut the last one off."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS)]

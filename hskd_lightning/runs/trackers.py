@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from hskd_lightning.runs.metrics_csv import MetricsCsv
+from hskd_lightning.runs.result import curve
 
 log = logging.getLogger(__name__)
+OFFLINE_RUNS = "*/wandb/offline-run-*"
+"""What cells leave below runs/ for `wandb sync`. Not the wandb folders: there, it would find `latest-run` too."""
 PATIENCE = 3.0
 """Seconds to find out whether the W&B server can be reached."""
 
@@ -66,17 +69,20 @@ def start_wandb(
     config: Mapping[str, Any],
     group: str | None,
 ) -> Any | None:
-    """One W&B run for the cell, offline where there is no key or no route; None if even that fails."""
+    """One W&B run for the cell, offline where there is no key or no route; None if even that fails.
+
+    The run's id is the cell's, except under an agent of a W&B sweep: the server waits for the id that it gave the
+    agent, and wandb takes no other. The cell's is then the run's name and its `cell_id`.
+    """
     for variable, folder in (("WANDB_CACHE_DIR", "cache"), ("WANDB_DATA_DIR", "data")):
         os.environ.setdefault(variable, str(cell_folder / "wandb" / folder))  # not the user's home
     mode = choose_mode(settings["mode"])
     if mode == "offline":
-        log.info("wandb: offline; upload later with: wandb sync %s", cell_folder / "wandb" / "offline-run-*")
+        log.info("wandb: offline; upload all cells later with: wandb sync %s", cell_folder.parent / OFFLINE_RUNS)
+    ours = {"id": cell_folder.name, "project": settings["project"], "entity": settings["entity"]}
     try:
         return wandb.init(
-            project=settings["project"],
-            entity=settings["entity"],
-            id=cell_folder.name,
+            **({} if under_agent() else ours),
             name=cell_folder.name,
             group=group,
             dir=cell_folder,
@@ -88,6 +94,38 @@ def start_wandb(
     except (wandb.Error, OSError) as error:
         log.warning("wandb: no tracking for this cell (%s)", error)
         return None
+
+
+def under_agent() -> bool:
+    """Whether an agent of a W&B sweep started this process."""
+    return bool(wandb.setup().settings.sweep_id)
+
+
+def untold(settings: Mapping[str, Any], cell_folder: Path) -> bool:
+    """Whether W&B knows nothing yet of a finished cell: it ran with another logger, or an agent asks for it again."""
+    return settings["kind"] == "wandb" and (under_agent() or not (cell_folder / "wandb").exists())
+
+
+def report(loggers: Sequence[Logger], result: Mapping[str, Any], axes: Mapping[str, Any]) -> None:
+    """Tell the trackers what a cell ended with: each figure by itself, and its part of the marginal-utility curve.
+
+    metrics.csv is of the training alone: what is reported here comes from result.json.
+    """
+    numbers = {name: value for name, value in result.items() if isinstance(value, int | float) and name not in axes}
+    for tracker in loggers:
+        if not isinstance(tracker, MetricsCsv):
+            tracker.log_metrics({f"final/{name}": value for name, value in numbers.items()})
+        if isinstance(tracker, WandbLogger):
+            for row in curve(result):
+                tracker.log_metrics(row)
+
+
+def replay(loggers: Sequence[Logger], rows: Iterable[tuple[str, int, float]]) -> None:
+    """Tell the trackers what metrics.csv kept of a training: (name, step, value)."""
+    for tracker in loggers:
+        if not isinstance(tracker, MetricsCsv):
+            for name, step, value in rows:
+                tracker.log_metrics({name: value}, step)
 
 
 def choose_mode(asked: str) -> Any:

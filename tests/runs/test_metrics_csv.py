@@ -27,3 +27,10 @@ def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
         file.write("hidden,2")
     log.forget_after("hidden", 5)
     assert log.path.read_text().split() == ["stage,step,name,value", "hidden,1,loss,1.0"]
+
+
+def test_rows_are_what_was_logged(tmp_path: Path) -> None:
+    log = MetricsCsv(tmp_path / "metrics.csv")
+    assert log.rows() == []
+    log.log_metrics({"hidden/loss": 0.5, "prediction/selection_accuracy": 1.0}, step=3)
+    assert log.rows() == [("hidden/loss", 3, 0.5), ("prediction/selection_accuracy", 3, 1.0)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wandb
@@ -14,23 +16,19 @@ from omegaconf import DictConfig
 
 from hskd_lightning.errors import TrainingError
 from hskd_lightning.pipeline import run
-from hskd_lightning.runs.trackers import choose_mode
+from hskd_lightning.runs.trackers import OFFLINE_RUNS, choose_mode
+from tests.conftest import ROOT, SMALL, TINY
+from tests.offline_run import offline_runs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_account")]
 Small = Callable[..., DictConfig]
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-
-def inspect(path: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+def the_result(root: Path) -> dict[str, Any]:
+    (file,) = root.glob("runs/*/result.json")
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result
 
 
 def test_without_a_key_the_mode_is_offline() -> None:
@@ -45,14 +43,76 @@ def test_a_mode_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_offline_run_holds_axes_curves_and_scores(small: Small, tmp_path: Path) -> None:
     score = run(small("logger=wandb", "seed=3"))
-    (record,) = tmp_path.glob("runs/*/wandb/offline-run-*/*.wandb")
-    cell = record.parents[2].name
-    assert record.name == f"run-{cell}.wandb"
-    summary = json.dumps(json.loads(inspect(record, "--summary")))
-    assert '"final/score"' in summary and str(score)[:6] in summary
-    assert '"hidden/loss"' in summary and '"prediction/loss"' in summary
-    history = inspect(record)
-    assert "hidden/selection_loss" in history and "prediction/selection_accuracy" in history
+    (told,) = offline_runs(tmp_path)
+    result = the_result(tmp_path)
+    assert told.id == result["cell_id"] and told.sweep is None
+    axes = ("task", "student_init", "depth", "length_keep", "seed", "knowledge_fraction", "cell_id")
+    assert {name: told.config[name] for name in axes} == {name: result[name] for name in axes}
+    losses = {f"{stage}/{name}" for stage, name in (("hidden", "loss"), ("prediction", "loss"))}
+    assert losses | {"hidden/selection_loss", "prediction/selection_accuracy"} <= told.logged
+    finals = ("score", "teacher_score", "seconds_hidden", "steps_prediction", "peak_memory_mb", "parameters_student")
+    assert {name: told.summary[f"final/{name}"] for name in finals} == {name: result[name] for name in finals}
+    assert told.summary["final/score"] == score and "final/seed" not in told.summary
+    assert told.curve("curve/score") == [(result["knowledge_fraction"], score)]
+    assert told.curve("curve/teacher") == [(0, result["teacher_score"]), (1, result["teacher_score"])]
+
+
+def test_a_baseline_is_a_line_from_end_to_end(small: Small, tmp_path: Path) -> None:
+    score = run(small("logger=wandb", "knowledge=labels"))
+    (told,) = offline_runs(tmp_path)
+    assert told.curve("curve/labels") == [(0, score), (1, score)]
+    assert "curve/score" not in told.logged
+
+
+def test_a_cell_that_ran_without_wandb_is_told_once_it_is_asked_for_with_it(small: Small, tmp_path: Path) -> None:
+    run(small())
+    score = run(small("logger=wandb"))
+    run(small("logger=wandb"))
+    (told,) = offline_runs(tmp_path)
+    assert told.id == told.config["cell_id"]
+    assert {"hidden/loss", "prediction/selection_accuracy"} <= told.logged
+    assert told.summary["final/score"] == score
+
+
+AGENT = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "given", "WANDB_PROJECT": "theirs"}
+
+
+def test_under_an_agent_the_run_is_the_one_that_the_agent_waits_for(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in AGENT.items():
+        monkeypatch.setenv(name, value)
+    for identifier in ("given", "another"):  # the second finds the cell done, and must answer all the same
+        monkeypatch.setenv("WANDB_RUN_ID", identifier)
+        program(*SMALL, *TINY, "logger=wandb")
+    first, second = offline_runs(tmp_path)
+    result = the_result(tmp_path)
+    assert (first.id, first.sweep, second.id, second.sweep) == ("given", "s1", "another", "s1")
+    for told in (first, second):
+        assert told.config["cell_id"] == result["cell_id"]
+        assert told.summary["final/score"] == result["score"] and "hidden/loss" in told.logged
+
+
+def wandb_sync(root: Path) -> str:
+    """What `make wandb-sync` would upload; -o: as if the environment of these tests were the one it makes."""
+    command = ["make", "-C", str(ROOT), "-o", ".venv/.ready", f"BIN={Path(sys.executable).parent}", "ARGS=--dry-run"]
+    environment = {**os.environ, "HSKD_ROOT": str(root)}
+    done = subprocess.run([*command, "wandb-sync"], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_one_command_finds_all_runs_that_cells_left_offline(small: Small, tmp_path: Path) -> None:
+    assert f"/runs/{OFFLINE_RUNS};" in (ROOT / "Makefile").read_text()
+    for seed in (1, 2):
+        run(small("logger=wandb", f"seed={seed}"))
+    said = wandb_sync(tmp_path)
+    assert "Would sync 2 run(s)" in said
+    assert all(str(record) in said for record in tmp_path.glob("runs/*/wandb/offline-run-*/*.wandb"))
+
+
+def test_there_may_be_no_run_to_upload(tmp_path: Path) -> None:
+    assert f"no offline run below {tmp_path}/runs" in wandb_sync(tmp_path)
 
 
 def test_two_cells_of_one_process_are_two_runs_even_if_one_fails(small: Small, tmp_path: Path) -> None:
