@@ -18,8 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study import collect, figures, outcome, report
@@ -52,9 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _planned(given: argparse.Namespace) -> Plan:
     with as_multirun(given.config_dir, given.config_name, given.overrides) as (config, loader):
-        settings = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-        task = OmegaConf.to_container(config.hydra.overrides.task)
-        return make_plan(settings, task, composer(loader, config))  # type: ignore[arg-type]
+        settings = configuration.plain(config.hydra.sweeper)
+        return make_plan(settings, list(config.hydra.overrides.task), composer(loader, config))
 
 
 def _plan(given: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ def as_multirun(
     """
     search_path = create_config_search_path(str(CONF))
     if config_dir is not None:
-        search_path.append("command-line", f"file://{Path(config_dir).absolute()}")
+        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", anchor="schema")
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2(task_name="train", config_search_path=search_path)
     try:

@@ -131,7 +131,7 @@ def expand(
         given: the user's overrides, see `parse`.
     """
     chosen = given.get("seed") or [f"seed={seed}" for seed in seeds]
-    seed_axis = [(seed,) for seed in chosen] or [()]  # the configuration's own
+    seed_axis: list[tuple[str, ...]] = [(seed,) for seed in chosen] or [()]  # none: the configuration's own
     elsewhere = {key for block in blocks for key, values in _axes(block).items() if isinstance(values, list)}
     per_block = []
     for block in blocks:
@@ -148,7 +148,9 @@ def _axes(block: Mapping[str, Any]) -> dict[str, Any]:
 def _combinations(block: Mapping[str, Any], given: Mapping[str, Axis]) -> list[tuple[str, ...]]:
     own = {key: values for key, values in block.items() if key != "zip"}
     fixed = {key for key, values in own.items() if not isinstance(values, list)}
-    axes = [[(override,) for override in axis] for key, axis in given.items() if key not in fixed]
+    axes: list[list[tuple[str, ...]]] = [
+        [(override,) for override in axis] for key, axis in given.items() if key not in fixed
+    ]
     axes += [
         [(written(key, value),) for value in _listed(values)]
         for key, values in own.items()

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study import outcome
 from hskd_lightning.study.compose import Compose, composer
@@ -29,8 +30,7 @@ CURVE = "curve"
 
 def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
     """Run a sweep to its end; exit with 1 if a cell failed or cannot be."""
-    settings = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    assert isinstance(settings, dict)
+    settings = configuration.plain(config.hydra.sweeper)
     try:
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = make_plan(settings, arguments, composer(loader, config))

@@ -1,0 +1,259 @@
+"""Sweeps as a user starts them: killed, failing, by every launcher, and the commands that look after them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from hskd_lightning.study.__main__ import main
+from hskd_lightning.study.collect import TIMES, read
+from tests.conftest import ROOT, SMALL, TINY, command_line
+
+pytestmark = pytest.mark.slow
+Program = Callable[..., subprocess.CompletedProcess[str]]
+PATIENCE = 240
+USERS_LINE = (*SMALL, *TINY, "depth=uniform", "length=cls_first", "width=pca")
+TWENTY_THREE = [
+    {"length": "cls_first", "length.keep": [1, 2, 3, 4, 5], "width.keep": [1, 2, 3, 4]},
+    {"length": "cls_first", "length.keep": 6, "width.keep": [1, 2, 3]},
+]
+GOOD = {"length": "cls_first", "length.keep": 6, "width.keep": 4}
+BAD = {**GOOD, "stage.hidden.lr": 1e38, "stage.hidden.clip": None, "stage.hidden.warmup": 0.0}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of plans: 24 cells, and 24 of which one cannot end well."""
+    folder = tmp_path_factory.mktemp("plans")
+    for name, last in (("good", GOOD), ("bad", BAD)):
+        sweeper = {"plans": {"curve": [*TWENTY_THREE, last]}, "seeds": [0]}
+        plan = {"defaults": ["train", "_self_"], "hydra": {"sweeper": sweeper}}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(plan))
+    return folder
+
+
+def arguments(plans: Path, name: str) -> list[str]:
+    return ["--config-dir", str(plans), "--config-name", name, "-m", *SMALL, *TINY]
+
+
+def table(root: Path) -> pd.DataFrame:
+    """results.csv without what differs between two runs of one cell."""
+    (path,) = root.glob("studies/*/results.csv")
+    found = read(path)
+    return found.drop(columns=[*TIMES, "git_sha"])
+
+
+def results(root: Path) -> list[Path]:
+    return list(root.glob("runs/*/result.json"))
+
+
+# The user's own line.
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """`python train.py depth=uniform length=cls_first width=pca -m`, small, and what it said."""
+    root = tmp_path_factory.mktemp("line")
+    command = command_line(root, *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
+    done = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root, done.stdout
+
+
+def test_the_users_line_runs_from_logits_to_all_knowledge(line: tuple[Path, str]) -> None:
+    found = table(line[0])
+    assert sorted(zip(found.knowledge, found.hsk_amount, found.seed, strict=True)) == [
+        ("logits", 0.1, 0),
+        ("logits", 0.1, 1),
+        ("offline", 0.1, 0),
+        ("offline", 0.1, 1),
+        ("offline", 1.0, 0),
+        ("offline", 1.0, 1),
+    ]
+    assert found.knowledge_fraction[found.hsk_amount == 1].tolist() == pytest.approx([1, 1])
+
+
+def test_it_ends_in_a_table_and_a_figure(line: tuple[Path, str]) -> None:
+    root, said = line
+    assert "sweep: 6 cells (6 missing)" in said
+    (figure,) = root.glob("studies/curve-*/*.png")
+    assert str(figure) in said
+    assert figure.stat().st_size > 5000
+
+
+def test_a_finished_sweep_runs_nothing_and_draws_the_same(line: tuple[Path, str]) -> None:
+    root, _ = line
+    before, drawn = {path: path.stat().st_mtime_ns for path in results(root)}, table(root)
+    command = command_line(root, *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
+    again = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=PATIENCE).stdout
+    assert "sweep: 6 cells (6 done)" in again
+    assert {path: path.stat().st_mtime_ns for path in results(root)} == before
+    pd.testing.assert_frame_equal(table(root), drawn)
+
+
+def test_explain_lists_the_cells_and_runs_none(program: Program, tmp_path: Path) -> None:
+    out = program("-m", *USERS_LINE, "explain=true", "length.keep=1,2").stdout
+    assert "length.keep=1" in out and "missing" in out
+    assert not results(tmp_path)
+
+
+# Killed, and failing.
+
+
+@pytest.fixture(scope="module")
+def unbroken(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("unbroken")
+    subprocess.run(command_line(root, *arguments(plans, "good")), check=True, capture_output=True, timeout=PATIENCE)
+    return root
+
+
+def test_killed_at_five_random_moments_it_ends_as_the_unbroken_one(plans: Path, unbroken: Path, tmp_path: Path) -> None:
+    draw = random.Random()
+    command = command_line(tmp_path, *arguments(plans, "good"))
+    for kill in range(5):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True)
+        until = len(results(tmp_path)) + draw.randint(1, 4)
+        deadline = time.monotonic() + PATIENCE
+        while len(results(tmp_path)) < until and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.4))
+        assert process.poll() is None, f"ended before kill {kill}"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pd.testing.assert_frame_equal(table(tmp_path), table(unbroken))
+
+
+@pytest.fixture(scope="module")
+def failing(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    root = tmp_path_factory.mktemp("failing")
+    command = command_line(root, *arguments(plans, "bad"))
+    return root, subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_one_cell_fails_and_the_others_finish(failing: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    root, done = failing
+    assert done.returncode == 1
+    assert len(results(root)) == len(table(root)) == 23
+    last = (done.stdout + done.stderr).strip().splitlines()[-4:]
+    assert last[0] == "1 of 24 cells did not end in a result:"
+    assert "failed: length.keep=6" in last[1] and "stage.hidden.lr=1e+38" in last[1]
+    assert "the loss became" in last[2]
+    assert "The same command runs what is missing." in last[3]
+
+
+def test_the_failure_is_told_when_it_happens(failing: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    root, done = failing
+    (status,) = [path for path in root.glob("runs/*/status.json") if "FAILED" in path.read_text()]
+    assert f"cell {status.parent.name} failed: the loss became" in done.stdout
+    assert "TrainingError" in (status.parent / "error.txt").read_text()
+
+
+def test_retry_runs_the_failed_cell_alone(failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path) -> None:
+    root, _ = failing
+    (status,) = [path for path in root.glob("runs/*/status.json") if "FAILED" in path.read_text()]
+    others = {path: path.stat().st_mtime_ns for path in results(root)}
+    where = ["--config-dir", str(plans), "--config-name", "bad"]
+    command = [sys.executable, "-m", "hskd_lightning.study", "retry", *where, *SMALL, *TINY, f"paths.root={root}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
+    assert done.returncode == 1
+    assert json.loads(status.read_text())["attempt"] == 2
+    assert {path: path.stat().st_mtime_ns for path in results(root)} == others
+
+
+def command(name: str, root: Path, plans: Path, *more: str) -> None:
+    where = ["--config-dir", str(plans), "--config-name", "bad"]
+    main([name, *where, *more, *SMALL, *TINY, f"paths.root={root}"])
+
+
+def test_status_names_what_is_missing_and_why(
+    failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="hskd_lightning"):
+        command("status", failing[0], plans)
+    assert "sweep: 24 cells (23 done, 1 failed)" in caplog.text
+    assert "the loss became" in caplog.text
+
+
+def test_plan_prices_the_rest_before_anything_runs(
+    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    plans: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", logger="hskd_lightning"):
+        command("plan", failing[0], plans)
+        command("plan", tmp_path, plans)
+    assert "to run: 1 cells" in caplog.text and "at the pace of 23 finished cells" in caplog.text
+    assert "to run: 24 cells" in caplog.text and "by a probe of a few steps" in caplog.text
+    assert not results(tmp_path) and not list(tmp_path.glob("artifacts/teacher/*"))
+
+
+def test_collect_takes_a_half_done_sweep(
+    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    plans: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", logger="hskd_lightning"):
+        command("collect", failing[0], plans, "--to", str(tmp_path))
+    assert "23 of 24 cells are there" in caplog.text
+    found = read(tmp_path / "results.csv")
+    assert len(found) == len(pd.read_parquet(tmp_path / "results.parquet")) == 23
+    by_id = {path.parent.name: json.loads(path.read_text()) for path in results(failing[0])}
+    assert {row.cell_id: row.score for row in found.itertuples()} == {
+        name: result["score"] for name, result in by_id.items()
+    }
+
+
+def test_clean_says_what_it_would_remove_and_keeps_results(
+    failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, _ = failing
+    command("clean", root, plans)
+    assert "nothing removed" in capsys.readouterr().out
+    assert len(list(root.glob("runs/*/checkpoints"))) == 24
+    command("clean", root, plans, "--yes")
+    assert not list(root.glob("runs/*/checkpoints"))
+    assert len(results(root)) == len(list(root.glob("runs/*/student"))) == 23
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"--config-dir sweeps --config-name NAME"):
+        main(["plan", "no.such=1", f"paths.root={tmp_path}"])
+
+
+# Launchers.
+
+
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_every_launcher_gives_the_same_table(launcher: str, line: tuple[Path, str], tmp_path: Path) -> None:
+    if importlib.util.find_spec(LAUNCHERS[launcher]) is None:
+        pytest.skip(f"{LAUNCHERS[launcher]} is not installed")
+    sweep = ("hydra.sweeper.amounts=[0,0.1]", "seed=0", f"launch={launcher}")
+    command = [*command_line(tmp_path, *USERS_LINE, *sweep), "-m"]
+    environment = {**os.environ, "HSKD_JOBS": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    here = table(line[0]).drop(columns="store")  # fewer cells share another one
+    same = here[(here.seed == 0) & (here.hsk_amount == 0.1)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table(tmp_path)[same.columns], same, check_dtype=False)
+    assert len(list(tmp_path.glob("artifacts/teacher/*/manifest.json"))) == 1
+    assert "step" not in done.stdout.replace("steps", "")  # cells at a time do not talk at once
