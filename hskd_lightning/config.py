@@ -21,8 +21,10 @@ HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "threads", "wor
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
 MACHINE = ("accelerator", "devices", "checkpoint_every")
 """Keys of `trainer` of the same kind."""
-HIDDEN_ONLY = ("depth", "length", "width", "hsk", "store")
+HIDDEN_ONLY = ("depth", "length", "width", "control", "hsk", "store")
 """Keys without effect where no hidden states are distilled: one baseline, whatever the axes say."""
+UNCONTROLLED = "hskd_lightning.knowledge.control.none.NoControl"
+"""The control that is none: a cell without one has the name that it had before there were any."""
 PATH_KEYS = ("path", "checkpoint")
 """Keys whose value may be a local path: its content enters the id, not its name."""
 
@@ -67,6 +69,8 @@ def scientific(config: Mapping[str, Any], data_digest: str) -> dict[str, Any]:
     """What decides a cell's result: the resolved configuration, with data and local models by content, not by path."""
     ignored = HOW_NOT_WHAT if config["knowledge"]["hidden"] else HOW_NOT_WHAT + HIDDEN_ONLY
     kept = {key: value for key, value in config.items() if key not in ignored}
+    if "control" in kept and kept["control"]["_target_"] == UNCONTROLLED:
+        del kept["control"]
     if "store" in kept:
         kept["store"] = None if config["knowledge"]["source"] != "store" else {**config["store"], "path": None}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in MACHINE}

@@ -44,11 +44,12 @@ def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
         ("task", f"{experiment.task.name}, scored by {experiment.task.metric}"),
         ("teacher", _model(config["teacher"]["name"], experiment.teacher_config)),
         ("student", _model(config["student"]["name"], experiment.student_config)),
-        ("initialised", _init(config["student"]["init"])),
+        ("initialised", _named(config["student"]["init"])),
         ("knowledge", _knowledge(config["knowledge"])),
     ]
     if experiment.plan is not None:
         rows += [(axis, _axis(axis, experiment)) for axis in AXES]
+        rows.append(("control", _named(config["control"])))
     rows += [(f"stage {stage}", _stage(experiment, stage)) for stage in experiment.stages]
     return rows
 
@@ -117,7 +118,8 @@ def _model(name: str, config: Any) -> str:
     return f"{name}: {shape}, {encoder.count_from_config(config):,} parameters"
 
 
-def _init(settings: Mapping[str, Any]) -> str:
+def _named(settings: Mapping[str, Any]) -> str:
+    """A node's name, and its options."""
     options = [f"{key} {value}" for key, value in settings.items() if key != "_target_" and value is not None]
     return ", ".join([strategy_name(settings["_target_"]), *options])
 

@@ -18,6 +18,8 @@ from hskd_lightning.data.examples import Task
 from hskd_lightning.data.source import DataSource
 from hskd_lightning.distiller import HIDDEN, PREDICTION
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.knowledge.control.base import Control
+from hskd_lightning.knowledge.control.none import NoControl
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models.encoder import load_config, load_settings
 from hskd_lightning.models.init.base import StudentInit
@@ -50,6 +52,8 @@ class Experiment:
     """The `keep` of each axis that has one, `hsk.amount` worked in."""
     plan: HskPlan | None
     """What of the hidden states is distilled; None for the baselines."""
+    control: Control
+    """What is taught in their place."""
 
     @classmethod
     def resolve(cls, config: Mapping[str, Any]) -> Experiment:
@@ -69,7 +73,9 @@ class Experiment:
         student_init.check(student_config, teacher_config)
         keeps: Mapping[str, Keep] = {}
         plan = None
+        control: Control = NoControl()
         if config["knowledge"]["hidden"]:
+            control = configuration.build(config["control"], "control")
             shape = Shape(
                 teacher_blocks=teacher_config.num_hidden_layers,
                 teacher_width=teacher_config.hidden_size,
@@ -87,9 +93,12 @@ class Experiment:
             student_config=student_config,
             keeps=keeps,
             plan=plan,
+            control=control,
         )
         experiment._check_training()
         experiment._check_store()
+        experiment._check_control()
+        experiment._check_fixed()
         return experiment
 
     @property
@@ -138,32 +147,54 @@ class Experiment:
             raise ConfigError("data.selection", share, "a share from 0 to below 1", "write data.selection=0.1")
 
     def _check_store(self) -> None:
-        """Refuse, by name, what no store can hold."""
+        """Refuse a store that cannot be written."""
         _one_of("knowledge.source", self.config["knowledge"]["source"], SOURCES)
         if self.config["knowledge"]["source"] != "store":
             return
-        settings, preset = self.config["store"], self.config["preset"]
+        settings = self.config["store"]
         _one_of("store.dtype", settings["dtype"], tuple(BYTES))
         tokens = settings["shard_tokens"]
         if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
             remedy = "65536 suits most; fewer need less memory while the store is built"
             raise ConfigError("store.shard_tokens", tokens, "a whole number from 1", remedy)
+
+    def _check_control(self) -> None:
+        """Refuse to look for what the teacher was before it was trained where nobody here trained it."""
+        if self.control.trained:
+            return
+        if (given := self.config["teacher"]["checkpoint"]) is not None:
+            allowed = "null with control=untrained: what it was before its fine-tuning is not known"
+            remedy = "name what it was made from with teacher.init.path and have it fine-tuned here"
+            raise ConfigError("teacher.checkpoint", given, allowed, remedy)
+        if (path := self.config["store"]["path"]) is not None and self.config["knowledge"]["source"] == "store":
+            allowed = "null with control=untrained, which needs two stores: states of one teacher, logits of another"
+            raise ConfigError("store.path", path, allowed, "leave store.path out: both are found or built")
+
+    def _check_fixed(self) -> None:
+        """Refuse, by name, what gives an example no target of its own: no store holds it, no control can replace it."""
+        preset, stored = self.config["preset"], self.config["knowledge"]["source"] == "store"
+        controlled = not isinstance(self.control, NoControl)
+        if not (stored or controlled):
+            return
+        who = "a store" if stored else "a control"
         instead = "take knowledge=online" if self.plan else "take knowledge.source=teacher"
+        if controlled:
+            instead = "leave control out" + (", and take knowledge=online" if stored else "")
         if preset["teacher_dropout"]:
-            raise ConfigError("preset.teacher_dropout", True, "false: a store holds one answer, not a new one", instead)
+            raise ConfigError("preset.teacher_dropout", True, f"false: {who} holds one answer, not a new one", instead)
         if self.plan is None:
             return
         if not self.plan.length.offline:
             name = strategy_name(self.config["length"]["_target_"])
-            allowed = "a strategy that ranks each example by itself: a store knows no batches"
+            allowed = f"a strategy that ranks each example by itself: {who} knows no batches"
             raise ConfigError("length", f"{name} with these options", allowed, instead)
         if self.plan.width.reach == "batch":
             name = strategy_name(self.config["width"]["_target_"])
-            allowed = "a strategy that encodes each example by itself: a store knows no batches"
+            allowed = f"a strategy that encodes each example by itself: {who} knows no batches"
             raise ConfigError("width", f"{name} with these options", allowed, instead)
         masked = isinstance(self.plan.fit(self.plan.unfitted_moments()).code, StaticMask)
         if masked and not preset["mask_first_step"]:
-            allowed = "true: the first step would need all units, and the store has some"
+            allowed = f"true: the first step would need all units, and {who} has some"
             raise ConfigError("preset.mask_first_step", False, allowed, instead)
 
 

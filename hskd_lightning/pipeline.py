@@ -28,8 +28,6 @@ from hskd_lightning.export.student import export
 from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
-from hskd_lightning.knowledge.store_source import StoreSource
-from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.cell import Cell
@@ -38,7 +36,7 @@ from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import axes
 from hskd_lightning.runs.trackers import replay, report, trackers, untold
-from hskd_lightning.storeroom import Storeroom
+from hskd_lightning.sources import Sources
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
@@ -100,7 +98,7 @@ class _Run:
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
         first = FirstWeights(workshop).folder  # before the store: one from elsewhere must be of the teacher used here
         source = self._source()
-        stored = source.store if isinstance(source, StoreSource) else None
+        stored = None if source is None else source.store
         tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
         with tracked as loggers:
             state = encoder.load_classifier(str(first))
@@ -127,17 +125,10 @@ class _Run:
         return result
 
     def _source(self) -> KnowledgeSource | None:
-        """A store, or the live teacher; None where gold labels are all there is to learn from."""
+        """A store, or the live teacher, as the control leaves it; None where gold labels are all there is to learn."""
         if self.config["knowledge"]["source"] is None:
             return None
-        if self.config["knowledge"]["source"] == "store":
-            return Storeroom(self.workshop).source()
-        teacher = self.workshop.load_teacher()
-        plan = self.experiment.plan
-        if plan is None:
-            return TeacherSource(teacher)
-        states = plan.layer_map.teacher_states
-        return TeacherSource(teacher, plan, lambda: self.workshop.moments(teacher, states))
+        return self.experiment.control.source(Sources(self.workshop))
 
     def _train(
         self, stage: str, student: PreTrainedModel, source: KnowledgeSource | None, loggers: Sequence[Logger]

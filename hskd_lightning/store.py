@@ -68,7 +68,7 @@ def _room(config: dict[str, Any]) -> Storeroom:
     if config["knowledge"]["source"] != "store":
         name = config["knowledge"]["name"]
         raise ConfigError("knowledge", name, "offline, or logits", "leave knowledge out")
-    return Storeroom(Workshop(experiment))
+    return Storeroom(Workshop(experiment, experiment.control.trained))
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:

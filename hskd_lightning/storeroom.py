@@ -183,9 +183,10 @@ class Storeroom:
         if config["trainer"]["precision"] != self.config["trainer"]["precision"]:
             return None
         try:
-            return request_of(Experiment.resolve(config), self.workshop.origin)
+            other = Experiment.resolve(config)
         except ConfigError:
             return None  # that cell will say so itself
+        return request_of(other, self.workshop.origin) if other.control.trained == self.workshop.trained else None
 
     def _check_teacher(self, store: Store) -> None:
         """A student that starts from the teacher's weights, or is scored against it, must have the store's teacher."""

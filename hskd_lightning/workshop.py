@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, fingerprint, read_manifest
@@ -40,10 +40,17 @@ FIT_EXAMPLES = 2048
 
 
 class Workshop:
-    """An experiment's artifacts, each made when it is first asked for."""
+    """An experiment's artifacts, each made when it is first asked for.
 
-    def __init__(self, experiment: Experiment) -> None:
+    Args:
+        experiment: whose.
+        trained: False for those of its teacher before fine-tuning, which is another teacher with moments and stores of
+            its own.
+    """
+
+    def __init__(self, experiment: Experiment, trained: bool = True) -> None:
         self.experiment = experiment
+        self.trained = trained
         self.config = experiment.config
         self.root = Path(self.config["paths"]["artifacts"])
         self.device = pick_device(self.config["trainer"]["accelerator"])
@@ -151,7 +158,8 @@ class Workshop:
         given = self.config["teacher"]["checkpoint"]
         if given is not None:
             return str(given)
-        return str(build_once(self.root, "teacher", self.teacher_recipe, self._fine_tune))
+        make = self._fine_tune if self.trained else self._begin
+        return str(build_once(self.root, "teacher", self.teacher_recipe, make))
 
     @property
     def teacher_at_hand(self) -> str | None:
@@ -176,7 +184,7 @@ class Workshop:
             "tokens": self._tokens_recipe(self.teacher_tokenizer),
             "split": {key: data[key] for key in ("limit", "selection", "split_seed")},
             "init": configuration.by_content(teacher["init"]),
-            "training": teacher["training"],
+            "training": teacher["training"] if self.trained else None,
             "precision": self.config["trainer"]["precision"],
             "seed": teacher["seed"],
         }
@@ -199,10 +207,19 @@ class Workshop:
         module.model.load_state_dict(model.state_dict())
         log.info("teacher: fine-tuning on %d examples, %d steps", len(split.train), module.total_steps)
         facts = fit.fit_stage(module, batches, folder / "fit", self.config["trainer"])
-        module.model.save_pretrained(folder)
-        self.teacher_tokenizer.save_pretrained(folder)
+        weights = self._save_teacher(module.model, folder)
         shutil.rmtree(folder / "fit")
-        return {**facts, "weights": Teacher(str(folder), self.experiment.label_order).digest()}
+        return {**facts, **weights}
+
+    def _begin(self, folder: Path) -> Recipe:
+        """The weights that `_fine_tune` begins with."""
+        teacher = self.experiment.teacher_init.create(self.experiment.task, self.config["teacher"]["seed"])
+        return self._save_teacher(teacher, folder)
+
+    def _save_teacher(self, model: PreTrainedModel, folder: Path) -> Recipe:
+        model.save_pretrained(folder)
+        self.teacher_tokenizer.save_pretrained(folder)
+        return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def load_teacher(self) -> Teacher:
         """The teacher in memory."""

@@ -59,7 +59,16 @@ def test_the_glob_sees_every_group() -> None:
 def test_every_option_composes_and_every_target_binds(configure: Configure, group: str, option: str) -> None:
     config = composed(configure, group, option)
     found = dict(targets(config))
-    assert {"data.source", "teacher.init", "student.shape", "student.init", "depth", "length", "width"} <= set(found)
+    assert {
+        "data.source",
+        "teacher.init",
+        "student.shape",
+        "student.init",
+        "depth",
+        "length",
+        "width",
+        "control",
+    } <= set(found)
     for key, node in found.items():
         check_arguments(node, key)
 
@@ -83,6 +92,16 @@ def test_every_strategy_file_has_a_yaml(axis: str) -> None:
     shared = {"__init__", "base", "codes"}
     modules = {path.stem for path in (ROOT / "hskd_lightning/compress" / axis).glob("*.py")} - shared
     assert modules == {path.stem for path in (CONF / axis).glob("*.yaml")}
+
+
+def test_a_control_is_called_what_its_files_are_called() -> None:
+    package = ROOT / "hskd_lightning/knowledge/control"
+    assert {path.stem for path in package.glob("*.py")} - {"__init__", "base", "moments"} == {
+        path.stem for path in (CONF / "control").glob("*.yaml")
+    }
+    for path in (CONF / "control").glob("*.yaml"):
+        target = yaml.safe_load(path.read_text())["_target_"]
+        assert target.split(".")[:4] == ["hskd_lightning", "knowledge", "control", path.stem]
 
 
 def test_an_argument_that_a_class_does_not_take_is_named(configure: Configure) -> None:

@@ -110,4 +110,6 @@ def _knowledge(result: Result) -> str:
     if not result["knowledge_scalars"]:
         return f"{result['knowledge']}, no hidden states"
     kept = f"{result['knowledge_fraction']:.2%} of the teacher's hidden states"
+    if result.get("control"):
+        kept += f", replaced by the control {result['control']}"
     return f"{kept} (depth {result['depth']}, length {result['length']}, width {result['width']}), then its logits"

@@ -85,7 +85,9 @@ def _finished(cell: Path) -> dict[str, Any]:
 
 
 def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
-    config = OmegaConf.merge(OmegaConf.load(cell / "config.yaml"), OmegaConf.from_dotlist(list(overrides)))
+    before = {"control": {"_target_": configuration.UNCONTROLLED}}  # a cell may be older than controls are
+    asked = OmegaConf.load(cell / "config.yaml")
+    config = OmegaConf.merge(before, asked, OmegaConf.from_dotlist(list(overrides)))
     experiment = Experiment.resolve(configuration.plain(config))  # type: ignore[arg-type]
     if experiment.cell_id != cell.name:
         allowed = f"the data and models that cell {cell.name} was made of"

@@ -7,4 +7,5 @@ store_source     a store that covers the cell: no teacher                  (know
     writer       one teacher pass -> shards of safetensors                  shards, values: their layout and dtypes
     manifest     sealed, and checked before anything is believed            verify: a sample against the live teacher
     store        the open store: one gather a layer into the padded batch   transfer: push and pull
+control/         either of them, with other hidden states than the teacher's                (control=shuffled, ...)
 """

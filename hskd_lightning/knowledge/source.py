@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.pipeline import Compression
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.knowledge.store import Store
 
 
 class KnowledgeSource(Protocol):
@@ -17,6 +18,11 @@ class KnowledgeSource(Protocol):
 
     compression: Compression | None
     """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+
+    @property
+    def store(self) -> Store | None:
+        """Where the logits are kept; None where a teacher gives them."""
+        ...
 
     def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
         """The hidden stage's target on the batch's device, after `step` optimiser steps."""

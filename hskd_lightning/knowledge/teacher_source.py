@@ -22,6 +22,8 @@ class TeacherSource:
         moments: computes the teacher's moments over the training split, called if the plan's width needs them.
     """
 
+    store = None
+
     def __init__(
         self, teacher: Teacher, plan: HskPlan | None = None, moments: Callable[[], Moments] | None = None
     ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hskd_lightning.experiment import AXES, Experiment, strategy_name
+from hskd_lightning.knowledge.control.none import NoControl
 
 
 def axes(experiment: Experiment) -> dict[str, Any]:
@@ -18,6 +19,7 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         **_init(config["student"]["init"]),
         "knowledge": config["knowledge"]["name"],
         "preset": config["preset"]["name"],
+        **_control(experiment),
         "hsk_amount": config["hsk"]["amount"],
         "store_dtype": config["store"]["dtype"]
         if config["knowledge"]["source"] == "store" and experiment.plan
@@ -48,6 +50,15 @@ def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dic
     values = {**settings, "keep": experiment.keeps.get(name)}
     options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
     return {name: strategy_name(settings["_target_"]), **options}
+
+
+def _control(experiment: Experiment) -> dict[str, Any]:
+    """`control`, and its seed. null where the student is taught the teacher's own states, or none at all."""
+    if isinstance(experiment.control, NoControl):
+        return {"control": None}
+    settings = experiment.config["control"]
+    options = {f"control_{key}": _flat(value) for key, value in settings.items() if key != "_target_"}
+    return {"control": strategy_name(settings["_target_"]), **options}
 
 
 def _init(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from hskd_lightning.config import plain
@@ -19,7 +19,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export import onnx_model
 from hskd_lightning.export.__main__ import main
-from hskd_lightning.export.student import ExportError, export
+from hskd_lightning.export.student import ExportError, _experiment, export
 from hskd_lightning.pipeline import run
 from tests.conftest import ROOT, SMALL
 
@@ -249,6 +249,15 @@ def test_no_finished_cell_is_named(tmp_path: Path) -> None:
 def test_other_data_than_the_cells_is_noticed(cell: Path) -> None:
     with pytest.raises(ConfigError, match=rf"the data and models that cell {cell.name} was made of"):
         export(cell, ["data.source.seed=1"], force=True)
+
+
+def test_a_cell_from_before_there_were_controls_is_still_known(cell: Path, tmp_path: Path) -> None:
+    old = tmp_path / cell.name
+    old.mkdir()
+    config = OmegaConf.load(cell / "config.yaml")
+    del config["control"]
+    OmegaConf.save(config, old / "config.yaml")
+    assert _experiment(old, []).cell_id == cell.name
 
 
 @pytest.mark.parametrize("student", ["student=tiny", "student=layer_drop"])

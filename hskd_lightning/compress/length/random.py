@@ -5,6 +5,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.keep import Keep, check_keep
 from hskd_lightning.compress.length.base import AttentionRequest, Tokens
+from hskd_lightning.draws import of_examples, scramble
 
 
 class RandomTokens:
@@ -30,12 +31,5 @@ class RandomTokens:
 
     def score(self, tokens: Tokens) -> Tensor:
         position = torch.arange(tokens.real.shape[1], device=tokens.ids.device)
-        key = _scramble(_scramble(tokens.ids + 1_000_003 * self.seed)[:, None] + position)  # (B, T)
+        key = scramble(of_examples(tokens.ids, self.seed)[:, None] + position)  # (B, T)
         return key.double()[:, None]  # (B, 1, T)
-
-
-def _scramble(value: Tensor) -> Tensor:
-    """A 31-bit integer hash (xor-shift and multiply, twice): neighbouring inputs give unrelated outputs."""
-    for factor in (0x45D9F3B, 0x119DE1F3):
-        value = ((value ^ (value >> 16)) * factor) & 0x7FFFFFFF
-    return value ^ (value >> 15)
