@@ -21,15 +21,11 @@ def say_plan(plan: Plan) -> None:
     states = Counter(cell.state for cell in plan.to_run)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
     log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
-    for reason, cells in _by_reason(plan).items():
-        log.warning("%d cells make no sense, the first: %s\n%s", len(cells), plan.told(cells[0]), reason)
-
-
-def _by_reason(plan: Plan) -> dict[str, list[PlannedCell]]:
-    grouped: dict[str, list[PlannedCell]] = {}
-    for cell in plan.skipped:
-        grouped.setdefault(str(cell.reason), []).append(cell)
-    return grouped
+    if plan.skipped:
+        first = plan.skipped[0]
+        log.warning(
+            "%d combinations make no sense, the first: %s\n%s", len(plan.skipped), plan.told(first), first.reason
+        )
 
 
 def show_plan(plan: Plan) -> None:

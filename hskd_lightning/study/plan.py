@@ -116,10 +116,8 @@ def _values(override: Override) -> Axis:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def expand(
-    blocks: Sequence[Mapping[str, Any]], seeds: Sequence[int], given: Mapping[str, Axis]
-) -> list[tuple[str, ...]]:
-    """Every combination of every block, all of the first seed before those of the next.
+def expand(blocks: Sequence[Mapping[str, Any]], given: Mapping[str, Axis]) -> list[tuple[str, ...]]:
+    """Every combination of every block, in order; the seed is not one of its axes.
 
     What the user gave goes to every block, with two exceptions: it replaces a block's list of the same key, and then
     goes to the blocks with that key only; and it yields to a block's single value, which is what the block is about
@@ -127,18 +125,15 @@ def expand(
 
     Args:
         blocks: axis -> value or list of values; under `zip`, axes that are walked in step.
-        seeds: for each block, unless `seed` is given; none: the configuration's own.
         given: the user's overrides, see `parse`.
     """
-    chosen = given.get("seed") or [f"seed={seed}" for seed in seeds]
-    seed_axis: list[tuple[str, ...]] = [(seed,) for seed in chosen] or [()]  # none: the configuration's own
     elsewhere = {key for block in blocks for key, values in _axes(block).items() if isinstance(values, list)}
-    per_block = []
+    cells: list[tuple[str, ...]] = []
     for block in blocks:
         own = _axes(block)
         taken = [key for key in given if key != "seed" and (key in own or key not in elsewhere)]
-        per_block.append(_combinations(block, {key: given[key] for key in taken}))
-    return [(*cell, *seed) for seed in seed_axis for cells in per_block for cell in cells]
+        cells += _combinations(block, {key: given[key] for key in taken})
+    return cells
 
 
 def _axes(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ lost a job, goes on with the same command.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,25 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
     """
     given = parse(arguments)
     plans, seeds = plans_of(settings, given)
+    composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
+    chosen = [int(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
     for figure, blocks in plans.items():
-        for overrides in expand(blocks, seeds, given):
-            cell = resolve(figure, overrides, compose(overrides))
-            cells.setdefault((figure, cell.id, cell.reason), cell)
+        for setting in expand(blocks, given):
+            for overrides, config in _with_seeds(setting, composed(setting), chosen):
+                cell = resolve(figure, overrides, config)
+                cells.setdefault((figure, cell.id, cell.reason), cell)
     return Plan(tuple(sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))))
+
+
+def _with_seeds(
+    setting: tuple[str, ...], config: Mapping[str, Any], seeds: Sequence[int]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """A setting with each seed. Nothing in conf/ is made from the seed, so it is put in rather than composed anew."""
+    if not seeds:
+        yield setting, config
+    for seed in seeds:
+        yield (*setting, f"seed={seed}"), {**config, "seed": seed}
 
 
 def plans_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.study.collect import quirk
 from hskd_lightning.study.plan import Plan, expand, parse, written
 from hskd_lightning.study.sweep import make_plan, wanted
@@ -68,7 +69,7 @@ def test_values_are_spelled_as_hydra_does(value: object, spelled: str) -> None:
 
 
 def test_lists_are_crossed_single_values_go_along() -> None:
-    cells = expand([{"depth": "skip", "length.keep": [1, 2], "width.keep": [8, 9]}], [], {})
+    cells = expand([{"depth": "skip", "length.keep": [1, 2], "width.keep": [8, 9]}], {})
     assert cells == [
         ("depth=skip", "length.keep=1", "width.keep=8"),
         ("depth=skip", "length.keep=1", "width.keep=9"),
@@ -78,7 +79,7 @@ def test_lists_are_crossed_single_values_go_along() -> None:
 
 
 def test_zipped_axes_walk_in_step() -> None:
-    cells = expand([{"a": [1, 2], "zip": {"b": [3, 4], "c": [5, 6]}}], [], {})
+    cells = expand([{"a": [1, 2], "zip": {"b": [3, 4], "c": [5, 6]}}], {})
     assert cells == [
         ("a=1", "b=3", "c=5"),
         ("a=1", "b=4", "c=6"),
@@ -89,36 +90,24 @@ def test_zipped_axes_walk_in_step() -> None:
 
 def test_zipped_axes_of_different_lengths_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"lists of one length"):
-        expand([{"zip": {"b": [3, 4], "c": [5]}}], [], {})
+        expand([{"zip": {"b": [3, 4], "c": [5]}}], {})
 
 
-def test_all_blocks_of_a_seed_come_before_the_next_seed() -> None:
-    cells = expand([{"a": [1, 2]}, {"b": 3}], [0, 1], {})
-    assert cells == [
-        ("a=1", "seed=0"),
-        ("a=2", "seed=0"),
-        ("b=3", "seed=0"),
-        ("a=1", "seed=1"),
-        ("a=2", "seed=1"),
-        ("b=3", "seed=1"),
-    ]
-
-
-def test_the_users_seeds_replace_the_plans() -> None:
-    assert expand([{"a": 1}], [0, 1], {"seed": ["seed=7"]}) == [("a=1", "seed=7")]
+def test_the_seed_is_not_an_axis_of_a_block() -> None:
+    assert expand([{"a": 1}], {"seed": ["seed=7"]}) == [("a=1",)]
 
 
 def test_what_the_user_gives_goes_to_every_block() -> None:
-    assert expand([{"a": 1}, {"b": 2}], [], {"data": ["data=cola"]}) == [("data=cola", "a=1"), ("data=cola", "b=2")]
+    assert expand([{"a": 1}, {"b": 2}], {"data": ["data=cola"]}) == [("data=cola", "a=1"), ("data=cola", "b=2")]
 
 
 def test_the_users_values_replace_a_list_and_leave_other_blocks_alone() -> None:
-    cells = expand([{"a": [1, 2]}, {"baseline": True}], [], {"a": ["a=5", "a=6"]})
+    cells = expand([{"a": [1, 2]}, {"baseline": True}], {"a": ["a=5", "a=6"]})
     assert cells == [("a=5",), ("a=6",), ("baseline=true",)]
 
 
 def test_the_users_value_yields_to_what_a_block_is_about() -> None:
-    cells = expand([{"a": [1, 2]}, {"knowledge": "logits"}], [], {"knowledge": ["knowledge=online"]})
+    cells = expand([{"a": [1, 2]}, {"knowledge": "logits"}], {"knowledge": ["knowledge=online"]})
     assert cells == [("knowledge=online", "a=1"), ("knowledge=online", "a=2"), ("knowledge=logits",)]
 
 
@@ -141,6 +130,26 @@ def test_without_an_axis_the_amount_runs_from_logits_to_all(planned: Callable[..
 
 def test_an_axis_of_the_users_own_is_swept_alone(planned: Callable[..., Plan]) -> None:
     assert overrides(planned(["length.keep=1,2"])) == ["length.keep=1", "length.keep=2"]
+
+
+def test_all_settings_of_a_seed_come_before_the_next_seed(planned: Callable[..., Plan]) -> None:
+    plan = planned([], plans={"curve": [{"length.keep": [1, 2]}, {"knowledge": "logits"}]})
+    assert overrides(plan) == [
+        f"{setting} seed={seed}"
+        for seed in (0, 1)
+        for setting in ("length.keep=1", "length.keep=2", "knowledge=logits")
+    ]
+
+
+def test_the_users_seeds_replace_the_plans(planned: Callable[..., Plan]) -> None:
+    plan = planned(["seed=7"], plans={"curve": [{"length.keep": [1, 2]}]})
+    assert overrides(plan) == ["length.keep=1 seed=7", "length.keep=2 seed=7"]
+
+
+def test_a_planned_cell_is_the_one_that_runs(planned: Callable[..., Plan], small: Callable[..., DictConfig]) -> None:
+    """The seed is put into a composed configuration; composing with it gives the same cell."""
+    for cell in planned(["length=random", "length.keep=1,2", "seed=0,3"]).cells:
+        assert Experiment.resolve(plain(small(*cell.overrides))).cell_id == cell.id
 
 
 def test_seeds_alone_are_no_axis(planned: Callable[..., Plan]) -> None:
