@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train dashboard wandb-sync test test-fast bench check format clean
+.PHONY: help setup train reproduce-figures figures dashboard wandb-sync test test-fast bench check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
-		while IFS='|' read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '  make %-17s %s\n' "$$target" "$$text"; done
 
 setup: $(READY) ## Make .venv with everything in it
 
@@ -20,6 +20,17 @@ $(READY): pyproject.toml constraints.txt
 
 train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform width=pca'
 	$(BIN)/python train.py $(ARGS)
+
+# The study: DATA=toy is generated; for GLUE say DATA=cola ROOT=path/to/glue (or no ROOT: the hub).
+DATA ?= toy
+STUDY = $(if $(filter toy,$(DATA)),experiment=toy_study,data=$(DATA) teacher=bert_base $(if $(ROOT),data.root=$(ROOT)))
+
+reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=cola ROOT=path/to/glue; goes on where it stopped
+	$(BIN)/python train.py --config-dir sweeps --config-name all -m launch=joblib $(STUDY) hydra.sweeper.to=results/$(DATA) $(ARGS)
+
+figures: $(READY) ## Draw figures and report again from the results that are there, without training
+	@for results in results/*/results.csv; do \
+		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) || exit 1; done
 
 dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
 	$(BIN)/python -m hskd_lightning.dashboard $(ARGS)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hskd_lightning import console
-from hskd_lightning.study import collect, figures, tables
+from hskd_lightning.study import collect, figures, report, tables
 from hskd_lightning.study.plan import Plan, PlannedCell
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,9 @@ def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool
     if len(table):
         csv = collect.write(table, folder)
         tables.show(table, settings["margin"])
-        drawn = [path for path in figures.draw(table, folder) if path.suffix == ".png"]
-        log.info("sweep: %s", ", ".join(str(path) for path in [csv, *drawn]))
+        drawn = [path for path in figures.draw(table, folder / "figures") if path.suffix == ".png"]
+        written = report.write_report(table, folder / "report.html")
+        log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
     failed = [cell for cell in plan.to_run if cell.state != "DONE"]
     wrong = plan.skipped if own_axes else ()
     if failed or wrong:

@@ -43,7 +43,8 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         return
     plan.note(Path(config.hydra.sweep.dir))
     launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
-    folder = Path(config.paths.root) / "studies" / f"{'-'.join(settings['plans']) or CURVE}-{plan.name}"
+    name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
+    folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
     outcome.finish(plan, folder, settings, own_axes=not settings["plans"])
 
 
