@@ -70,4 +70,4 @@ def write(table: pd.DataFrame, folder: Path) -> Path:
 
 def read(path: Path) -> pd.DataFrame:
     """What `write` wrote as CSV."""
-    return pd.read_csv(path, dtype={"cell_id": str, "depth_keep": object, "quirk": object, "control": object})
+    return pd.read_csv(path, dtype={"cell_id": str, "store": str})

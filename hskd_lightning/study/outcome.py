@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hskd_lightning import console
 from hskd_lightning.study import collect, figures, report, tables
 from hskd_lightning.study.plan import Plan, PlannedCell
@@ -46,12 +48,28 @@ def _last_words(cell: PlannedCell) -> str:
     return f"\n    {path.read_text().strip().splitlines()[-1]}" if path.exists() else ""
 
 
+def show_results(table: pd.DataFrame) -> None:
+    """Each setting of each figure: amount, score with its interval, and how it compares with full HSK."""
+    for figure in table["figure"].unique():
+        rows = tables.settings_table(table, figure)
+        students = {row["student"] for row in rows}
+        header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
+        console.show_table(header, [_told(row, len(students) > 1) for row in rows])
+
+
+def _told(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+    interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
+    name = f"{row['student']}: {row['setting']}" if several else row["setting"]
+    amount = (f"{row['scalars']:,.0f}", f"{row['share']:.1%}")
+    return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
+
+
 def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool) -> None:
     """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
     table = collect.collect(plan)
     if len(table):
         csv = collect.write(table, folder)
-        tables.show(table, settings["margin"])
+        show_results(table)
         drawn = [path for path in figures.draw(table, folder / "figures") if path.suffix == ".png"]
         written = report.write_report(table, folder / "report.html")
         log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))

@@ -1,0 +1,55 @@
+"""Draw a study: each figure as PNG, SVG and PDF, and beside them the numbers in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study import printed
+from hskd_lightning.study.chart import Chart, Skipped
+from hskd_lightning.study.charts import CHARTS
+
+log = logging.getLogger(__name__)
+
+
+def draw(results: pd.DataFrame, folder: Path, only: Sequence[str] | None = None) -> list[Path]:
+    """Write `<figure>.png`, `.svg`, `.pdf` and `.csv` for each figure that has finished cells; the paths written.
+
+    A half-finished sweep is drawn as far as it goes; a figure without rows is skipped, and the log says why.
+
+    Args:
+        results: one row per (figure, cell), as in results.csv.
+        folder: made if it is not there.
+        only: names of figures; None for all.
+
+    Raises:
+        ConfigError: there is no figure of that name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for chart in charts(results, only):
+        paths += printed.save(chart, folder)
+        paths.append(folder / f"{chart.name}.csv")
+        pd.DataFrame(chart.rows()).to_csv(paths[-1], index=False, lineterminator="\n")
+    return paths
+
+
+def charts(results: pd.DataFrame, only: Sequence[str] | None = None) -> list[Chart]:
+    """Every figure that can be drawn of these rows; a reason in the log for each that cannot."""
+    asked = list(CHARTS) if only is None else list(only)
+    for name in asked:
+        if name not in CHARTS:
+            raise ConfigError("only", name, ", ".join(CHARTS), "leave it out to draw every figure")
+    return [chart for chart in (_built(name, results) for name in asked) if chart is not None]
+
+
+def _built(name: str, results: pd.DataFrame) -> Chart | None:
+    try:
+        return CHARTS[name](results)
+    except (Skipped, ConfigError) as reason:
+        log.warning("figure %s is skipped: %s", name, reason)
+        return None

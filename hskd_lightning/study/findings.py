@@ -1,0 +1,92 @@
+"""What a study found and where its numbers come from, in sentences."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hskd_lightning.study.chart import MARGIN
+
+Row = Mapping[str, Any]
+FEW = 5
+"""Seeds below which the report warns."""
+
+
+def findings(minimum: Sequence[Row]) -> Iterator[str]:
+    """One sentence for each path of the main figure."""
+    for row in minimum:
+        name = html.escape(f"{row['path']} on {row['task']}")
+        yield f"<strong>{name}</strong>: {_serving(row)}; {_keeping(row)}. {DIMINISHING[row['diminishing_verdict']]}"
+    if not minimum:
+        yield "The main figure has no finished path from logits only to full HSK yet: no minimum can be named."
+
+
+def _serving(row: Row) -> str:
+    if row["serving_amount"] is None:
+        return "no amount below full HSK is shown to serve as well as all of it"
+    amount, full = row["serving_amount"], row["full_scalars"]
+    better = "as well, or better" if row["serving_verdict"] == "non-inferior" else "as well"
+    return (
+        f"{amount:,.0f} of {full:,.0f} scalars an example ({amount / full:.1%}) serve {better}, give or take "
+        f"{MARGIN:g} (n={row['serving_n']})"
+    )
+
+
+def _keeping(row: Row) -> str:
+    if row["keeping_amount"] is None:
+        return f"how much keeps 90% of the gain cannot be said ({row['keeping_verdict']})"
+    low, high = (f"{row[f'keeping_{end}']:,.0f}".replace("inf", "no end") for end in ("low", "high"))
+    interval = f" [{low}, {high}]" if row["keeping_n"] > 1 else ""
+    return f"{row['keeping_amount']:,.0f}{interval} keep 90% of the gain of {row['keeping_gain']:.3f}"
+
+
+DIMINISHING = {
+    "diminishes": "Its marginal utility diminishes.",
+    "increases": "Its marginal utility increases.",
+    "undecided": "Whether its marginal utility diminishes, these seeds do not tell.",
+    "untested": "Whether its marginal utility diminishes was not tested: it takes two seeds and three amounts.",
+}
+
+
+def origins(rows: pd.DataFrame) -> Iterator[str]:
+    """Cells, code and limits; what the statistics assume is the same for every study, and stands on the page."""
+    cells = rows.drop_duplicates("cell_id")
+    counts = cells.groupby("seed")["cell_id"].nunique()
+    by_seed = ", ".join(f"seed {seed}: {count:,}" for seed, count in counts.items())
+    yield f"<strong>Cells.</strong> {len(cells):,} finished trainings ({by_seed}), one score each, on the dev split."
+    yield f"<strong>Code.</strong> {_commits(cells)}{_versions(cells)}"
+    yield from _limits(cells)
+
+
+def _commits(cells: pd.DataFrame) -> str:
+    shas = sorted(cells["git_sha"].dropna().astype(str).unique())
+    if not shas:
+        return "The commit is not known. "
+    said = ", ".join(f"<code>{html.escape(sha)}</code>" for sha in shas)
+    many = " Cells of several commits are compared as if they were one." if len(shas) > 1 else ""
+    dirty = " <em>-dirty</em>: with changes that no commit has." if any(sha.endswith("-dirty") for sha in shas) else ""
+    return f"Commit{'s' if len(shas) > 1 else ''} {said}.{many}{dirty} "
+
+
+def _versions(cells: pd.DataFrame) -> str:
+    columns = [column for column in cells if str(column).startswith("version")]
+    said = [f"{column}: {', '.join(sorted(cells[column].dropna().astype(str).unique()))}" for column in columns]
+    return html.escape("; ".join(said))
+
+
+def _limits(cells: pd.DataFrame) -> Iterator[str]:
+    seeds = cells["seed"].nunique()
+    if seeds == 1:
+        yield "<strong>One seed.</strong> Nothing here has an interval; hollow points are single runs and rank nothing."
+    elif seeds < FEW:
+        yield (
+            f"<strong>{seeds} seeds.</strong> Intervals are wide, and their coverage leans on normal scores. Many a "
+            "verdict will be <em>undecided</em>."
+        )
+    yield (
+        "<strong>Seconds</strong> are wall-clock times of the machines that trained, whatever else ran there. The one "
+        "teacher pass of a store is not in them."
+    )

@@ -1,0 +1,138 @@
+"""Rows of a study as HTML tables."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+DASH = "\N{EN DASH}"
+
+
+def element(tag: str, *inner: str, role: str = "", id: str = "") -> str:
+    """An element around markup; `role` is its class."""
+    marked = "".join(f' {name}="{value}"' for name, value in (("class", role), ("id", id)) if value)
+    return f"<{tag}{marked}>{''.join(inner)}</{tag}>"
+
+
+def settings_html(rows: Sequence[Row]) -> str:
+    """Every setting, what it is worth beside the baselines, and its tier."""
+    several = len({(row["task"], row["student"]) for row in rows}) > 1
+    columns: dict[str, Callable[[Row], str]] = {
+        "setting": lambda row: (f"{row['student']}, {row['task']}: " if several else "") + row["setting"],
+        "scalars": lambda row: f"{row['scalars']:,.0f}",
+        "of full HSK": lambda row: f"{row['share']:.2%}" if row["share"] == row["share"] else DASH,
+        "n": lambda row: f"{row['n']}",
+        "mean [95% interval]": lambda row: between(row["mean"], row["low"], row["high"]),
+        "sd": lambda row: number(row["sd"]),
+        "minus full HSK": lambda row: _difference(row, "to_full"),
+        "as good as full HSK": lambda row: row["as_good"] or DASH,
+        "minus logits only": lambda row: _difference(row, "to_logits"),
+        "tier": lambda row: DASH if row["tier"] is None else f"{row['tier']}",
+    }
+    note = (
+        "Differences are paired by seed, p after Holm’s correction over the settings of one student. Tiers are those "
+        "whose intervals do not overlap; within a tier nothing is ranked. Bold: not told from the highest mean."
+    )
+    return _table(rows, columns) + element("p", note, role="quiet")
+
+
+def minimum_html(rows: Sequence[Row]) -> str:
+    """How little is enough, by both definitions."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "student": lambda row: f"{row['path']}, {row['task']}",
+        "seeds": lambda row: f"{row['diminishing_n']}",
+        "full HSK, scalars": lambda row: f"{row['full_scalars']:,.0f}",
+        "least that serves as well": lambda row: _amount(row, "serving"),
+        "verdict": lambda row: row["serving_verdict"],
+        "its difference to full HSK [90% interval]": lambda row: between(
+            row["serving_mean"], row["serving_low"], row["serving_high"], signed=True
+        ),
+        "amounts that serve": lambda row: f"{row['serving_passed']} of {row['serving_tested']}",
+        "keeps 90% of the gain [95% interval]": _keeping,
+        "gain of full HSK": lambda row: number(row["keeping_gain"]),
+        "marginal utility": lambda row: row["diminishing_verdict"],
+        "saturating fit": lambda row: row["saturation_verdict"],
+        "its scale, scalars that bring 63% of the gain": lambda row: _scale(row).replace(" [nan, nan]", ""),
+    }
+    body = [
+        element("tr", *(element("td", html.escape(text)) for text in (name, *map(show, rows))))
+        for name, show in columns.items()
+    ]
+    return element("div", element("table", element("tbody", *body)), role="wide few")
+
+
+def plotted_html(rows: Sequence[Row]) -> str:
+    """Exactly what a figure shows; a fitted curve is a formula and no number."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "line": lambda row: ": ".join(filter(None, (row["panel"], row["line"]))),
+        "point": lambda row: row["note"] or DASH,
+        "x": lambda row: " to ".join(place(row[name]) for name in ("x", "x_to") if place(row[name])) or DASH,
+        "n": lambda row: f"{row['n'] or DASH}",
+        "mean [interval]": lambda row: between(row["mean"], row["low"], row["high"]),
+        "cells": lambda row: row["cells"] or DASH,
+    }
+    return _table([row for row in rows if row["kind"] not in ("fit", "front")], columns)
+
+
+def place(x: float | str) -> str:
+    """Where on the axis: a name, a number, or nowhere."""
+    return x if isinstance(x, str) else "" if math.isnan(x) else f"{x:,.4g}"
+
+
+def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> str:
+    head = element("tr", *(element("th", name) for name in columns))
+    body = [
+        element("tr", *(element("td", html.escape(show(row))) for show in columns.values()), role=_best(row))
+        for row in rows
+    ]
+    return element("div", element("table", element("thead", head), element("tbody", *body)), role="wide")
+
+
+def _best(row: Row) -> str:
+    return "best" if row.get("best") else ""
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Four decimals: a hundredth of a point."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:{'+' if signed else ''}.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def between(mean: float | None, low: float | None, high: float | None, signed: bool = False) -> str:
+    """A mean with its interval; without one where there is none."""
+    if low is None or math.isnan(low):
+        return number(mean, signed)
+    return f"{number(mean, signed)} [{number(low, signed)}, {number(high, signed)}]"
+
+
+def _difference(row: Row, name: str) -> str:
+    shown = between(row[name], row[f"{name}_low"], row[f"{name}_high"], signed=True)
+    p = row[f"{name}_p"]
+    return shown if p is None or math.isnan(p) else f"{shown}, {probability(p)}"
+
+
+def probability(p: float) -> str:
+    """A p as papers print it."""
+    return "p<0.001" if p < 0.001 else f"p={p:.2g}"
+
+
+def _amount(row: Row, name: str) -> str:
+    amount = row[f"{name}_amount"]
+    return DASH if amount is None else f"{amount:,.0f} ({amount / row['full_scalars']:.1%})"
+
+
+def _keeping(row: Row) -> str:
+    if row["keeping_amount"] is None:
+        return f"{row['keeping_verdict']}"
+    low, high = (f"{row[f'keeping_{end}']:,.0f}".replace("inf", "no end") for end in ("low", "high"))
+    return f"{_amount(row, 'keeping')} [{low}, {high}]" if row["keeping_n"] > 1 else _amount(row, "keeping")
+
+
+def _scale(row: Row) -> str:
+    if math.isnan(row["saturation_scale"]):
+        return DASH
+    return f"{row['saturation_scale']:,.0f} [{row['saturation_scale_low']:,.0f}, {row['saturation_scale_high']:,.0f}]"

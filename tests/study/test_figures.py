@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.chart import Chart
+from hskd_lightning.study.charts import CHARTS
+from hskd_lightning.study.figures import charts, draw
+from hskd_lightning.study.palette import COLORS, LIT, PRINTED, SHOWN, styles
+from hskd_lightning.study.printed import RC, render
+from tests.study.toy_study import toy_study
+
+
+def rendered(chart: Chart) -> Figure:
+    """Laid out and painted, coarsely: a warning of any kind is an error here."""
+    with rc_context(RC):
+        figure = render(chart)
+        figure.savefig(io.BytesIO(), format="png", dpi=100)
+    return figure
+
+
+def test_a_figure_is_four_files_and_svg_and_pdf_are_the_same_every_time(study: pd.DataFrame, tmp_path: Path) -> None:
+    first, second = (draw(study, tmp_path / name, only=["marginal_utility"]) for name in ("a", "b"))
+    assert [path.name for path in first] == [f"marginal_utility.{form}" for form in ("png", "svg", "pdf", "csv")]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.suffix
+    assert b"<dc:date>" not in first[1].read_bytes()
+
+
+def test_the_csv_has_exactly_what_is_plotted(study: pd.DataFrame, tmp_path: Path) -> None:
+    draw(study, tmp_path, only=["length"])
+    table = pd.read_csv(tmp_path / "length.csv")
+    assert list(table)[:9] == ["panel", "line", "kind", "x", "x_to", "n", "mean", "low", "high"]
+    rows = study[(study["figure"] == "length") & (study["student"] == "tiny")]
+    random = table[(table["panel"] == "tiny on polarity") & (table["line"] == "random")].set_index("x")
+    means = rows[rows["length"] == "random"].groupby("length_keep")["score"].mean()
+    assert random["mean"].to_dict() == pytest.approx(means.to_dict())
+
+
+UNITS = {
+    "marginal_utility": ("Hidden-state scalars per example", "Dev score (accuracy, 0 to 1)"),
+    "depth": ("Kept layer pairs P", "Dev score (accuracy, 0 to 1)"),
+    "length": ("Kept tokens per example K", "Dev score (accuracy, 0 to 1)"),
+    "width": ("Kept share of the hidden units W/D", "Dev score (accuracy, 0 to 1)"),
+    "joint": ("Hidden-state scalars per example", "Dev score (accuracy, 0 to 1)"),
+    "efficiency": ("Milliseconds per optimiser step", ""),
+    "curve": ("Hidden-state scalars per example", "Dev score (accuracy, 0 to 1)"),
+    "controls": ("Difference to the teacher's own states (accuracy)", ""),
+    "quirks": ("Difference to the default (accuracy)", ""),
+    "pareto": ("Bytes of knowledge per example", "Dev score (accuracy, 0 to 1)"),
+}
+
+
+@pytest.fixture(scope="module")
+def painted(drawn: list[Chart]) -> dict[str, Figure]:
+    return {chart.name: rendered(chart) for chart in drawn}
+
+
+def test_every_figure_is_drawn(painted: dict[str, Figure]) -> None:
+    assert list(painted) == list(CHARTS)
+
+
+@pytest.mark.parametrize("figure", UNITS)
+def test_axes_have_units(painted: dict[str, Figure], figure: str) -> None:
+    ax = painted[figure].axes[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == UNITS[figure]
+
+
+@pytest.mark.parametrize("figure", CHARTS)
+def test_the_legend_says_how_many_seeds(painted: dict[str, Figure], figure: str) -> None:
+    texts = [text.get_text() for text in painted[figure].legends[0].get_texts()]
+    assert any("(n=3)" in text for text in texts), texts
+
+
+@pytest.mark.parametrize("figure", CHARTS)
+def test_nothing_is_clipped_and_nothing_overlaps(painted: dict[str, Figure], figure: str) -> None:
+    drawn = painted[figure]
+    width, height = drawn.get_size_inches()
+    box = drawn.get_tightbbox()
+    assert -0.01 <= box.x0 and box.x1 <= width + 0.01 and -0.01 <= box.y0 and box.y1 <= height + 0.01
+    boxes = [ax.get_tightbbox().padded(-1) for ax in drawn.axes] + [drawn.legends[0].get_window_extent().padded(-1)]
+    assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[at + 1 :])
+
+
+def test_a_single_seed_is_hollow_and_has_no_interval(single: pd.DataFrame) -> None:
+    figure = rendered(CHARTS["depth"](single))
+    marked = [line for line in figure.axes[0].get_lines() if line.get_marker() in PRINTED and len(line.get_xdata())]
+    assert {line.get_markerfacecolor() for line in marked} == {"white"}
+    assert "top 8/12 (n=1)" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_every_figure_draws_from_one_seed(single: pd.DataFrame) -> None:
+    drawn = charts(single)
+    assert [chart.name for chart in drawn] == list(CHARTS)
+    for chart in drawn:
+        rendered(chart)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_figure_draws_from_what_there_is(seed: int) -> None:
+    whole = toy_study(seeds=2)
+    kept = whole.sample(frac=(0.05, 0.2, 0.5, 0.8)[seed], random_state=seed)
+    kept.loc[kept.index[::5], ["seconds_hidden", "teacher_score", "layer_map", "knowledge_bytes"]] = np.nan
+    for chart in charts(kept):
+        rendered(chart)
+
+
+@pytest.mark.parametrize("figure", CHARTS)
+def test_a_figure_draws_from_its_first_rows(study: pd.DataFrame, figure: str) -> None:
+    rows = study[study["figure"] == ("depth" if figure == "pareto" else figure)]
+    for count in (1, 2, 7, 12):
+        for chart in charts(rows[:count], [figure]):
+            rendered(chart)
+
+
+def test_a_figure_draws_without_the_columns_that_it_can_do_without(study: pd.DataFrame) -> None:
+    kept = study.drop(columns=["teacher_score", "metric", "layer_map", "knowledge_bytes", "seconds_hidden", "git_sha"])
+    assert {"depth", "marginal_utility", "controls"} <= {chart.name for chart in charts(kept)}
+
+
+def test_what_cannot_be_drawn_is_logged_and_the_rest_is_drawn(
+    study: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    draw(study[study["figure"] == "curve"], tmp_path, only=["depth", "curve"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"curve.{form}" for form in ("csv", "pdf", "png", "svg")
+    ]
+    assert "figure depth is skipped: no finished cell is of the figure depth" in caplog.text
+
+
+def test_an_unknown_figure_is_refused(study: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`only` = 'dept'.*\n.*marginal_utility, depth"):
+        draw(study, tmp_path, only=["dept"])
+
+
+def test_lines_differ_in_colour_and_in_marker(drawn: list[Chart]) -> None:
+    for chart in drawn:
+        looks = [style for style in styles(chart).values() if style.color is not None]
+        assert len({style.color for style in looks}) == len({style.marker for style in looks}) == len(looks), chart.name
+
+
+def test_there_is_a_mark_on_the_page_for_each_in_print() -> None:
+    assert len(set(PRINTED)) == len(PRINTED) == len(set(SHOWN)) == len(SHOWN)
+    assert len(set(COLORS)) == len(set(LIT)) == len(COLORS) == len(LIT)

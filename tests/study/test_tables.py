@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from hskd_lightning.study.comparison import equivalence, paired_difference
+from hskd_lightning.study.intervals import summarize
+from hskd_lightning.study.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.tables import minimum_table, settings_table
+
+
+def scores(rows: pd.DataFrame) -> dict[int, float]:
+    return dict(zip(rows["seed"], rows["score"], strict=True))
+
+
+@pytest.fixture
+def tiny(study: pd.DataFrame) -> pd.DataFrame:
+    return study[(study["figure"] == "marginal_utility") & (study["student"] == "tiny")]
+
+
+def test_a_row_has_the_mean_both_differences_and_the_verdict(tiny: pd.DataFrame) -> None:
+    rows = settings_table(tiny, "marginal_utility")
+    row = next(row for row in rows if row["scalars"] == pytest.approx(672))
+    own, full = scores(tiny[tiny["hsk_amount"] == 0.1]), scores(tiny[tiny["knowledge_fraction"] == 1])
+    baseline = scores(tiny[tiny["knowledge"] == "logits"])
+    assert row["mean"] == summarize(own).mean and row["high"] == summarize(own).high
+    assert row["to_full"] == paired_difference(own, full).mean
+    assert row["to_logits_low"] == paired_difference(own, baseline).low
+    assert row["as_good"] == equivalence(own, full).verdict
+    assert row["to_full_p"] >= paired_difference(own, full).p
+
+
+def test_settings_come_by_amount_and_baselines_by_name(tiny: pd.DataFrame) -> None:
+    names = [row["setting"] for row in settings_table(tiny, "marginal_utility")]
+    assert (names[0], names[-1]) == ("logits only", "full HSK")
+    assert len(set(names)) == len(names) == 7
+
+
+def test_every_setting_of_a_figure_has_a_name_of_its_own(study: pd.DataFrame) -> None:
+    for figure in ("joint", "width", "quirks", "controls"):
+        names = [(row["student"], row["setting"]) for row in settings_table(study, figure)]
+        assert len(set(names)) == len(names), figure
+
+
+def test_the_minimum_is_that_of_the_statistics(tiny: pd.DataFrame) -> None:
+    curve = {float(amount): scores(group) for amount, group in tiny.groupby("knowledge_scalars")}
+    (row,) = minimum_table(tiny)
+    assert row["serving_amount"] == smallest_serving(curve).amount
+    assert (row["keeping_amount"], row["keeping_low"]) == (smallest_keeping(curve).amount, smallest_keeping(curve).low)
+    assert row["diminishing_verdict"] == "diminishes"
+
+
+def test_one_seed_has_no_verdict_and_no_tier(single: pd.DataFrame) -> None:
+    rows = settings_table(single, "marginal_utility")
+    assert {row["tier"] for row in rows} == {None}
+    assert {row["serving_verdict"] for row in minimum_table(single)} == {"none serves"}
+
+
+def test_a_figure_without_rows_is_an_empty_table(study: pd.DataFrame) -> None:
+    assert settings_table(study, "nothing") == minimum_table(study[:0]) == []
