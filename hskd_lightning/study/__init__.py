@@ -1,6 +1,10 @@
-"""What a set of finished cells says: plain scores in, small frozen dataclasses of plain numbers out.
+"""What a set of finished cells says, in numbers, figures and a page.
 
 ::
+
+    results.csv    ---- settings     rows that differ in the seed alone, and their scores by seed
+                        tables       of settings and of the minimum knowledge, as plain rows
+                        charts       each figure as plain numbers; for paper (figures) and for a page (report)
 
     scores by seed ---- intervals    mean, spread and interval of a setting; the bootstrap over seeds
           |        ---- comparison   two settings on the seeds they share: different? as good? which tiers?
@@ -15,7 +19,7 @@
 A score is a number where more is better, on the scale where 0.01 is one point. A seed names everything that two runs
 share beside the setting: the student's start, the order of the data. So settings are compared seed by seed.
 
-No files and no models here. What the data cannot say is said in the result, as nan, None or a verdict, so that a
-report of a half-finished sweep is a report; what the caller mistyped is a ConfigError. `dataclasses.asdict` makes
-any result a row of a table.
+The statistics know no files and no models. What the data cannot say is said in the result, as nan, None or a
+verdict, so that a report of a half-finished sweep is a report; what the caller mistyped is a ConfigError.
+`dataclasses.asdict` makes any result a row of a table.
 """

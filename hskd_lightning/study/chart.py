@@ -134,8 +134,9 @@ class Chart:
         """What is explained, once: the name with its number of seeds, and a line that is drawn that way."""
         named: dict[str, list[Line]] = {}
         for line in sorted(self.lines, key=lambda line: line.kind not in ("curve", "points", "steps")):
-            named.setdefault(line.name, []).append(line)
-        return {f"{name}{seeds(lines)}": lines[0] for name, lines in named.items() if name}
+            if line.name and line.points:
+                named.setdefault(line.name, []).append(line)
+        return {f"{name}{seeds(lines)}": lines[0] for name, lines in named.items()}
 
 
 def _row(panel: Panel, line: Line, point: Point) -> dict[str, Any]:

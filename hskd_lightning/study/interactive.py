@@ -31,7 +31,7 @@ def _figure(panel: Panel, looks: Mapping[str, Style], names: Mapping[str, str]) 
     traces, explained = [], set()
     for line in sorted(panel.lines, key=lambda line: line.kind not in BEHIND):
         for trace in TRACES[line.kind](Brush(panel, looks[line.style]), line):
-            shown = trace.pop("explained", True) and bool(line.name) and line.name not in explained
+            shown = trace.pop("explained", True) and line.name in names and line.name not in explained
             explained |= {line.name} if shown else set()
             traces.append({**BASE, **trace, **_named(line, names), "showlegend": shown})
     return {"data": traces, "layout": _layout(panel), "entries": len(explained), "rows": len(panel.x.names)}

@@ -19,9 +19,9 @@ def element(tag: str, *inner: str, role: str = "", id: str = "") -> str:
 
 def settings_html(rows: Sequence[Row]) -> str:
     """Every setting, what it is worth beside the baselines, and its tier."""
-    several = len({(row["task"], row["student"]) for row in rows}) > 1
+    told = [axis for axis in ("student", "task") if len({row[axis] for row in rows}) > 1]
     columns: dict[str, Callable[[Row], str]] = {
-        "setting": lambda row: (f"{row['student']}, {row['task']}: " if several else "") + row["setting"],
+        "setting": lambda row: ", ".join([*(str(row[axis]) for axis in told), row["setting"]]),
         "scalars": lambda row: f"{row['scalars']:,.0f}",
         "of full HSK": lambda row: f"{row['share']:.2%}" if row["share"] == row["share"] else DASH,
         "n": lambda row: f"{row['n']}",

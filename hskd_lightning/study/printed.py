@@ -39,6 +39,8 @@ RC: Any = {
 UNDATED: Mapping[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 WIDTH, HEIGHT, ROW, LETTER = 3.5, 2.6, 0.27, 0.066
 """Inches: a panel, a row of an upright one, a letter."""
+LINE = 30
+"""Letters that fit beside a panel; a longer label has its unit on a second line."""
 
 
 def save(chart: Chart, folder: Path) -> list[Path]:
@@ -68,9 +70,11 @@ def render(chart: Chart) -> Figure:
 
 
 def _width(panel: Panel) -> float:
-    """The names and flags of an upright panel stand beside it."""
+    """The names and flags of an upright panel stand beside it, and its label is no wider than its axes."""
+    if not panel.upright:
+        return WIDTH
     flags = max((len(point.flag) for point in panel.measured), default=0)
-    return 2.4 + LETTER * (flags + max(map(len, panel.x.names))) if panel.upright else WIDTH
+    return max(2.4, LETTER * len(panel.y.label)) + LETTER * (flags + max(map(len, panel.x.names)))
 
 
 def _height(panel: Panel) -> float:
@@ -108,10 +112,11 @@ def _axes(ax: Axes, panel: Panel) -> None:
         ax.set_yticks(range(len(panel.x.names)), panel.x.names)
         ax.set_ylim(len(panel.x.names) - 0.4, -0.6)  # read from the top
         ax.grid(axis="y", visible=False)
+        ax.locator_params(axis="x", nbins=5)  # -0.175 is wide
         _ticks(ax, "x", panel.y)
         return
     ax.set_xlabel(panel.x.label)
-    ax.set_ylabel(panel.y.label)
+    ax.set_ylabel(panel.y.label if len(panel.y.label) <= LINE else panel.y.label.replace(" (", "\n("))
     ax.set_xlim(*span(panel.x, panel.xs))
     ax.set_ylim(*span(panel.y, panel.ys))
     _ticks(ax, "x", panel.x)

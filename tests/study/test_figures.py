@@ -82,12 +82,23 @@ def test_the_legend_says_how_many_seeds(painted: dict[str, Figure], figure: str)
 
 @pytest.mark.parametrize("figure", CHARTS)
 def test_nothing_is_clipped_and_nothing_overlaps(painted: dict[str, Figure], figure: str) -> None:
-    drawn = painted[figure]
-    width, height = drawn.get_size_inches()
-    box = drawn.get_tightbbox()
-    assert -0.01 <= box.x0 and box.x1 <= width + 0.01 and -0.01 <= box.y0 and box.y1 <= height + 0.01
-    boxes = [ax.get_tightbbox().padded(-1) for ax in drawn.axes] + [drawn.legends[0].get_window_extent().padded(-1)]
+    inside(painted[figure])
+    boxes = [ax.get_tightbbox().padded(-1) for ax in painted[figure].axes]
+    boxes.append(painted[figure].legends[0].get_window_extent().padded(-1))
     assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[at + 1 :])
+
+
+def inside(figure: Figure) -> None:
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()
+    assert -0.01 <= box.x0 and box.x1 <= width + 0.01 and -0.01 <= box.y0 and box.y1 <= height + 0.01
+
+
+def test_a_long_label_has_its_unit_on_a_line_of_its_own(study: pd.DataFrame) -> None:
+    rows = study[study["figure"] == "depth"].assign(metric="mcc")
+    figure = rendered(CHARTS["depth"](rows))
+    assert figure.axes[0].get_ylabel() == "Dev score\n(Matthews correlation, −1 to 1)"
+    inside(figure)
 
 
 def test_a_single_seed_is_hollow_and_has_no_interval(single: pd.DataFrame) -> None:
@@ -101,7 +112,7 @@ def test_every_figure_draws_from_one_seed(single: pd.DataFrame) -> None:
     drawn = charts(single)
     assert [chart.name for chart in drawn] == list(CHARTS)
     for chart in drawn:
-        rendered(chart)
+        inside(rendered(chart))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -100,10 +100,9 @@ def _panel(found: Sequence[Change], members: Sequence[Setting], everyone: Sequen
         ("differs", lambda change: change.found.p_holm < ALPHA),
         ("not shown to differ", lambda change: not change.found.p_holm < ALPHA),
     ]
-    lines = tuple(
-        Line(name, "points", points)
+    lines = tuple(  # both, also where one is empty: colours mean the same in every study
+        Line(name, "points", tuple(_point(at, change) for at, change in enumerate(shown) if is_so(change)))
         for name, is_so in told
-        if (points := tuple(_point(at, change) for at, change in enumerate(shown) if is_so(change)))
     )
     band = Line("no difference, give or take a point", "band", (Point(math.nan, 0, 0.0, -MARGIN, MARGIN),))
     y = Axis(f"Difference to {reference} ({metric(members).split(',')[0]})")
