@@ -23,7 +23,18 @@ TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
 def collect(plan: Plan) -> pd.DataFrame:
     """A row for each figure and finished cell, in the plan's order."""
     found = ((cell, cell.result) for cell in plan.cells if cell.id is not None)
-    return frame({"figure": cell.figure, "quirk": quirk(cell), **flat(result)} for cell, result in found if result)
+    return frame(
+        {"figure": cell.figure, "quirk": quirk(cell), **flat(result), **swept(plan, cell, result)}
+        for cell, result in found
+        if result
+    )
+
+
+def swept(plan: Plan, cell: PlannedCell, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
+    pairs = (override.split("=", 1) for override in plan.told(cell).split() if plan.own_axes)
+    named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
+    return {f"swept_{name}": value for name, value in named.items() if name not in result}
 
 
 def collect_all(runs: Path) -> pd.DataFrame:

@@ -51,5 +51,6 @@ def _built(name: str, results: pd.DataFrame) -> Chart | None:
     try:
         return CHARTS[name](results)
     except (Skipped, ConfigError) as reason:
-        log.warning("figure %s is skipped: %s", name, reason)
+        asked = name in set(results.get("figure", ()))
+        log.log(logging.WARNING if asked else logging.DEBUG, "figure %s is skipped: %s", name, reason)
         return None

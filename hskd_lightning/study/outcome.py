@@ -64,7 +64,7 @@ def _told(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
 
 
-def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool) -> None:
+def finish(plan: Plan, folder: Path) -> None:
     """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
     table = collect.collect(plan)
     if len(table):
@@ -74,7 +74,7 @@ def finish(plan: Plan, folder: Path, settings: Mapping[str, Any], own_axes: bool
         written = report.write_report(table, folder / "report.html")
         log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
     failed = [cell for cell in plan.to_run if cell.state != "DONE"]
-    wrong = plan.skipped if own_axes else ()
+    wrong = plan.skipped if plan.own_axes else ()
     if failed or wrong:
         sys.exit(_failures(plan, failed, wrong))
 

@@ -66,6 +66,8 @@ class Plan:
     """All cells of a sweep, in the order in which they run; a cell that several figures show is there for each."""
 
     cells: tuple[PlannedCell, ...]
+    own_axes: bool = False
+    """The user's axes rather than a plan of sweeps/: a combination that makes no sense is a mistake then."""
 
     @cached_property
     def to_run(self) -> tuple[PlannedCell, ...]:

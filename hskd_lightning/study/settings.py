@@ -124,8 +124,8 @@ def settings_of(rows: pd.DataFrame) -> list[Setting]:
 
 
 def is_axis(column: str) -> bool:
-    """A choice, or an option of a strategy: length_attention_from, width_masked. A seed is none."""
-    option = column.startswith(tuple(f"{strategy}_" for strategy in STRATEGIES))
+    """A choice, an option of a strategy (length_attention_from, width_masked), or a key that was swept. No seed."""
+    option = column.startswith((*(f"{strategy}_" for strategy in STRATEGIES), "swept_"))
     return column in CHOICES or (option and not column.endswith("_seed"))
 
 

@@ -45,7 +45,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
     name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
     folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
-    outcome.finish(plan, folder, settings, own_axes=not settings["plans"])
+    outcome.finish(plan, folder)
 
 
 def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
@@ -68,7 +68,8 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
             for overrides, config in _with_seeds(setting, composed(setting), chosen):
                 cell = resolve(figure, overrides, config)
                 cells.setdefault((figure, cell.id, cell.reason), cell)
-    return Plan(tuple(sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))))
+    ordered = sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))
+    return Plan(tuple(ordered), own_axes=not settings["plans"])
 
 
 def _with_seeds(
