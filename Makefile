@@ -23,10 +23,11 @@ train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform wid
 
 # The study: DATA=toy is generated; for GLUE say DATA=cola ROOT=path/to/glue (or no ROOT: the hub).
 DATA ?= toy
-STUDY = $(if $(filter toy,$(DATA)),experiment=toy_study,data=$(DATA) teacher=bert_base $(if $(ROOT),data.root=$(ROOT)))
+PLAN = $(if $(filter toy,$(DATA)),toy,all)
+GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=bert_base $(if $(ROOT),data.root=$(ROOT)))
 
 reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=cola ROOT=path/to/glue; goes on where it stopped
-	$(BIN)/python train.py --config-dir sweeps --config-name all -m launch=joblib $(STUDY) hydra.sweeper.to=results/$(DATA) $(ARGS)
+	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m launch=joblib $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
 
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
 	@for results in results/*/results.csv; do \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from omegaconf import DictConfig
 
 from hskd_lightning import store
 from hskd_lightning.config import check_arguments, plain
+from hskd_lightning.study.compose import as_multirun
 from tests.conftest import ROOT
 
 BLOCKS = re.findall(r"```(?:bash|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -21,8 +23,9 @@ COMMANDS = [
     line.split("#")[0].strip()
     for block in BLOCKS
     for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith(("python train.py", "python -m hskd_lightning.store"))
+    if line.startswith(("python train.py", "python -m hskd_lightning.store", "python -m hskd_lightning.study"))
 ]
+PLANS = [command for command in COMMANDS if "--config-dir" in command]
 
 
 def overrides_of(command: str) -> list[str]:
@@ -37,7 +40,19 @@ def test_the_readme_shows_commands() -> None:
     assert len(COMMANDS) >= 8
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", PLANS)
+def test_a_documented_plan_composes(command: str) -> None:
+    words = shlex.split(command)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config-dir")
+    parser.add_argument("--config-name")
+    given, rest = parser.parse_known_args(words)
+    overrides = [word for word in rest if "=" in word]
+    with as_multirun(str(ROOT / given.config_dir), given.config_name, overrides) as (config, _):
+        assert config.hydra.sweeper.plans
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in PLANS])
 def test_a_documented_command_composes(
     configure: Callable[..., DictConfig], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

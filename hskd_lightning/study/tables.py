@@ -33,13 +33,17 @@ def settings_table(results: pd.DataFrame, figure: str) -> list[Row]:
         settings = of_figure(results, figure)
     except Skipped:
         return []
-    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members)]
+    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure))]
 
 
-def _of_student(members: Sequence[Setting]) -> Iterator[Row]:
+ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
+"""Figures whose settings are named by one axis: what else differs comes with it."""
+
+
+def _of_student(members: Sequence[Setting], about: Sequence[str] | None) -> Iterator[Row]:
     full, baseline = full_hsk(members), logits_only(members)
     others = [each for each in members if each is not full and each is not baseline]
-    named = telling(others, varying(others))
+    named = about or telling(others, varying(others))
     to_full, to_logits = _beside(members, full), _beside(members, baseline)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
     for at in sorted(range(len(members)), key=lambda at: members[at].amount):
