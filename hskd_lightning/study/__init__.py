@@ -1,6 +1,12 @@
-"""What a set of finished cells says, in numbers, figures and a page.
+"""Sweeps, and what their cells say in numbers, figures and a page.
 
 ::
+
+    sweeps/*.yaml  ---- compose      the configurations that Hydra makes of them
+                        plan         cells: each once, in order, with their state on disk
+                        sweep        runs what is missing, by any launcher; progress and outcome tell
+                        estimate     what that will cost
+    result.json    ---- collect      one row for each figure and cell
 
     results.csv    ---- settings     rows that differ in the seed alone, and their scores by seed
                         tables       of settings and of the minimum knowledge, as plain rows
