@@ -90,8 +90,9 @@ def _fitting(names: list[str], width: float) -> int:
 def _draw(ax: Axes, panel: Panel, looks: Mapping[str, Style]) -> None:
     ax.set_title(panel.title)
     names = list(dict.fromkeys(line.style for line in panel.lines if line.kind in ASIDE)) if _crowded(panel) else []
+    step = min(1.0, 4 / max(1, len(names)))  # many lines move less, or they would leave the axes
     for line in panel.lines:
-        at = names.index(line.style) - (len(names) - 1) / 2 if line.style in names else 0.0
+        at = step * (names.index(line.style) - (len(names) - 1) / 2) if line.style in names else 0.0
         DRAW[line.kind](Pen(ax, panel, looks[line.style], at), line)
     _axes(ax, panel)
 
