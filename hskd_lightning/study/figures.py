@@ -44,13 +44,14 @@ def charts(results: pd.DataFrame, only: Sequence[str] | None = None) -> list[Cha
     for name in asked:
         if name not in CHARTS:
             raise ConfigError("only", name, ", ".join(CHARTS), "leave it out to draw every figure")
-    return [chart for chart in (_built(name, results) for name in asked) if chart is not None]
+    missed = set(asked) if only is not None else set(results.get("figure", ()))
+    built = (_built(name, results, logging.WARNING if name in missed else logging.DEBUG) for name in asked)
+    return [chart for chart in built if chart is not None]
 
 
-def _built(name: str, results: pd.DataFrame) -> Chart | None:
+def _built(name: str, results: pd.DataFrame, level: int) -> Chart | None:
     try:
         return CHARTS[name](results)
     except (Skipped, ConfigError) as reason:
-        asked = name in set(results.get("figure", ()))
-        log.log(logging.WARNING if asked else logging.DEBUG, "figure %s is skipped: %s", name, reason)
+        log.log(level, "figure %s is skipped: %s", name, reason)
         return None

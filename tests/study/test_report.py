@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -88,12 +86,6 @@ def test_an_empty_study_is_a_page(study: pd.DataFrame, tmp_path: Path) -> None:
 
 def test_one_seed_is_said(single: pd.DataFrame, tmp_path: Path) -> None:
     assert "<strong>One seed.</strong>" in write_report(single, tmp_path / "report.html").read_text()
-
-
-def test_neither_figures_nor_report_import_torch() -> None:
-    code = "import sys, hskd_lightning.study.report, hskd_lightning.study.tables; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "False"
 
 
 @pytest.fixture(scope="module")
