@@ -51,13 +51,15 @@ class FirstWeights:
         }
 
     def _create(self, folder: Path) -> Recipe:
-        experiment, workshop = self.experiment, self.workshop
-        teacher = FineTuned(
-            experiment.teacher_config, experiment.label_order, lambda: workshop.teacher_path, self._weigh
-        )
-        model = experiment.student_init.create(experiment.student_config, teacher, self.seed)
+        experiment = self.experiment
+        model = experiment.student_init.create(experiment.student_config, self._teacher, self.seed)
         model.save_pretrained(folder)
         return {"parameters": encoder.count_parameters(model)}
+
+    @property
+    def _teacher(self) -> FineTuned:
+        experiment, workshop = self.experiment, self.workshop
+        return FineTuned(experiment.teacher_config, experiment.label_order, lambda: workshop.teacher_path, self._weigh)
 
     def _importance_recipe(self, weighing: Weighing) -> Recipe:
         reads = {"origin": self.workshop.origin} if weighing.kind == "taylor" else {}
@@ -77,9 +79,8 @@ class FirstWeights:
 
     def _measure(self, weighing: Weighing) -> list[BlockScores]:
         workshop = self.workshop
-        model = encoder.load_classifier(workshop.teacher_path)
-        encoder.reorder_classes(model, self.experiment.label_order)
         split = workshop.student_splits.train
         passed = f", one pass over {len(split):,} examples" if weighing.kind == "taylor" else ""
         log.info("importance: the teacher's heads and neurons by %s%s", weighing.kind, passed)
-        return importance(model.to(workshop.device), weighing, lambda: workshop.eval_batches(split), self.seed)
+        model = self._teacher.load().to(workshop.device)
+        return importance(model, weighing, lambda: workshop.eval_batches(split), self.seed)

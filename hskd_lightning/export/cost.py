@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,10 +30,6 @@ class Latency:
     p50_ms: float
     p95_ms: float
     calls: int
-
-    def flat(self) -> dict[str, float]:
-        """For export.json."""
-        return asdict(self)
 
 
 def random_batch(batch: int, tokens: int, vocabulary: int) -> TokenBatch:

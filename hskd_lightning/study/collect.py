@@ -5,7 +5,6 @@ Only result.json is read, never a tracker's history, so a half-done sweep gives 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,6 @@ def swept(plan: Plan, cell: PlannedCell, result: Mapping[str, Any]) -> dict[str,
     pairs = (override.split("=", 1) for override in plan.told(cell).split() if plan.own_axes)
     named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
     return {f"swept_{name}": value for name, value in named.items() if name not in result}
-
-
-def collect_all(runs: Path) -> pd.DataFrame:
-    """A row for each finished cell in a folder of runs, whatever it was run for."""
-    results = (json.loads(path.read_text()) for path in sorted(runs.glob("*/result.json")))
-    return frame({"figure": None, "quirk": None, **flat(result)} for result in results)
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

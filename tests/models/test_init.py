@@ -170,6 +170,7 @@ def test_which_blocks_are_kept(choice: Any, count: int, available: int, kept: li
 WRONG_BLOCKS = {
     "beyond the last": ([0, 3], "block numbers from 0 to 2"),
     "negative": ([-1, 0], "block numbers from 0 to 2"),
+    "a number": (1, "first, uniform, or a list"),
     "another word": ("last", "first, uniform, or a list"),
     "too few": ([0], "student.shape.blocks=1"),
 }

@@ -73,7 +73,9 @@ def choose_blocks(choice: Blocks, count: int, available: int) -> list[int]:
         return list(range(count))
     if choice == "uniform":
         return [round((number + 1) * available / count) - 1 for number in range(count)]
-    if isinstance(choice, str) or any(type(block) is not int or not 0 <= block < available for block in choice):
+    if not isinstance(choice, list | tuple) or any(
+        type(each) is not int or not 0 <= each < available for each in choice
+    ):
         allowed = f"first, uniform, or a list of block numbers from 0 to {available - 1}"
         raise ConfigError("student.init.blocks", choice, allowed, "name blocks that the teacher has")
     if len(choice) != count:
