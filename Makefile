@@ -21,10 +21,11 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform width=pca'
 	$(BIN)/python train.py $(ARGS)
 
-# The study: DATA=toy is generated; for GLUE say DATA=cola ROOT=path/to/glue (or no ROOT: the hub).
+# The study: DATA=toy is generated; for GLUE say DATA=cola ROOT=path/to/glue (or no ROOT: the hub), and who teaches.
 DATA ?= toy
+TEACHER ?= bert_base
 PLAN = $(if $(filter toy,$(DATA)),toy,all)
-GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=bert_base $(if $(ROOT),data.root=$(ROOT)))
+GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=$(TEACHER) $(if $(ROOT),data.root=$(ROOT)))
 
 reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=cola ROOT=path/to/glue; goes on where it stopped
 	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m launch=joblib $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)

@@ -83,6 +83,7 @@ class Experiment:
             )
             keeps = resolve_keeps(config, shape)
             plan = resolve_plan(config, shape, keeps)
+            config = {**config, "hsk": settle_amount(config)}
         experiment = cls(
             config=config,
             source=source,
@@ -221,6 +222,12 @@ def settle_init(student: Mapping[str, Any]) -> Mapping[str, Any]:
 def strategy_name(target: str) -> str:
     """A strategy is called what its file is called: ...compress.width.pca.Pca is `pca`. So is an initialisation."""
     return target.split(".")[-2]
+
+
+def settle_amount(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`hsk` without its amount where every axis has its `keep`: it changes nothing then, and no cell's name."""
+    left_open = any(config[axis].get("keep", "none to set") is None for axis in AXES)
+    return config["hsk"] if left_open else {**config["hsk"], "amount": None}
 
 
 def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:

@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 from hskd_lightning.config import cell_id, check_arguments, check_devices, plain
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.runs.result import axes
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
@@ -49,6 +51,14 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield key, node
         for name, part in node.items():
             yield from targets(part, f"{key}.{name}".lstrip("."))
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("launch/*.yaml")), ids=lambda file: file.stem)
+def test_a_launcher_sets_the_threads_of_its_cells(configure: Configure, file: Path) -> None:
+    if importlib.util.find_spec(f"hydra_plugins.hydra_{EXTRAS[file.stem]}_launcher") is None:
+        pytest.skip(f"{file.stem} is not installed")
+    assert configure(f"launch={file.stem}").threads == yaml.safe_load(file.read_text())["threads"]
+    assert configure(f"launch={file.stem}", "threads=3").threads == 3
 
 
 def test_the_glob_sees_every_group() -> None:
@@ -159,6 +169,22 @@ def test_other_data_is_another_cell(configure: Configure) -> None:
 def test_a_baseline_is_one_cell_whatever_the_axes_say(configure: Configure) -> None:
     one = identify(configure("knowledge=logits", "depth=all", "width.keep=3"))
     assert one == identify(configure("knowledge=logits", "hsk.amount=0.5"))
+
+
+EVERY_KEEP = ("depth.keep=1", "length.keep=3", "width.keep=3")
+
+
+@pytest.mark.parametrize("kept", [EVERY_KEEP, ("experiment=full_hsk",)])
+def test_the_amount_names_no_cell_where_it_changes_nothing(configure: Configure, kept: tuple[str, ...]) -> None:
+    one, other = (Experiment.resolve(plain(configure(*kept, f"hsk.amount={amount}"))) for amount in (0.1, 0.5))
+    assert one.cell_id == other.cell_id
+    assert axes(one)["hsk_amount"] is None
+
+
+def test_the_amount_names_the_cell_where_an_axis_is_left_to_it(configure: Configure) -> None:
+    two = EVERY_KEEP[:2]
+    one, other = (Experiment.resolve(plain(configure(*two, f"hsk.amount={amount}"))) for amount in (0.1, 0.5))
+    assert one.cell_id != other.cell_id
 
 
 def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study import collect, figures, outcome, report
+from hskd_lightning.study.chart import MARGIN
 from hskd_lightning.study.compose import CONF, as_multirun, composer
 from hskd_lightning.study.estimate import estimate
+from hskd_lightning.study.intervals import check_share
 from hskd_lightning.study.plan import Plan
 from hskd_lightning.study.sweep import make_plan
 
@@ -39,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config-dir", help="as for train.py: sweeps")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/")
     parser.add_argument("--to", type=Path, default=Path("results/study"), help="collect, figures: the folder to fill")
+    parser.add_argument("--margin", type=float, default=MARGIN, help="figures: the loss of score that does not matter")
     parser.add_argument("--yes", action="store_true", help="clean: remove")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
     given = parser.parse_intermixed_args(arguments)
@@ -102,14 +106,16 @@ def _clean(given: argparse.Namespace) -> None:
 
 
 def _figures(given: argparse.Namespace) -> None:
+    check_share("--margin", given.margin, below=math.inf)
     path = given.to / "results.csv"
     if not path.exists():
         raise ConfigError(
             "--to", str(given.to), "a folder with a results.csv", "make it: ... study collect --to FOLDER"
         )
     table = collect.read(path)
-    for drawn in [*figures.draw(table, given.to / "figures"), report.write_report(table, given.to / "report.html")]:
+    for drawn in figures.draw(table, given.to / "figures", margin=given.margin):
         print(drawn)
+    print(report.write_report(table, given.to / "report.html", given.margin))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -14,7 +14,7 @@ from hskd_lightning.study.settings import CONTEXT, Setting, finished, label, set
 
 LEVEL = 0.95
 MARGIN = 0.01
-"""One point of score: the loss that does not matter, in every test and band of the study."""
+"""One point of score: the loss that does not matter, in tests and bands, unless another is asked for."""
 
 Kind = Literal["curve", "points", "faint", "star", "level", "band", "fit", "front", "steps", "ring", "reach"]
 Scale = Literal["linear", "from_zero", "log", "zero_log"]

@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from hskd_lightning.study.chart import MARGIN
-
 Row = Mapping[str, Any]
 FEW = 5
 """Seeds below which the report warns."""
@@ -31,7 +29,7 @@ def _serving(row: Row) -> str:
     better = "as well, or better" if row["serving_verdict"] == "non-inferior" else "as well"
     return (
         f"{amount:,.0f} of {full:,.0f} scalars an example ({amount / full:.1%}) serve {better}, give or take "
-        f"{MARGIN:g} (n={row['serving_n']})"
+        f"{row['serving_margin']:g} (n={row['serving_n']})"
     )
 
 

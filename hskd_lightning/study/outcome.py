@@ -23,6 +23,8 @@ def say_plan(plan: Plan) -> None:
     states = Counter(cell.state for cell in plan.to_run)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
     log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
+    if plan.repeated:
+        log.info("%d more combinations are one of these again: what they set changes nothing", plan.repeated)
     if plan.skipped:
         first = plan.skipped[0]
         log.warning(
@@ -48,10 +50,10 @@ def _last_words(cell: PlannedCell) -> str:
     return f"\n    {path.read_text().strip().splitlines()[-1]}" if path.exists() else ""
 
 
-def show_results(table: pd.DataFrame) -> None:
+def show_results(table: pd.DataFrame, margin: float) -> None:
     """Each setting of each figure: amount, score with its interval, and how it compares with full HSK."""
     for figure in table["figure"].unique():
-        rows = tables.settings_table(table, figure)
+        rows = tables.settings_table(table, figure, margin)
         students = {row["student"] for row in rows}
         header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
         console.show_table(header, [_told(row, len(students) > 1) for row in rows])
@@ -64,14 +66,14 @@ def _told(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
 
 
-def finish(plan: Plan, folder: Path) -> None:
+def finish(plan: Plan, folder: Path, margin: float) -> None:
     """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
     table = collect.collect(plan)
     if len(table):
         csv = collect.write(table, folder)
-        show_results(table)
-        drawn = [path for path in figures.draw(table, folder / "figures") if path.suffix == ".png"]
-        written = report.write_report(table, folder / "report.html")
+        show_results(table, margin)
+        drawn = [path for path in figures.draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
+        written = report.write_report(table, folder / "report.html", margin)
         log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
     failed = [cell for cell in plan.to_run if cell.state != "DONE"]
     wrong = plan.skipped if plan.own_axes else ()

@@ -68,6 +68,8 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     own_axes: bool = False
     """The user's axes rather than a plan of sweeps/: a combination that makes no sense is a mistake then."""
+    repeated: int = 0
+    """Combinations that are the cell, or the mistake, of an earlier one of their figure."""
 
     @cached_property
     def to_run(self) -> tuple[PlannedCell, ...]:

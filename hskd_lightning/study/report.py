@@ -41,28 +41,29 @@ DARK = {
 }
 
 
-def write_report(results: pd.DataFrame, path: Path) -> Path:
+def write_report(results: pd.DataFrame, path: Path, margin: float = MARGIN) -> Path:
     """Write the report of a study, as far as it is finished.
 
     Args:
         results: one row per (figure, cell), as in results.csv.
         path: the page, for instance report.html; its folder is made if it is not there.
+        margin: of the equivalence test, in units of score.
 
     Raises:
         ConfigError: results lack a column without which no row can be told from another.
     """
     rows = finished(results)
-    drawn = charts(results)
+    drawn = charts(results, margin=margin)
     panels = [panel for chart in drawn for panel in interactive.figures(chart)]
     page = Template((files("hskd_lightning.study") / "page.html").read_text(encoding="utf-8"))
     text = page.substitute(
         title=html.escape(TITLE),
         light=_variables(LIGHT),
         dark=_variables(DARK),
-        body="\n".join(_body(rows, drawn)),
+        body="\n".join(_body(rows, drawn, margin)),
         origins="\n".join(element("li", said) for said in origins(rows)),
         level=f"{LEVEL:.0%}",
-        margin=f"{MARGIN:g}",
+        margin=f"{margin:g}",
         plotly=get_plotlyjs(),
         figures=json.dumps(_plain(panels), separators=(",", ":")).replace("</", "<\\/"),
     )
@@ -86,13 +87,13 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
 
 
-def _body(rows: pd.DataFrame, drawn: Sequence[Chart]) -> Iterator[str]:
-    minimum = minimum_table(rows)
+def _body(rows: pd.DataFrame, drawn: Sequence[Chart], margin: float) -> Iterator[str]:
+    minimum = minimum_table(rows, margin=margin)
     yield _header(rows, drawn)
     yield element("section", element("ul", *(element("li", said) for said in findings(minimum))), role="short")
     at = 0
     for chart in drawn:
-        yield _section(chart, at, settings_table(rows, chart.name))
+        yield _section(chart, at, settings_table(rows, chart.name, margin))
         at += len(chart.panels)
     if minimum:
         yield element("h2", "Minimum knowledge", id="minimum") + minimum_html(minimum)

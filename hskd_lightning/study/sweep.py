@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study import outcome
 from hskd_lightning.study.compose import Compose, composer
+from hskd_lightning.study.intervals import check_share
 from hskd_lightning.study.plan import Axis, Plan, PlannedCell, expand, parse, resolve
 from hskd_lightning.study.progress import watching
 
@@ -33,6 +35,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     """Run a sweep to its end; exit with 1 if a cell failed or cannot be."""
     settings = configuration.plain(config.hydra.sweeper)
     try:
+        check_share("hydra.sweeper.margin", settings["margin"], below=math.inf)
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = make_plan(settings, arguments, composer(loader, config))
     except ConfigError as error:
@@ -45,7 +48,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
     name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
     folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
-    outcome.finish(plan, folder)
+    outcome.finish(plan, folder, settings["margin"])
 
 
 def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
@@ -63,13 +66,15 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
     composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
     chosen = [int(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
+    asked = 0
     for figure, blocks in plans.items():
         for setting in expand(blocks, given):
             for overrides, config in _with_seeds(setting, composed(setting), chosen):
                 cell = resolve(figure, overrides, config)
                 cells.setdefault((figure, cell.id, cell.reason), cell)
+                asked += 1
     ordered = sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))
-    return Plan(tuple(ordered), own_axes=not settings["plans"])
+    return Plan(tuple(ordered), own_axes=not settings["plans"], repeated=asked - len(ordered))
 
 
 def _with_seeds(

@@ -20,11 +20,12 @@ from hskd_lightning.study.settings import CONTEXT, Setting, full_hsk, grouped, l
 Row = dict[str, Any]
 
 
-def settings_table(results: pd.DataFrame, figure: str) -> list[Row]:
+def settings_table(results: pd.DataFrame, figure: str, margin: float = MARGIN) -> list[Row]:
     """Every setting of a figure: its scores, what it is worth beside its baselines, and its tier.
 
     `to_full`, `to_logits`: paired differences, `_p` corrected by Holm over the settings of one student. `as_good`: the
-    verdict of the equivalence test with full HSK. `tier`: see `rank`; where intervals overlap nothing is ranked.
+    verdict of the equivalence test with full HSK, give or take `margin`. `tier`: see `rank`; where intervals overlap
+    nothing is ranked.
 
     Raises:
         ConfigError: results lack a column, or two cells are one setting and seed.
@@ -33,14 +34,14 @@ def settings_table(results: pd.DataFrame, figure: str) -> list[Row]:
         settings = of_figure(results, figure)
     except Skipped:
         return []
-    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure))]
+    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure), margin)]
 
 
 ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
 """Figures whose settings are named by one axis: what else differs comes with it."""
 
 
-def _of_student(members: Sequence[Setting], about: Sequence[str] | None) -> Iterator[Row]:
+def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin: float) -> Iterator[Row]:
     full, baseline = full_hsk(members), logits_only(members)
     others = [each for each in members if each is not full and each is not baseline]
     named = about or telling(others, varying(others))
@@ -57,7 +58,7 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None) -> Iter
             **_mean(setting),
             **_difference("to_full", to_full.get(at)),
             **_difference("to_logits", to_logits.get(at)),
-            "as_good": equivalence(setting.scores, full.scores, MARGIN).verdict if full and full is not setting else "",
+            "as_good": equivalence(setting.scores, full.scores, margin).verdict if full and full is not setting else "",
             "tier": tier.tier,
             "best": tier.best,
             "cells": " ".join(setting.cells),
@@ -87,7 +88,7 @@ def _difference(name: str, found: Difference | None) -> Row:
     return {f"{name}{end}": getattr(found, part, None) for end, part in parts.items()}
 
 
-def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility") -> list[Row]:
+def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility", margin: float = MARGIN) -> list[Row]:
     """How little is enough, one row for each path from logits only to full HSK.
 
     `serving`: the least amount shown to serve as well as full HSK, see `smallest_serving`. `keeping`: the amount that
@@ -101,14 +102,14 @@ def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility") -> li
     except Skipped:
         return []
     ways = [(members[0]["task"], path) for members in grouped(settings, ["task"]) for path in paths(members)]
-    return [{"task": task, "path": path.name, **_minimum(path)} for task, path in ways if path.full is not None]
+    return [{"task": task, "path": path.name, **_minimum(path, margin)} for task, path in ways if path.full is not None]
 
 
-def _minimum(path: Path) -> Row:
+def _minimum(path: Path, margin: float) -> Row:
     full = path.full.amount if path.full else float("nan")
     return {
         "full_scalars": full,
-        **_prefixed("serving", asdict(smallest_serving(path.curve, margin=MARGIN))),
+        **_prefixed("serving", asdict(smallest_serving(path.curve, margin=margin))),
         **_prefixed("keeping", asdict(smallest_keeping(path.curve, level=LEVEL))),
         **_prefixed("diminishing", asdict(diminishing(path.curve, LEVEL))),
         **_prefixed("saturation", asdict(fit_saturation(path.curve, LEVEL))),

@@ -67,7 +67,7 @@ class EncoderModule(pl.LightningModule):
         self.model.train(self.settings.dropout)
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
-        torch.manual_seed(step_seed(self.seed, self.stage, self.global_step))
+        reseed(step_seed(self.seed, self.stage, self.global_step), self.device)
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
@@ -122,6 +122,17 @@ def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
     """A model configuration as JSON values, from which `EncoderModule` rebuilds the model."""
     plain: dict[str, Any] = config.to_dict()
     return plain
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """`torch.manual_seed`, for one device.
+
+    That one seeds all kinds of device, and takes down a stack trace for each kind that is not in use: at every step,
+    6% of a small student's training.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def step_seed(seed: int, stage: str, step: int) -> int:

@@ -148,6 +148,15 @@ def test_what_cannot_be_drawn_is_logged_and_the_rest_is_drawn(
     assert "figure depth is skipped: no finished cell is of the figure depth" in caplog.text
 
 
+def test_figures_show_the_margin_that_was_asked_for(study: pd.DataFrame) -> None:
+    asked = ["marginal_utility", "quirks", "controls"]
+    bands = [line for chart in charts(study, asked, margin=0.03) for line in chart.lines if line.kind == "band"]
+    assert len(bands) >= len(asked)
+    for line in bands:
+        assert "0.03" in line.name
+        assert [point.high - point.low for point in line.points] == [pytest.approx(0.06)]
+
+
 def test_an_unknown_figure_is_refused(study: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`only` = 'dept'.*\n.*marginal_utility, depth"):
         draw(study, tmp_path, only=["dept"])

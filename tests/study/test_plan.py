@@ -158,7 +158,13 @@ def test_seeds_alone_are_no_axis(planned: Callable[..., Plan]) -> None:
 
 def test_the_same_cell_twice_runs_once(planned: Callable[..., Plan]) -> None:
     plan = planned(["length.keep=1,1,2"])
-    assert len(plan.to_run) == 2
+    assert (len(plan.to_run), plan.repeated) == (2, 1)
+
+
+def test_amounts_that_change_nothing_are_one_cell(planned: Callable[..., Plan]) -> None:
+    plan = planned(["depth.keep=1", "length.keep=2", "width.keep=3"], seeds=[0])
+    assert [cell.config["knowledge"]["name"] for cell in plan.to_run] == ["logits", "offline"]
+    assert plan.repeated == 1
 
 
 def test_a_cell_of_two_figures_is_in_both_and_runs_once(planned: Callable[..., Plan]) -> None:

@@ -237,6 +237,25 @@ def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
         main(["plan", "no.such=1", f"paths.root={tmp_path}"])
 
 
+@pytest.mark.parametrize("margin", ["0", "-0.01", "nan"])
+def test_a_margin_that_is_none_is_refused_before_anything_runs(margin: str, program: Program, tmp_path: Path) -> None:
+    done = program("-m", *USERS_LINE, f"hydra.sweeper.margin={margin}", check=False)
+    assert done.returncode == 1
+    assert "`hydra.sweeper.margin`" in done.stderr and "a number between 0 and inf" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_figures_are_drawn_again_with_another_margin(
+    line: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder,) = line[0].glob("studies/*")
+    main(["figures", "--to", str(folder), "--margin", "0.25"])
+    assert "with a margin of 0.25" in (folder / "report.html").read_text()
+    assert str(folder / "report.html") in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="`--margin` = -1.0"):
+        main(["figures", "--to", str(folder), "--margin=-1"])
+
+
 # Launchers.
 
 
@@ -255,5 +274,7 @@ def test_every_launcher_gives_the_same_table(launcher: str, line: tuple[Path, st
     here = table(line[0]).drop(columns="store")  # fewer cells share another one
     same = here[(here.seed == 0) & (here.hsk_amount == 0.1)].reset_index(drop=True)
     pd.testing.assert_frame_equal(table(tmp_path)[same.columns], same, check_dtype=False)
+    kept = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("runs/*/config.yaml")]
+    assert [config["threads"] for config in kept] == [1, 1]
     assert len(list(tmp_path.glob("artifacts/teacher/*/manifest.json"))) == 1
     assert "step" not in done.stdout.replace("steps", "")  # cells at a time do not talk at once

@@ -50,6 +50,14 @@ def test_the_minimum_is_that_of_the_statistics(tiny: pd.DataFrame) -> None:
     assert row["diminishing_verdict"] == "diminishes"
 
 
+def test_the_margin_decides_what_is_as_good(tiny: pd.DataFrame) -> None:
+    strict, lenient = (settings_table(tiny, "marginal_utility", margin) for margin in (1e-6, 0.5))
+    assert "equivalent" not in {row["as_good"] for row in strict}
+    assert {row["as_good"] for row in lenient} == {"equivalent", ""}
+    (row,) = minimum_table(tiny, margin=0.5)
+    assert (row["serving_amount"], row["serving_margin"]) == (0, 0.5)
+
+
 def test_one_seed_has_no_verdict_and_no_tier(single: pd.DataFrame) -> None:
     rows = settings_table(single, "marginal_utility")
     assert {row["tier"] for row in rows} == {None}

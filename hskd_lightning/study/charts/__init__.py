@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import pandas as pd
-
 from hskd_lightning.study.chart import Chart
 from hskd_lightning.study.charts.differences import controls, quirks
 from hskd_lightning.study.charts.dimension import along
@@ -18,7 +16,7 @@ from hskd_lightning.study.charts.fronts import joint, pareto
 from hskd_lightning.study.charts.marginal import marginal
 from hskd_lightning.study.charts.sweep import sweep
 
-CHARTS: Mapping[str, Callable[[pd.DataFrame], Chart]] = {
+CHARTS: Mapping[str, Callable[..., Chart]] = {
     "marginal_utility": marginal,
     "depth": partial(along, dimension="depth"),
     "length": partial(along, dimension="length"),
@@ -30,3 +28,5 @@ CHARTS: Mapping[str, Callable[[pd.DataFrame], Chart]] = {
     "curve": sweep,
     "pareto": pareto,
 }
+TESTED = ("marginal_utility", "quirks", "controls")
+"""Those that show the margin of the equivalence test, and take it as `margin`."""

@@ -66,35 +66,41 @@ def _names(settings: Sequence[Setting], axis: str) -> list[str]:
     ]
 
 
-def quirks(results: pd.DataFrame) -> Chart:
+def quirks(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
     """Each of the released code's ways, by itself."""
-    return _differences(results, "quirks", "quirk", "The released code's switches, one at a time", "the default")
+    return _differences(
+        results, "quirks", "quirk", "The released code's switches, one at a time", "the default", margin
+    )
 
 
-def controls(results: pd.DataFrame) -> Chart:
+def controls(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
     """Shuffled, untrained, random states: is it the teacher's knowledge that helps?"""
-    return _differences(results, "controls", "control", "In place of the teacher's states", "the teacher's own states")
+    return _differences(
+        results, "controls", "control", "In place of the teacher's states", "the teacher's own states", margin
+    )
 
 
-def _differences(results: pd.DataFrame, figure: str, axis: str, title: str, reference: str) -> Chart:
+def _differences(results: pd.DataFrame, figure: str, axis: str, title: str, reference: str, margin: float) -> Chart:
     settings = of_figure(results, figure)
     panels = tuple(
-        _panel(found, members, settings, reference)
+        _panel(found, members, settings, reference, margin)
         for members in grouped(settings, WHO)
         if (found := changes(members, axis))
     )
     if not panels:
         raise Skipped(f"no cell with a {axis} has one without it to be compared to")
-    return Chart(figure, title, CAPTION.format(reference=reference), panels, columns=2)
+    return Chart(figure, title, CAPTION.format(reference=reference, alpha=ALPHA, margin=margin), panels, columns=2)
 
 
 CAPTION = (
     "Paired differences to {reference}, seed by seed, with 95% t intervals (not widened for their number). A *: "
-    f"not 0 after Holm's correction over the panel at {ALPHA:g}. The band is one point ({MARGIN:g}) either way."
+    "not 0 after Holm's correction over the panel at {alpha:g}. The band: {margin:g} either way."
 )
 
 
-def _panel(found: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str) -> Panel:
+def _panel(
+    found: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str, margin: float
+) -> Panel:
     shown = [change for change in found if change.found.n]
     told: list[tuple[str, Callable[[Change], bool]]] = [
         ("differs", lambda change: change.found.p_holm < ALPHA),
@@ -104,7 +110,7 @@ def _panel(found: Sequence[Change], members: Sequence[Setting], everyone: Sequen
         Line(name, "points", tuple(_point(at, change) for at, change in enumerate(shown) if is_so(change)))
         for name, is_so in told
     )
-    band = Line("no difference, give or take a point", "band", (Point(math.nan, 0, 0.0, -MARGIN, MARGIN),))
+    band = Line(f"no difference, give or take {margin:g}", "band", (Point(math.nan, 0, 0.0, -margin, margin),))
     y = Axis(f"Difference to {reference} ({metric(members).split(',')[0]})")
     return Panel(titled(members, everyone), Axis("", names=tuple(change.name for change in shown)), y, (*lines, band))
 

@@ -99,26 +99,27 @@ def _check_amounts(path: Path) -> None:
             raise ConfigError("results", [less.cells[0], more.cells[0]], allowed, remedy)
 
 
-def marginal(results: pd.DataFrame) -> Chart:
+def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
     """Score and gain per scalar against the amount, a row of panels for each task."""
     settings = of_figure(results, "marginal_utility")
-    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members)]
+    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, margin)]
     if not panels:
         raise Skipped("it takes two amounts of hidden-state knowledge, or one and logits only")
-    return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", CAPTION, tuple(panels), 2)
+    caption = CAPTION.format(margin=margin, alpha=ALPHA)
+    return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", caption, tuple(panels), 2)
 
 
 CAPTION = (
     "Left: means over seeds with 95% t intervals; 0 scalars is logits only. Bands: full HSK, give or take the margin "
-    f"of {MARGIN:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
-    f"(one-sided paired t tests at {ALPHA:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
+    "of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
+    "(one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
     "its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
     "holds. Right: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
     "it is not 0 after Holm's correction."
 )
 
 
-def _panels(ways: Sequence[Path], members: Sequence[Setting]) -> Iterator[Panel]:
+def _panels(ways: Sequence[Path], members: Sequence[Setting], margin: float) -> Iterator[Panel]:
     ways = [path for path in ways if len(path.settings) > 1]
     if not ways:
         return
@@ -126,7 +127,7 @@ def _panels(ways: Sequence[Path], members: Sequence[Setting]) -> Iterator[Panel]
     positive = [amount for path in ways for amount in path.curve if amount > 0]
     x = Axis(SCALARS, "zero_log", least=min(positive))
     lines = [line for path in ways for line in _scores(path)]
-    marks = [line for path in ways for line in _marks(path)]
+    marks = [line for path in ways for line in _marks(path, margin)]
     yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *teacher_level(members)))
     steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in ways]
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
@@ -145,14 +146,14 @@ def _scores(path: Path) -> list[Line]:
     return [Line(path.name, "points", points), Line("saturating fit", "fit", drawn, path.name)]
 
 
-def _marks(path: Path) -> list[Line]:
+def _marks(path: Path, margin: float) -> list[Line]:
     """Full HSK with its margin, and the two definitions of the minimum knowledge."""
     if path.full is None:
         return []
     top = point(path.full, math.nan)
-    margin = Point(math.nan, top.n, top.mean, top.mean - MARGIN, top.mean + MARGIN, cells=top.cells)
-    lines = [Line(f"full HSK ± {MARGIN:g}", "band", (margin,), path.name)]
-    serving = smallest_serving(path.curve, margin=MARGIN, alpha=ALPHA)
+    within = Point(math.nan, top.n, top.mean, top.mean - margin, top.mean + margin, cells=top.cells)
+    lines = [Line(f"full HSK ± {margin:g}", "band", (within,), path.name)]
+    serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA)
     if serving.amount is not None:
         at = next(each for each in path.settings if each.amount == serving.amount)
         note = f"{serving.amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {serving.verdict}"
