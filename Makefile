@@ -50,6 +50,7 @@ test-fast: $(READY) ## Run the tests that neither train nor start processes
 bench: $(READY) ## Measure speed and size as ratios (half an hour; HSKD_MINILM and GLUE_ROOT for real text)
 	$(BIN)/python -m benchmarks.offline_speedup
 	$(BIN)/python -m benchmarks.store_io
+	$(BIN)/python -m benchmarks.sweep_jobs
 	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then $(BIN)/python -m benchmarks.store_size; \
 	else echo "store_size: skipped, it needs GLUE_ROOT and HSKD_MINILM"; fi
 

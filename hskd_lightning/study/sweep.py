@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.trackers import untold
 from hskd_lightning.study import outcome
 from hskd_lightning.study.compose import Compose, composer
 from hskd_lightning.study.intervals import check_share
@@ -100,10 +101,15 @@ def plans_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[Ma
 
 
 def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[PlannedCell]:
-    """The cells to run now: those that are not done, or those in the one state that was asked for."""
+    """The cells to run now: those that are not done, or those in the one state that was asked for.
+
+    A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
+    """
     if settings["only"] is not None:
         return plan.in_state(settings["only"])
-    return list(plan.to_run) if force else [cell for cell in plan.to_run if cell.state != "DONE"]
+    if force:
+        return list(plan.to_run)
+    return [cell for cell in plan.to_run if cell.state != "DONE" or untold(cell.config["logger"], cell.folder)]
 
 
 def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:

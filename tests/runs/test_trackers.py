@@ -77,6 +77,16 @@ def test_a_cell_that_ran_without_wandb_is_told_once_it_is_asked_for_with_it(smal
 AGENT = {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "given", "WANDB_PROJECT": "theirs"}
 
 
+def test_a_sweep_tells_wandb_of_the_cells_that_were_done_without_it(program: Program, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, *TINY, "seed=0,1")
+    program(*sweep, "hydra.sweeper.amounts=[0.1]")
+    trained = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("runs/*/student/model.safetensors"))]
+    program(*sweep, "hydra.sweeper.amounts=[0.1]", "logger=wandb")
+    assert {run.config["seed"] for run in offline_runs(tmp_path)} == {0, 1}
+    again = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("runs/*/student/model.safetensors"))]
+    assert len(trained) == 2 and again == trained
+
+
 def test_under_an_agent_the_run_is_the_one_that_the_agent_waits_for(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
