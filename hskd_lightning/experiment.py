@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -214,9 +215,15 @@ def settle_init(student: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         load_settings(init["path"])
     except ConfigError as error:
-        log.warning("student %s: its checkpoint is out of reach, so its weights are random\n%s", student["name"], error)
+        _say_once(f"student {student['name']}: its checkpoint is out of reach, so its weights are random\n{error}")
         return {**student, "init": otherwise}
     return {**student, "init": {**init, "otherwise": None}}
+
+
+@functools.cache
+def _say_once(warning: str) -> None:
+    """A sweep's plan resolves hundreds of cells of one student."""
+    log.warning("%s", warning)
 
 
 def strategy_name(target: str) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -40,8 +41,9 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here may ask a hub; what tries fails at once."""
+    """Nothing here may ask a hub; what tries fails at once, in other processes and in this one."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture

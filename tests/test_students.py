@@ -186,7 +186,7 @@ def test_out_of_reach_it_is_random_and_says_so(
     small: Configure, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="hskd_lightning"):
-        run(small(*TINYBERT, "student.path=no/such"))
+        run(small(*TINYBERT, "student.path=no/checkpoint"))
     assert "its checkpoint is out of reach, so its weights are random" in caplog.text
     assert result(tmp_path)["student_init"] == "random"
     assert "initialised      random" in only(tmp_path, "runs/*/log.txt").read_text()

@@ -126,9 +126,9 @@ class Writer:
             remedy = f"delete {self.folder} and build again with one teacher"
             raise ConfigError("store.weights", sorted(teachers), "one teacher for all shards", remedy)
         losses = reconstruction([note.pop("loss") for note in notes])
-        (self.folder / FIT_LOCK).unlink(missing_ok=True)
-        for number in range(len(self.shards)):
-            self._note(number).unlink()
+        half = self.folder.glob("*.tmp")  # left by builders that were killed
+        for path in [*half, self.folder / FIT_LOCK, *map(self._note, range(len(self.shards)))]:
+            path.unlink(missing_ok=True)
         return {
             "weights": teachers.pop(),
             "shards": notes,

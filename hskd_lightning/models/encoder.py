@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,10 +101,26 @@ def load_config(path: str, key: str = "path") -> PreTrainedConfig:
     Raises:
         ConfigError: there is no such model, or the hub is out of reach; `key` is where the user named it.
     """
+    found: PreTrainedConfig = _read(AutoConfig.from_pretrained, path, key)
+    return found
+
+
+def _read(read: Callable[[str], Any], path: str, key: str) -> Any:
+    found = _answer.__wrapped__(read, path) if Path(path).exists() else _answer(read, path)
+    if isinstance(found, Exception):
+        raise _out_of_reach(path, key, found) from found
+    return copy.deepcopy(found)  # whoever asked may change it
+
+
+@functools.cache
+def _answer(read: Callable[[str], Any], path: str) -> Any:
+    """What a hub says, or the error that it ends in. It is asked once: the plan of a sweep has hundreds of cells of one
+    model, and a hub that does not answer is waited for.
+    """
     try:
-        return AutoConfig.from_pretrained(path)
+        return read(path)
     except (OSError, ValueError) as error:
-        raise _out_of_reach(path, key, error) from error
+        return error
 
 
 def _out_of_reach(path: str, key: str, error: Exception) -> ConfigError:
@@ -115,10 +134,8 @@ def load_settings(path: str, key: str = "path") -> dict[str, Any]:
     Raises:
         ConfigError: as `load_config`.
     """
-    try:
-        return PreTrainedConfig.get_config_dict(path)[0]
-    except (OSError, ValueError) as error:
-        raise _out_of_reach(path, key, error) from error
+    found: dict[str, Any] = _read(PreTrainedConfig.get_config_dict, path, key)[0]
+    return found
 
 
 def load_classifier(path: str, **settings: object) -> PreTrainedModel:

@@ -46,7 +46,11 @@ def trackers(
         with _wandb(settings, cell_folder, axes, config, group) as run:
             yield [csv] if run is None else [csv, WandbLogger(experiment=run)]
     elif settings["kind"] == "tensorboard":
-        yield [csv, TensorBoardLogger(cell_folder, name="", version="tensorboard")]
+        board = TensorBoardLogger(cell_folder, name="", version="tensorboard")
+        try:
+            yield [csv, board]
+        finally:
+            board.finalize("success")  # Lightning does so after each stage; what is told after the last waits for this
     else:
         yield [csv]
 

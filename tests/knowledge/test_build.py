@@ -118,6 +118,17 @@ def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(unbr
     assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
 
 
+def test_what_a_killed_builder_left_is_no_part_of_the_store(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    half_a_shard = room.partial(room.request) / "shard-00003.safetensors.1234.tmp"
+    half_a_shard.parent.mkdir(parents=True, exist_ok=True)
+    half_a_shard.write_bytes(b"half")
+    room.build()
+    assert not list(tmp_path.glob("artifacts/store/**/*.tmp"))
+    assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
+
+
 def test_a_store_is_not_finished_while_shards_are_missing(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     room = room_at(tmp_path)

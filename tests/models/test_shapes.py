@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import BertConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import ConfigError
@@ -95,3 +96,25 @@ def test_fewer_blocks_leave_the_teachers_configuration_alone(kind: str) -> None:
 def test_a_checkpoint_out_of_reach_is_named() -> None:
     with pytest.raises(ConfigError, match=r"`student.path` = 'no/such'"):
         Checkpoint("no/such").config(teacher(), TASK)
+
+
+def test_a_hub_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def silent(path: str) -> PreTrainedConfig:
+        asked.append(path)
+        raise OSError("no route")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", silent)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="no route"):
+            encoder.load_config("no/answer")
+    assert asked == ["no/answer"]
+
+
+def test_a_folder_is_read_each_time_and_given_out_as_a_copy(tmp_path: Path) -> None:
+    teacher().save_pretrained(tmp_path)
+    encoder.load_config(str(tmp_path)).num_hidden_layers = 77
+    assert encoder.load_config(str(tmp_path)).num_hidden_layers == 3
+    FewerBlocks(2).config(teacher(), TASK).save_pretrained(tmp_path)
+    assert encoder.load_config(str(tmp_path)).num_hidden_layers == 2
