@@ -36,6 +36,7 @@ BATCH = 64
 FIT_LOCK = ".fit.lock"
 MARGIN = 1.2
 """Free disk asked for, as a multiple of what the store will weigh."""
+FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
 
 
 @dataclass(frozen=True)
@@ -296,6 +297,3 @@ class Writer:
         except (OSError, SafetensorError) as error:
             temporary.unlink(missing_ok=True)
             raise ConfigError("paths.artifacts", str(self.folder), f"a disk that takes it ({error})", FULL) from error
-
-
-FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
