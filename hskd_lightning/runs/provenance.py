@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+CODE = (":(top)", ":(top,exclude)results")
 PACKAGES = ("torch", "pytorch-lightning", "transformers", "hydra-core", "hskd-lightning")
 
 
@@ -23,11 +25,16 @@ def peak_memory_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-def git_sha() -> str | None:
-    """The commit of the code that runs, with `-dirty` if it was changed since; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def git_sha(folder: Path = Path(__file__).parent) -> str | None:
+    """The commit of the code that runs, with `-dirty` if it was changed since; None outside a checkout.
+
+    What studies leave in results/ is no code: the second one of a checkout would be dirty by the first.
+    """
+    command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", *CODE]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    sha = re.search(r"^# branch\.oid (\w+)", done.stdout, re.MULTILINE)
+    dirty = re.search(r"^[^#]", done.stdout, re.MULTILINE)
+    return f"{sha[1]}{'-dirty' if dirty else ''}" if sha else None

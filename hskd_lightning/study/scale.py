@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from matplotlib.ticker import MaxNLocator
+
 from hskd_lightning.study.chart import Axis
 
 BREAK = 0.45
@@ -39,12 +41,20 @@ def span(axis: Axis, values: Iterable[float]) -> tuple[float, float]:
 
 
 def ticks(axis: Axis, low: float, high: float) -> list[float]:
-    """Of a logarithmic axis: powers of ten between two values, more where these are few, and 0 where it is shown."""
+    """Of a logarithmic axis: powers of ten between two values, more where these are few, and 0 where it is shown.
+
+    Where even these are not two, as between 77 and 93, round numbers at even steps.
+    """
     if axis.scale not in ("log", "zero_log"):
         return []
     sizes = _sizes(axis.least if axis.scale == "zero_log" else low, max(abs(low), abs(high)))
     marks = [*sizes, 0.0, *(-size for size in sizes)] if axis.scale == "zero_log" else sizes
-    return sorted(mark for mark in marks if low <= mark <= high)
+    shown = sorted(mark for mark in marks if low <= mark <= high)
+    if len(shown) > 1:
+        return shown
+    return [
+        float(mark) for mark in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= mark <= high
+    ]
 
 
 def _sizes(least: float, most: float) -> list[float]:

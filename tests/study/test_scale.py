@@ -23,6 +23,11 @@ def test_ticks_are_powers_of_ten_with_zero_and_more_where_these_are_few() -> Non
     assert ticks(Axis("", "linear"), 0, 1) == []
 
 
+def test_a_narrow_logarithmic_axis_has_round_numbers_not_their_exponents() -> None:
+    assert ticks(Axis("", "log"), 77, 93) == [80, 85, 90]
+    assert ticks(Axis("", "log"), 150, 310) == [150, 200, 250, 300]
+
+
 def test_an_axis_from_zero_begins_there() -> None:
     assert span(Axis("", "from_zero"), [10, 20])[0] == 0
     assert span(Axis("", "linear"), [5.0])[0] < 5 < span(Axis("", "linear"), [5.0])[1]
