@@ -233,7 +233,7 @@ def strategy_name(target: str) -> str:
 
 def settle_amount(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """`hsk` without its amount where every axis has its `keep`: it changes nothing then, and no cell's name."""
-    left_open = any(config[axis].get("keep", "none to set") is None for axis in AXES)
+    left_open = any("keep" in config[axis] and config[axis]["keep"] is None for axis in AXES)
     return config["hsk"] if left_open else {**config["hsk"], "amount": None}
 
 

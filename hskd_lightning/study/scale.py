@@ -52,9 +52,8 @@ def ticks(axis: Axis, low: float, high: float) -> list[float]:
     shown = sorted(mark for mark in marks if low <= mark <= high)
     if len(shown) > 1:
         return shown
-    return [
-        float(mark) for mark in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= mark <= high
-    ]
+    even = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(mark) for mark in even if low <= mark <= high]
 
 
 def _sizes(least: float, most: float) -> list[float]:
