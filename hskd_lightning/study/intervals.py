@@ -140,4 +140,5 @@ def checked(scores: Scores) -> Scores:
 def check_share(key: str, value: float, below: float = 1.0) -> None:
     """Refuse what does not lie strictly between 0 and `below`."""
     if not isinstance(value, int | float) or not 0 < value < below:  # so written, it refuses nan too
-        raise ConfigError(key, value, f"a number between 0 and {below:g}", f"leave {key} out for the default")
+        allowed = f"a number between 0 and {below:g}" if math.isfinite(below) else "a number above 0"
+        raise ConfigError(key, value, allowed, f"leave {key} out for the default")
