@@ -132,4 +132,4 @@ def store(plan: HskPlan, split: TokenSplit, teacher: Teacher, root: Path, dtype:
         writer.write(writer.missing())
         return sealed({**writer.finish(), "recipe": writer.request.name})
 
-    return Store(build_once(root, "store", request(plan, dtype).recipe, build))
+    return Store(build_once(root, "store", request(plan, dtype).recipe, build, vouched=True))

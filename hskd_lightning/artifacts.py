@@ -1,13 +1,12 @@
 """Artifacts: folders named by the hash of what made them, built once, reused by whoever asks for the same thing.
 
-artifacts/<kind>/<hash>/            whole: manifest.json beside what was built
+artifacts/<kind>/<hash>/            whole: manifest.json, with a digest of each file, beside what was built
 artifacts/<kind>/<hash>.partial/    being built, or left by a process that died; the next builder may resume in it
 artifacts/<kind>/.<hash>.lock       held by the one process that builds; others wait for it
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,44 +17,15 @@ from typing import Any
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import check_files, digests, fingerprint, read_json, write_json
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 Recipe = dict[str, Any]
 
 
-def fingerprint(recipe: object) -> str:
-    """16 hex digits of the SHA-256 of a JSON value, keys sorted."""
-    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Its first 16 digits."""
-    return sha256(path)[:16]
-
-
-def folder_digest(folder: Path) -> str:
-    """A digest of every file under a folder, by relative name and content."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return fingerprint({str(path.relative_to(folder)): file_digest(path) for path in files})
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
-
-
-def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Recipe]) -> Path:
-    """The folder of an artifact, built by `build` if it is not there yet.
+def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Recipe], vouched: bool = False) -> Path:
+    """The folder of an artifact, built by `build` if it is not there yet, and what was built there if it is.
 
     Args:
         root: the artifacts' folder.
@@ -63,9 +33,10 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
         recipe: everything that decides the content, as JSON values; its hash is the folder's name.
         build: writes into the folder it is given, which may hold what a killed builder left, and returns facts
             worth keeping in the manifest (scores, seconds).
+        vouched: the facts have the files' digests, and whoever opens the files checks them: a store's are terabytes.
 
     Raises:
-        ConfigError: the folder cannot be written, or an artifact there was made by another recipe.
+        ConfigError: the folder cannot be written; an artifact there was made by another recipe, or damaged since.
     """
     recipe = json.loads(json.dumps(recipe))  # as it will be read back: tuples become lists
     name = fingerprint(recipe)
@@ -79,27 +50,46 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
         partial = final.with_name(f"{name}.partial")
         partial.mkdir(exist_ok=True)
         facts = build(partial)
-        write_json(partial / MANIFEST, {"kind": kind, "recipe": recipe, "facts": facts})
+        files = {} if vouched else digests(partial)
+        write_json(partial / MANIFEST, {"kind": kind, "recipe": recipe, "facts": facts, "files": files})
         partial.rename(final)
     log.info("%s %s: built", kind, name)
     return final
 
 
 def read_manifest(folder: Path) -> Recipe:
-    """An artifact's manifest: kind, recipe, facts."""
-    manifest: Recipe = json.loads((folder / MANIFEST).read_text())
-    return manifest
+    """An artifact's manifest: kind, recipe, facts, and the digests of its files.
+
+    Raises:
+        ConfigError: it is not what was written.
+    """
+    return read_json(folder / MANIFEST, folder.parent.name, anew(folder))
+
+
+def checked(folder: Path) -> Path:
+    """An artifact's folder, once every file in it is found to be what was written.
+
+    Raises:
+        ConfigError: the manifest or a file is not; it is named.
+    """
+    check_files(folder, read_manifest(folder)["files"], folder.parent.name, anew(folder))
+    return folder
+
+
+def anew(folder: Path) -> str:
+    """How an artifact is made again."""
+    return f"rm -r {folder}, and the same command makes it anew"
 
 
 def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:
     found = read_manifest(folder)["recipe"]
-    differing = [key for key in {*found, *recipe} if found.get(key) != recipe.get(key)]
+    differing = [key for key in {*found, *recipe} if fingerprint(found.get(key)) != fingerprint(recipe.get(key))]
     if differing:
         key = min(differing)
-        remedy = f"delete {folder}, which was changed after it was made"
-        raise ConfigError(f"{kind}.{key}", found.get(key), repr(recipe.get(key)), remedy)
+        allowed = f"{recipe.get(key)!r}: another artifact lies in its place"
+        raise ConfigError(f"{kind}.{key}", found.get(key), allowed, anew(folder))
     log.info("%s %s: reused", kind, folder.name)
-    return folder
+    return checked(folder)
 
 
 def hold(path: Path, what: str) -> AcquireReturnProxy:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from hskd_lightning.artifacts import file_digest, fingerprint, folder_digest
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import file_digest, fingerprint, folder_digest
 
 HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "threads", "workers")
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
@@ -27,6 +25,25 @@ UNCONTROLLED = "hskd_lightning.knowledge.control.none.NoControl"
 """The control that is none: a cell without one has the name that it had before there were any."""
 PATH_KEYS = ("path", "checkpoint")
 """Keys whose value may be a local path: its content enters the id, not its name."""
+CONF = Path(__file__).parents[1] / "conf"
+STRATEGIES = {
+    "depth": "hskd_lightning.compress.depth",
+    "length": "hskd_lightning.compress.length",
+    "width": "hskd_lightning.compress.width",
+    "control": "hskd_lightning.knowledge.control",
+    "student.init": "hskd_lightning.models.init",
+}
+"""Groups in which one class is one module is one yaml: what has no yaml in conf/ is no option of its group."""
+CLASSES = {
+    "data.source": tuple(f"hskd_lightning.data.{name}" for name in ("glue.Glue", "text.TextFiles", "toy.Toy")),
+    "student.shape": tuple(
+        f"hskd_lightning.models.shapes.{name}" for name in ("Sizes", "FewerBlocks", "Rosita", "Checkpoint")
+    ),
+    "teacher.init": tuple(
+        f"hskd_lightning.models.teacher_init.{name}" for name in ("ScratchTeacher", "PretrainedTeacher")
+    ),
+}
+"""The classes of the other groups."""
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
@@ -35,34 +52,61 @@ def plain(node: DictConfig) -> dict[str, Any]:
 
 
 def build(node: Mapping[str, Any], key: str) -> Any:
-    """Instantiate the `_target_` of a node: the only place of the program that does.
+    """Make the object that a node describes: the only place of the program that turns a `_target_` into one.
+
+    Hydra's `instantiate` would import whatever a configuration names, and a configuration may come from elsewhere
+    (`export` reads a cell's). So nothing is imported that is no option of the node's group, and what lies inside the
+    node is data.
 
     Raises:
-        ConfigError: whatever the class says of its arguments, or an argument that it does not take.
+        ConfigError: no option of its group; whatever the class says of its arguments, or one that it does not take.
     """
-    check_arguments(node, key)
-    try:
-        return instantiate(dict(node), _convert_="all")
-    except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ConfigError):
-                raise cause from None
-            cause = cause.__cause__
-        raise
+    made = check_arguments(node, key)
+    return made(**_arguments(node))
 
 
-def check_arguments(node: Mapping[str, Any], key: str) -> None:
-    """Bind a node's values to its class's signature, without building it."""
-    module, _, name = str(node["_target_"]).rpartition(".")
-    signature = inspect.signature(getattr(importlib.import_module(module), name))
-    given = {argument: value for argument, value in node.items() if not argument.startswith("_")}
+def check_arguments(node: Mapping[str, Any], key: str) -> Callable[..., Any]:
+    """The class of a node, whose arguments fit its signature. It is not built."""
+    made = _class_of(node.get("_target_"), key)
+    signature = inspect.signature(made)
+    given = _arguments(node)
     try:
         signature.bind(**given)
     except TypeError as error:
         takes = ", ".join(signature.parameters) or "no options"
         remedy = f"{error}: leave it out, or choose another {key}"
-        raise ConfigError(key, ", ".join(given), f"{name} takes {takes}", remedy) from None
+        raise ConfigError(key, ", ".join(given), f"{made.__name__} takes {takes}", remedy) from None
+    return made
+
+
+def _arguments(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {argument: value for argument, value in node.items() if argument != "_target_"}
+
+
+def _class_of(target: object, key: str) -> Callable[..., Any]:
+    module, _, name = str(target).rpartition(".")
+    if not (_is_strategy(module, key) or target in CLASSES.get(key, ())):
+        raise _no_option(target, key)
+    made = getattr(importlib.import_module(module), name, None)
+    if not isinstance(made, type) or made.__module__ != module:  # what the module itself imports is none of its own
+        raise _no_option(target, key)
+    return made
+
+
+def _is_strategy(module: str, key: str) -> bool:
+    package, _, name = module.rpartition(".")
+    return STRATEGIES.get(key) == package and name in options(key)
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's yaml files."""
+    return sorted(path.stem for path in (CONF / group.replace(".", "/")).glob("*.yaml"))
+
+
+def _no_option(target: object, key: str) -> ConfigError:
+    allowed = ", ".join(CLASSES.get(key, ()) or options(key))
+    remedy = f"choose one of them: {key.replace('.', '/')}=..."
+    return ConfigError(f"{key}._target_", target, f"what this package has for it: {allowed}", remedy)
 
 
 def scientific(config: Mapping[str, Any], data_digest: str) -> dict[str, Any]:

@@ -63,14 +63,14 @@ class Experiment:
         Raises:
             ConfigError: the first mistake found.
         """
-        source: DataSource = configuration.build(config["data"]["source"], "data")
+        source: DataSource = configuration.build(config["data"]["source"], "data.source")
         task = source.task
         config = {**config, "student": settle_init(config["student"])}
         teacher_init = _teacher_init(config["teacher"])
         teacher_config = teacher_init.config(task)
         shape_of: StudentShape = configuration.build(config["student"]["shape"], "student.shape")
         student_config = shape_of.config(teacher_config, task)
-        student_init: StudentInit = configuration.build(config["student"]["init"], "student/init")
+        student_init: StudentInit = configuration.build(config["student"]["init"], "student.init")
         student_init.check(student_config, teacher_config)
         keeps: Mapping[str, Keep] = {}
         plan = None

@@ -6,7 +6,6 @@ resolve -> workshop (teacher, tokens, student) -> hidden stage -> prediction sta
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
-from hskd_lightning.runs.cell import Cell
+from hskd_lightning.runs.cell import Cell, check_finished
 from hskd_lightning.runs.device import settle
 from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
@@ -144,8 +143,7 @@ class _Run:
             read = None if source is None else source.reader(stage == HIDDEN)
             batches, selection = self._batches(stage, read), self._selection(stage, read)
             fit.fit_stage(module, batches, folder, self.config["trainer"], selection, loggers)
-        facts: dict[str, float] = json.loads((folder / fit.FACTS).read_text())
-        return facts
+        return fit.read_facts(folder)
 
     def _batches(self, stage: str, read: Reader | None = None) -> ResumableLoader:
         split, settings = self.workshop.student_splits.train, self.config["stage"][stage]
@@ -199,8 +197,8 @@ class _Run:
     def _score(self, teacher_dev: dict[str, dict[str, float]]) -> dict[str, Any]:
         """Score dev once for the selected and for the last weights, and leave the selected student to take away."""
         folder = self.cell.checkpoints / PREDICTION
-        best = folder / fit.BEST if (folder / fit.BEST).exists() else folder / fit.LAST
-        selected, last = self._score_checkpoint(best, export=True), self._score_checkpoint(folder / fit.LAST)
+        last = self._score_checkpoint(folder / fit.LAST)
+        selected = self._score_checkpoint(folder / fit.best(folder), export=True)
         score_selected, score_last = self._headline(selected), self._headline(last)
         summary = {
             "score": score_selected,
@@ -216,7 +214,7 @@ class _Run:
 
     def _score_checkpoint(self, path: Path, export: bool = False) -> dict[str, dict[str, float]]:
         kind = FineTuner if self.config["knowledge"]["target"] == "labels" else Distiller
-        module = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        module = kind.load_from_checkpoint(fit.checked(path), map_location="cpu", weights_only=True)
         if export:
             module.model.save_pretrained(self.cell.student)
             self.workshop.tokenizer.save_pretrained(self.cell.student)
@@ -231,6 +229,7 @@ def _report_late(experiment: Experiment, cell: Cell, settings: Mapping[str, Any]
     """A finished cell's axes, curves and scores, for a tracker that was not there when it ran."""
     result = cell.result
     assert result is not None
+    check_finished(cell.folder, "metrics.csv")
     counted = {name: value for name, value in result.items() if name.startswith("knowledge_")}
     flat = {**axes(experiment), **counted, "cell_id": cell.id}
     with trackers(settings, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:

@@ -91,7 +91,9 @@ class Storeroom:
         request = self.union()
         if request != self.request and (found := self.find(request)):
             return found
-        return build_once(self.workshop.root, KIND, request.recipe, lambda folder: self.write(folder, request))
+        return build_once(
+            self.workshop.root, KIND, request.recipe, lambda folder: self.write(folder, request), vouched=True
+        )
 
     def union(self) -> Request:
         """The least store that answers this cell and those cells of its sweep that can share one with it."""

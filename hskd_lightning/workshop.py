@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hskd_lightning import config as configuration
-from hskd_lightning.artifacts import Recipe, build_once, fingerprint, read_manifest
+from hskd_lightning.artifacts import Recipe, build_once, checked, read_manifest
 from hskd_lightning.compress.width.base import Moments
 from hskd_lightning.data.loader import BucketedBatches, Collate, Reader, ResumableLoader, eval_loader, train_loader
 from hskd_lightning.data.split import Splits, hold_out, limit
@@ -25,6 +25,7 @@ from hskd_lightning.data.tokens import TokenCorpus, TokenSplit, read_tokens, tok
 from hskd_lightning.data.vocabulary import load_tokenizer, texts_of, tokenizer_digest, train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.integrity import fingerprint
 from hskd_lightning.knowledge.teacher_source import measure_moments
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.models.teacher_init import ScratchTeacher
@@ -167,14 +168,22 @@ class Workshop:
         given = self.config["teacher"]["checkpoint"]
         if given is not None:
             return str(given)
-        folder = self.root / "teacher" / fingerprint(self.teacher_recipe)
-        return str(folder) if folder.is_dir() else None
+        folder = self._own_teacher
+        return str(checked(folder)) if folder.is_dir() else None
 
     @property
     def teacher_weights(self) -> str | None:
         """A hash of the trained teacher's weights; None while it is not there, or not ours."""
-        folder = None if self.config["teacher"]["checkpoint"] is not None else self.teacher_at_hand
-        return None if folder is None else read_manifest(Path(folder))["facts"]["weights"]
+        folder = self._own_teacher
+        if self.config["teacher"]["checkpoint"] is not None or not folder.is_dir():
+            return None
+        weights: str = read_manifest(folder)["facts"]["weights"]
+        return weights
+
+    @property
+    def _own_teacher(self) -> Path:
+        """Where the teacher that is trained here is, or will be."""
+        return self.root / "teacher" / fingerprint(self.teacher_recipe)
 
     @property
     def teacher_recipe(self) -> Recipe:

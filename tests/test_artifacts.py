@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from hskd_lightning.artifacts import build_once, fingerprint, folder_digest, read_manifest, write_json
+from hskd_lightning.artifacts import build_once, read_manifest
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import write_json
 
 RECIPE = {"data": "abc", "layers": (1, 2)}
 
@@ -32,16 +32,22 @@ def test_built_once_then_reused(tmp_path: Path) -> None:
 
 def test_manifest_keeps_recipe_and_facts(tmp_path: Path) -> None:
     manifest = read_manifest(build_once(tmp_path, "kind", RECIPE, write_one))
-    assert manifest == {"kind": "kind", "recipe": {"data": "abc", "layers": [1, 2]}, "facts": {"seconds": 3}}
+    assert {key: manifest[key] for key in ("kind", "recipe", "facts")} == {
+        "kind": "kind",
+        "recipe": {"data": "abc", "layers": [1, 2]},
+        "facts": {"seconds": 3},
+    }
+
+
+def test_manifest_keeps_the_digest_of_every_file(tmp_path: Path) -> None:
+    manifest = read_manifest(build_once(tmp_path, "kind", RECIPE, write_one))
+    of_one = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"  # sha256sum of the one byte `1`
+    assert manifest["files"] == {"value": {"sha256": of_one, "bytes": 1}}
 
 
 def test_another_recipe_is_another_folder(tmp_path: Path) -> None:
     first = build_once(tmp_path, "kind", RECIPE, write_one)
     assert build_once(tmp_path, "kind", {**RECIPE, "data": "xyz"}, write_one) != first
-
-
-def test_the_order_of_keys_does_not_matter() -> None:
-    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
 
 
 def test_a_builder_that_fails_leaves_nothing_whole(tmp_path: Path) -> None:
@@ -98,15 +104,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         build_once(tmp_path / "file", "kind", RECIPE, write_one)
 
 
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    write_json(tmp_path / "value.json", {"a": 1})
-    assert json.loads((tmp_path / "value.json").read_text()) == {"a": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
-
-
-def test_a_folders_digest_is_of_its_content(tmp_path: Path) -> None:
-    for name, text in (("a", "x"), ("b", "x"), ("c", "y")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text(text)
-    a, b, c = (folder_digest(tmp_path / name) for name in "abc")
-    assert a == b != c
+def test_a_file_changed_after_it_was_built_is_refused_by_name(tmp_path: Path) -> None:
+    folder = build_once(tmp_path, "kind", RECIPE, write_one)
+    (folder / "value").write_text("2")
+    message = f"(?s)`kind` = '{folder}/value'.*d4735e3a265e16ee instead of 6b86b273ff34fce1.*rm -r {folder}"
+    with pytest.raises(ConfigError, match=message):
+        build_once(tmp_path, "kind", RECIPE, refuse)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedConfig, PreTrainedTokenizerBase
 
-from hskd_lightning.artifacts import fingerprint
 from hskd_lightning.data.examples import Examples
+from hskd_lightning.integrity import fingerprint
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Ids 0 to 4, in this order."""

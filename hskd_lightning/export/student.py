@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import platform
 import shutil
@@ -13,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
-from hskd_lightning.artifacts import write_json
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.data.vocabulary import load_tokenizer
 from hskd_lightning.errors import ConfigError
@@ -35,8 +35,10 @@ from hskd_lightning.export.onnx_model import (
     write_onnx,
 )
 from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.integrity import check_files, damaged, digests, read_json, write_json
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
+from hskd_lightning.runs.cell import FILES, check_finished, read_result
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.workshop import Workshop
 
@@ -72,27 +74,42 @@ def export(cell: Path, overrides: Sequence[str] = (), force: bool = False, secon
         _Exporter(partial, result, _experiment(cell, overrides), seconds).write()
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
+    check_files(final, read_figures(final)[FILES], "export", anew(final))
     show(final)
     return final
 
 
 def _finished(cell: Path) -> dict[str, Any]:
-    path = cell / "result.json"
-    if not path.exists():
+    result = read_result(cell)
+    if result is None:
         raise ConfigError("export", str(cell), "the folder of a finished cell: runs/<cell_id>", "run train.py first")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    check_finished(cell, "config.yaml", "student")
+    return result
 
 
 def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
-    before = {"control": {"_target_": configuration.UNCONTROLLED}}  # a cell may be older than controls are
-    asked = OmegaConf.load(cell / "config.yaml")
-    config = OmegaConf.merge(before, asked, OmegaConf.from_dotlist(list(overrides)))
-    experiment = Experiment.resolve(configuration.plain(config))  # type: ignore[arg-type]
+    try:
+        experiment = Experiment.resolve(_configuration(cell / "config.yaml", overrides))
+    except (KeyError, TypeError, AttributeError) as error:
+        remedy = "run train.py again with force=true"
+        raise damaged(cell / "config.yaml", f"it lacks something ({error!r})", "export", remedy) from error
     if experiment.cell_id != cell.name:
         allowed = f"the data and models that cell {cell.name} was made of"
         raise ConfigError("export", f"cell {experiment.cell_id}", allowed, "bring them back, or run train.py again")
     return experiment
+
+
+def _configuration(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """A cell's configuration. It was resolved when it was written: one that interpolates was not written by a cell."""
+    before = {"control": {"_target_": configuration.UNCONTROLLED}}  # a cell may be older than controls are
+    try:
+        asked = OmegaConf.load(path)
+        if "${" in path.read_text():
+            raise ValueError("${...}, where a cell has plain values")
+        merged = OmegaConf.merge(before, asked, OmegaConf.from_dotlist(list(overrides)))
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise damaged(path, f"it cannot be read ({error})", "export", "run train.py again with force=true") from error
+    return configuration.plain(merged)  # type: ignore[arg-type]
 
 
 class _Exporter:
@@ -127,10 +144,11 @@ class _Exporter:
             self._form("student, ONNX", student, OnnxModel(plain), plain),
             self._form("student, ONNX int8", student, OnnxModel(int8), int8),
         ]
-        figures = {"cell_id": self.result["cell_id"], "onnx_difference": difference, "machine": _machine()}
-        write_json(self.folder / FIGURES, {**figures, "metric": self.result["metric"], "forms": forms})
         rosita = isinstance(student.config, RositaConfig)
         (self.folder / "README.md").write_text(model_card(self.result, forms, tokenizer.model_max_length, rosita))
+        figures = {"cell_id": self.result["cell_id"], "onnx_difference": difference, "machine": _machine()}
+        figures |= {"metric": self.result["metric"], "forms": forms, FILES: digests(self.folder)}
+        write_json(self.folder / FIGURES, figures)
 
     def _teacher(self) -> list[dict[str, Any]]:
         """The teacher's rows; none where its weights are not at hand: a store may have come from elsewhere."""
@@ -194,9 +212,23 @@ def _machine() -> dict[str, Any]:
     return {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
+def read_figures(folder: Path) -> dict[str, Any]:
+    """What an export's forms weigh, take and score.
+
+    Raises:
+        ConfigError: export.json is not what was written.
+    """
+    return read_json(folder / FIGURES, "export", anew(folder))
+
+
+def anew(folder: Path) -> str:
+    """How an export is made again."""
+    return f"make it anew: python -m hskd_lightning.export {folder.parent} --force"
+
+
 def show(folder: Path) -> None:
     """The figures of an export as a table."""
-    figures = json.loads((folder / FIGURES).read_text())
+    figures = read_figures(folder)
     forms = figures["forms"]
     sizes = [f"{each['batch']} x {each['tokens']}" for each in forms[0]["latency"]]
     header = ["", figures["metric"], "parameters", "MB", "M madds/token", *(f"{size}, ms" for size in sizes)]

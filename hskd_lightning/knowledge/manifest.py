@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hskd_lightning.artifacts import MANIFEST, Recipe, fingerprint, sha256
+from hskd_lightning import integrity
+from hskd_lightning.artifacts import MANIFEST, Recipe
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import check_file, fingerprint
+from hskd_lightning.knowledge.schema import fault
 
 FIT = "fit.safetensors"
 """What the width strategy's fit found, for the teacher's values and the student's view alike."""
 REBUILD = "fetch it again, or remove it (python -m hskd_lightning.store rm ...) and it is built anew"
-
-
-def shard_file(number: int) -> str:
-    """A shard's name."""
-    return f"shard-{number:05d}.safetensors"
+LARGEST = 16 * 2**20
+"""Bytes of a manifest: of some 50,000 shards, three billion tokens."""
 
 
 def sealed(facts: Recipe) -> Recipe:
@@ -26,26 +26,30 @@ def sealed(facts: Recipe) -> Recipe:
 
 
 def read_sealed(folder: Path) -> dict[str, Any]:
-    """A store's manifest.
+    """A store's manifest: as it was written, and what a store's manifest can be.
 
     Raises:
-        ConfigError: there is none, it cannot be read, or a field of it was changed; the field is named.
+        ConfigError: there is none, it cannot be read, or a field of it was changed or is none; the field is named.
     """
     path = folder / MANIFEST
-    if not path.exists():
+    if not path.is_file():
         remedy = "name a folder that a store was built in, or leave store.path out"
         raise ConfigError("store.path", str(folder), f"a folder with {MANIFEST}", remedy)
+    if path.stat().st_size > LARGEST:
+        raise damaged(path, f"unreadable ({path.stat().st_size:,} bytes, where {LARGEST:,} are many)")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-        recipe, facts = manifest["recipe"], dict(manifest["facts"])
-        seal = facts.pop("seal")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        recipe, facts = dict(manifest["recipe"]), dict(manifest["facts"])
+        seal = dict(facts.pop("seal"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, f"unreadable ({error!r})") from error
     for field in sorted({*facts, *seal}):
         if field not in facts or seal.get(field) != fingerprint(facts[field]):
             raise damaged(path, f"field {field!r} was changed after it was written")
-    if facts["recipe"] != fingerprint(recipe):
+    if facts.get("recipe") != fingerprint(recipe):
         raise damaged(path, "field 'recipe' was changed after it was written")
+    if (wrong := fault(manifest)) is not None:
+        raise damaged(path, f"no manifest of a store: {wrong}")
     return manifest
 
 
@@ -58,24 +62,19 @@ def check_files(folder: Path, facts: Recipe, tell: Callable[[str], None] = lambd
     Raises:
         ConfigError: a file is missing, cut short, or not what was written; it is named.
     """
-    for name, digest, size in _files(facts):
-        path = folder / name
-        if not path.exists():
-            raise damaged(path, "missing")
-        if size is not None and path.stat().st_size != size:
-            raise damaged(path, f"{path.stat().st_size:,} bytes instead of {size:,}")
-        if sha256(path) != digest:
-            raise damaged(path, "not the bytes that were written: its SHA-256 differs")
+    for name, digest in files_of(facts):
+        check_file(folder / name, digest, "store", REBUILD)
         tell(name)
 
 
-def _files(facts: Recipe) -> Iterator[tuple[str, str, int | None]]:
+def files_of(facts: Recipe) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A store's files beside the manifest, each with its digest; the fit's size is not known."""
     if facts["fit"] is not None:
-        yield FIT, facts["fit"], None
+        yield FIT, {"sha256": facts["fit"]}
     for shard in facts["shards"]:
-        yield shard["file"], shard["sha256"], shard["bytes"]
+        yield shard["file"], {"sha256": shard["sha256"], "bytes": shard["bytes"]}
 
 
 def damaged(path: Path, what: str) -> ConfigError:
-    """The error for a file that must not be believed."""
-    return ConfigError("store", str(path), f"what was written there; it is {what}", REBUILD)
+    """The error for a file of a store that must not be believed."""
+    return integrity.damaged(path, f"it is {what}", "store", REBUILD)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hskd_lightning.artifacts import Recipe, fingerprint
+from hskd_lightning.artifacts import Recipe
 from hskd_lightning.compress.keep import Keep
+from hskd_lightning.integrity import fingerprint
 
 FORMAT = 1
 """Of the files; a store of another format is refused."""

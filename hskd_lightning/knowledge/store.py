@@ -10,13 +10,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hskd_lightning.artifacts import MANIFEST
 from hskd_lightning.compress.keep import Keep
 from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
-from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed, shard_file
+from hskd_lightning.knowledge.layout import fit_fault, shard_fault
+from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed
 from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.knowledge.schema import shard_file
 from hskd_lightning.knowledge.shards import cumulative, flat_index, layer_key, unpack_bits
 from hskd_lightning.knowledge.values import DTYPES, from_int8
 
@@ -71,7 +74,13 @@ class Store:
         if self.facts["fit"] is None:
             return {}
         rows = [self.request.layers.index(layer) for layer in layers]
-        fitted = load_file(self.folder / FIT)
+        path = self.folder / FIT
+        try:
+            fitted = load_file(path)
+        except SafetensorError as error:
+            raise damaged(path, f"not a safetensors file ({error})") from error
+        if (wrong := fit_fault(fitted, self.request, self.facts["width"])) is not None:
+            raise damaged(path, wrong)
         return {name: tensor if len(tensor) == 1 else tensor[rows] for name, tensor in fitted.items()}
 
     def logits(self, ids: Tensor) -> Tensor:
@@ -108,6 +117,8 @@ class Store:
         parts = []
         for number in range(len(self.facts["shards"])):
             shard = self._shard(number)
+            if (wrong := shard_fault(shard, self.request, self.facts, number)) is not None:
+                raise damaged(self.folder / shard_file(number), wrong)
             row_counts = shard["kept"]
             value_counts = shard.get("counts", row_counts)
             parts.append(
@@ -126,6 +137,9 @@ class Store:
             torch.cat(column) for column in zip(*parts, strict=True)
         )
         self._sorted, self._order = ids.sort()
+        twice = self._sorted[1:] == self._sorted[:-1]
+        if twice.any():
+            raise damaged(self.folder / MANIFEST, f"of a store that has example {self._sorted[1:][twice][0]} twice")
         self._mapped = {}
 
     def _rows(self, ids: Tensor) -> Tensor:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -13,11 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hskd_lightning.artifacts import Recipe, hold, sha256, write_json
+from hskd_lightning.artifacts import Recipe, hold
 from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
 from hskd_lightning.compress.pipeline import Compression, Padding
 from hskd_lightning.compress.width.base import UnitCode
@@ -25,7 +21,7 @@ from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
-from hskd_lightning.knowledge.manifest import FIT, shard_file
+from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Layer, Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
@@ -33,10 +29,8 @@ from hskd_lightning.models.teacher import Teacher
 
 log = logging.getLogger(__name__)
 BATCH = 64
-FIT_LOCK = ".fit.lock"
 MARGIN = 1.2
 """Free disk asked for, as a multiple of what the store will weigh."""
-FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,7 @@ class Writer:
 
     def __init__(self, folder: Path, source: Source) -> None:
         self.folder = folder
+        self.parts = Parts(folder)
         self.source = source
         self.request = source.request
 
@@ -91,7 +86,7 @@ class Writer:
 
     def missing(self) -> list[int]:
         """Numbers of the shards that are not whole."""
-        return [number for number in range(len(self.shards)) if not self._note(number).exists()]
+        return [number for number in range(len(self.shards)) if self.parts.read_shard_note(number) is None]
 
     def write(self, numbers: list[int]) -> None:
         """Make these shards.
@@ -121,19 +116,18 @@ class Writer:
             remedy = "build them first: python -m hskd_lightning.store build --shard i/n ..."
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
-        notes = [json.loads(self._note(number).read_text()) for number in range(len(self.shards))]
+        notes = [found for number in range(len(self.shards)) if (found := self.parts.read_shard_note(number))]
         teachers = {note.pop("weights") for note in notes}
         if len(teachers) != 1:
             remedy = f"delete {self.folder} and build again with one teacher"
             raise ConfigError("store.weights", sorted(teachers), "one teacher for all shards", remedy)
         losses = reconstruction([note.pop("loss") for note in notes])
-        half = self.folder.glob("*.tmp")  # left by builders that were killed
-        for path in [*half, self.folder / FIT_LOCK, *map(self._note, range(len(self.shards)))]:
-            path.unlink(missing_ok=True)
+        fit = self.parts.fit_digest() if self.parts.has_fit else None
+        self.parts.tidy(len(self.shards))
         return {
             "weights": teachers.pop(),
             "shards": notes,
-            "fit": sha256(self.folder / FIT) if (self.folder / FIT).exists() else None,
+            "fit": fit,
             "width": self.source.width,
             "classes": self.source.classes,
             "examples": self.size.examples,
@@ -151,15 +145,14 @@ class Writer:
 
     def _fit(self) -> UnitCode:
         """Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree."""
-        unfitted, path = self.source.unfitted, self.folder / FIT
+        unfitted, parts = self.source.unfitted, self.parts
         if not self.request.layers or not unfitted.fitted:
             return unfitted
-        if not path.exists():
-            with hold(self.folder / FIT_LOCK, "the fit"):
-                if not path.exists():
-                    fitted = {name: tensor.contiguous() for name, tensor in self.source.fit().fitted.items()}
-                    self._save(fitted, path)
-        return unfitted.refitted(load_file(path))
+        if not parts.has_fit:
+            with hold(parts.fit_lock, "the fit"):
+                if not parts.has_fit:
+                    parts.write_fit(self.source.fit().fitted)
+        return unfitted.refitted(parts.read_fit())
 
     def _kept(self, rows: Tensor) -> Tensor:
         """(n,) tokens kept of each of these examples."""
@@ -177,20 +170,8 @@ class Writer:
 
     def _write_shard(self, number: int, compression: Compression, teacher: Teacher, weights: str) -> None:
         tensors, losses = self._shard(self.shards[number], compression, teacher)
-        path = self.folder / shard_file(number)
-        self._save(tensors, path)
-        write_json(
-            self._note(number),
-            {
-                "file": path.name,
-                "sha256": sha256(path),
-                "bytes": path.stat().st_size,
-                "examples": len(tensors["ids"]),
-                "rows": int(tensors["kept"].sum()),
-                "weights": weights,
-                "loss": losses,
-            },
-        )
+        examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
+        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=weights, loss=losses)
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""
@@ -282,18 +263,3 @@ class Writer:
         free = shutil.disk_usage(self.folder).free
         if free < need:
             raise ConfigError("paths.artifacts", f"{free:,} bytes free at {self.folder}", f"{need:,} bytes", FULL)
-
-    def _note(self, number: int) -> Path:
-        """Written after its shard: the shard is whole where this is there."""
-        return self.folder / f"{shard_file(number)}.json"
-
-    def _save(self, tensors: dict[str, Tensor], path: Path) -> None:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            save_file(tensors, temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
-            raise ConfigError("paths.artifacts", str(self.folder), f"a disk that takes it ({error})", FULL) from error

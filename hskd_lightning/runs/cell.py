@@ -4,11 +4,12 @@ config.yaml     what was asked, resolved          status.json   RUNNING, DONE or
 log.txt         what was said                     metrics.csv   stage, step, name, value
 checkpoints/    the student's, by stage           result.json   all that a study reads
 student/        a Hugging Face folder             error.txt     a failed cell's traceback
+
+result.json vouches for what is read back of a finished cell: config.yaml, metrics.csv and student/, by their digests.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -22,10 +23,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from hskd_lightning.artifacts import hold, make_writable, write_json
+from hskd_lightning.artifacts import hold, make_writable
 from hskd_lightning.errors import ConfigError, TrainingError
+from hskd_lightning.integrity import Digests, check_files, damaged, digest, digests, read_json, write_json
 
 log = logging.getLogger(__name__)
+RESULT, STATUS = "result.json", "status.json"
+FILES = "files"
+"""The field of result.json with the digests of the cell's other files; no figure of the cell."""
 
 
 class Cell:
@@ -48,9 +53,8 @@ class Cell:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the cell ended with; None while it has not. The file is written last, and whole or not at all."""
-        path = self.folder / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """What the cell ended with; see `read_result`."""
+        return read_result(self.folder)
 
     @classmethod
     @contextmanager
@@ -79,20 +83,26 @@ class Cell:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result: from here on the cell is done."""
-        write_json(self.folder / "result.json", dict(result))
+        beside = [path for path in (self.folder / "config.yaml", self.folder / "metrics.csv") if path.exists()]
+        files = {path.name: digest(path) for path in beside}
+        files |= {f"student/{name}": found for name, found in digests(self.student).items()}
+        write_json(self.folder / RESULT, {**result, FILES: files})
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         OmegaConf.save(OmegaConf.create(dict(config)), self.folder / "config.yaml")
         (self.folder / "error.txt").unlink(missing_ok=True)
-        path = self.folder / "status.json"
-        before = json.loads(path.read_text())["attempt"] if path.exists() else 0
-        self._attempt = before + 1
+        try:
+            before = read_status(self.folder)
+        except ConfigError as error:
+            log.warning("cell %s: its attempts are counted anew.\n%s", self.id, error)
+            before = None
+        self._attempt = 1 if before is None else before["attempt"] + 1
         self._status("RUNNING")
 
     def _status(self, state: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        status = {"state": state, "host": socket.gethostname(), "pid": os.getpid(), "attempt": self._attempt}
-        write_json(self.folder / "status.json", {**status, "updated": now})
+        status = {"cell_id": self.id, "state": state, "attempt": self._attempt}
+        write_json(self.folder / STATUS, {**status, "host": socket.gethostname(), "pid": os.getpid(), "updated": now})
 
     def _fail(self, error: BaseException) -> None:
         """Keep the traceback; say at once what went wrong, in as many words as the user needs."""
@@ -114,3 +124,47 @@ class Cell:
         finally:
             package.removeHandler(handler)
             handler.close()
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What the cell of a folder ended with; None while it has not. Written last, and whole or not at all.
+
+    Raises:
+        ConfigError: result.json is not what was written, or another cell's.
+    """
+    found = _read(folder, RESULT, f"rm {folder / RESULT}, and the same command ends the cell again")
+    return None if found is None else {name: value for name, value in found.items() if name != FILES}
+
+
+def read_status(folder: Path) -> dict[str, Any] | None:
+    """Where the cell of a folder stands; None where it never began.
+
+    Raises:
+        ConfigError: status.json is not what was written, or another cell's.
+    """
+    return _read(folder, STATUS, "none is needed: the next run of the cell writes it anew")
+
+
+def check_finished(folder: Path, *parts: str) -> None:
+    """Compare files of a finished cell with their digests.
+
+    Args:
+        parts: config.yaml, metrics.csv, student.
+
+    Raises:
+        ConfigError: one is not what was written; it is named.
+    """
+    remedy = f"rm {folder / RESULT}, and the same command writes it again"
+    known: Digests = read_json(folder / RESULT, "cell", remedy)[FILES]
+    files = {name: found for name, found in known.items() if name.split("/")[0] in parts}
+    check_files(folder, files, "cell", remedy)
+
+
+def _read(folder: Path, name: str, remedy: str) -> dict[str, Any] | None:
+    path = folder / name
+    if not path.exists():
+        return None
+    found = read_json(path, "cell", remedy)
+    if found["cell_id"] != folder.name:
+        raise damaged(path, f"it is cell {found['cell_id']}'s", "cell", remedy)
+    return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+log = logging.getLogger(__name__)
 COLUMNS = ("stage", "step", "name", "value")
 
 
@@ -56,8 +58,21 @@ class MetricsCsv(Logger):
         temporary.replace(self.path)
 
     def _whole(self) -> list[list[str]]:
-        """The rows as they stand; a kill may have cut the last one off."""
+        """The rows as they stand, without those that are none: a kill may have cut the last one off."""
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
-            return [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS)]
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.reader(file))[1:]
+        whole = [row for row in rows if _is_row(row)]
+        if len(whole) < len(rows):
+            log.warning("%s: %d rows cannot be read and are left out", self.path, len(rows) - len(whole))
+        return whole
+
+
+def _is_row(row: list[str]) -> bool:
+    try:
+        _, step, _, value = row
+        int(step), float(value)
+    except ValueError:
+        return False
+    return True

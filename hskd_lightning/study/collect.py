@@ -5,14 +5,17 @@ Only result.json is read, never a tracker's history, so a half-done sweep gives 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.plan import Plan, PlannedCell
 
+log = logging.getLogger(__name__)
 FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
 """Columns that come first, for whoever opens the file."""
 TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
@@ -20,13 +23,21 @@ TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
 
 
 def collect(plan: Plan) -> pd.DataFrame:
-    """A row for each figure and finished cell, in the plan's order."""
-    found = ((cell, cell.result) for cell in plan.cells if cell.id is not None)
+    """A row for each figure and finished cell, in the plan's order; a result that is damaged is named, and no row."""
+    found = ((cell, _result(cell)) for cell in plan.cells if cell.id is not None)
     return frame(
         {"figure": cell.figure, "quirk": quirk(cell), **flat(result), **swept(plan, cell, result)}
         for cell, result in found
         if result
     )
+
+
+def _result(cell: PlannedCell) -> dict[str, Any] | None:
+    try:
+        return cell.result
+    except ConfigError as error:
+        log.warning("cell %s of figure %s is left out.\n%s", cell.id, cell.figure, error)
+        return None
 
 
 def swept(plan: Plan, cell: PlannedCell, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning import console
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.study import collect, figures, report, tables
 from hskd_lightning.study.plan import Plan, PlannedCell
 
@@ -46,8 +47,14 @@ def show_unfinished(plan: Plan) -> None:
 
 
 def _last_words(cell: PlannedCell) -> str:
+    """The last line of a failed cell's traceback; what is wrong with the result of a damaged one."""
+    try:
+        cell.result  # noqa: B018
+    except ConfigError as error:
+        return f"\n    {error.found}: {error.remedy}"
     path = cell.folder / "error.txt"
-    return f"\n    {path.read_text().strip().splitlines()[-1]}" if path.exists() else ""
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return f"\n    {lines[-1]}" if lines else ""
 
 
 def show_results(table: pd.DataFrame, margin: float) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from hskd_lightning.artifacts import fingerprint
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.integrity import fingerprint
+from hskd_lightning.runs.cell import read_result, read_status
 from hskd_lightning.sweep import note_cells
 
 Axis = list[str]
@@ -44,21 +45,28 @@ class PlannedCell:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What it ended with; None while it has not."""
-        path = self.folder / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """What it ended with; None while it has not.
+
+        Raises:
+            ConfigError: result.json is not what was written.
+        """
+        return read_result(self.folder)
 
     @property
     def state(self) -> str:
-        """SKIPPED, DONE, FAILED, STARTED (running, or killed while it was), or MISSING."""
+        """SKIPPED, DONE, DAMAGED (done, but not to be believed), FAILED, STARTED (running, or killed), or MISSING."""
         if self.id is None:
             return "SKIPPED"
-        if (self.folder / "result.json").exists():
-            return "DONE"
-        path = self.folder / "status.json"
-        if not path.exists():
-            return "MISSING"
-        return "FAILED" if json.loads(path.read_text())["state"] == "FAILED" else "STARTED"
+        try:
+            if self.result is not None:
+                return "DONE"
+        except ConfigError:
+            return "DAMAGED"
+        try:
+            status = read_status(self.folder)
+        except ConfigError:  # it began, and the next run of it says more
+            return "STARTED"
+        return "MISSING" if status is None else "FAILED" if status["state"] == "FAILED" else "STARTED"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hskd_lightning.artifacts import write_json
 from hskd_lightning.data.loader import ResumableLoader
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import check_file, read_json, write_json
 from hskd_lightning.runs.metrics_csv import MetricsCsv
+from hskd_lightning.training import checkpoints
 from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.training.progress import progress
 
@@ -32,6 +34,8 @@ EXPECTED = (
 )
 """Warnings that say nothing to the user."""
 RESUME, LAST, BEST, FACTS = "resume.ckpt", "last.ckpt", "best.ckpt", "facts.json"
+DIGESTS = "checkpoints"
+"""The field of facts.json with the digests of the others."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def fit_stage(
     """Train `module` for its total_steps; leaves last.ckpt, best.ckpt (if one is chosen) and facts.json in `folder`.
 
     resume.ckpt is written every `checkpoint_every` steps and taken up again if it is there, so a killed stage ends
-    with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state.
+    with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state. One that
+    is damaged is left aside, and the stage begins anew: nothing is lost but time.
 
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
@@ -64,7 +69,7 @@ def fit_stage(
     settings = dict(trainer)
     folder.mkdir(parents=True, exist_ok=True)
     timer = Timer()
-    resume = folder / RESUME
+    resume = _resumable(folder / RESUME, module.stage)
     callbacks: list[Callback] = [timer, _resumer(folder, settings.pop("checkpoint_every"))]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
@@ -75,6 +80,7 @@ def fit_stage(
         max_steps=module.total_steps,
         max_epochs=-1,
         callbacks=callbacks,
+        plugins=[checkpoints.CheckedCheckpoints()],
         logger=list(loggers),
         default_root_dir=folder,
         log_every_n_steps=1,  # the module logs when it wants to
@@ -90,20 +96,35 @@ def fit_stage(
             module,
             train_dataloaders=train,
             val_dataloaders=None if selection is None else selection.loader,
-            ckpt_path=resume if resume.exists() else None,
+            ckpt_path=resume,
             weights_only=True,
         )
     facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
-    write_json(folder / FACTS, facts)
-    _save_last(runner, folder / LAST)
-    resume.unlink(missing_ok=True)
+    runner.save_checkpoint(folder / LAST, weights_only=True)
+    kept = [path for path in (folder / LAST, folder / BEST) if path.exists()]
+    digests = {path.name: checkpoints.settled(path, anew(folder)) for path in kept}
+    write_json(folder / FACTS, {**facts, DIGESTS: digests})
+    checkpoints.remove(folder / RESUME)
     return facts
 
 
-def _forget_repeated(loggers: Sequence[Logger], stage: str, resume: Path) -> None:
+def _resumable(path: Path, stage: str) -> Path | None:
+    """The checkpoint to go on from; None where the stage begins."""
+    if not path.exists():
+        return None
+    try:
+        return checkpoints.checked(path, remedy="none is needed: the stage begins anew")
+    except ConfigError as error:
+        log.warning("%s: cannot be resumed.\n%s", stage, error)
+        for name in (RESUME, BEST):
+            checkpoints.remove(path.with_name(name))
+        return None
+
+
+def _forget_repeated(loggers: Sequence[Logger], stage: str, resume: Path | None) -> None:
     """Drop logged rows that the stage is about to write again."""
     step = 0
-    if resume.exists():
+    if resume is not None:
         step = int(torch.load(resume, map_location="cpu", weights_only=True)["global_step"])
         log.info("%s: resumed at step %d", stage, step)
     for logger in loggers:
@@ -120,12 +141,49 @@ def _look_at(selection: Selection | None) -> dict[str, Any]:
 
 def is_whole(folder: Path) -> bool:
     """Whether the stage that keeps its files here has ended."""
-    return (folder / LAST).exists()
+    return (folder / FACTS).exists()
+
+
+def read_facts(folder: Path) -> dict[str, float]:
+    """What `fit_stage` returned for the stage that keeps its files here.
+
+    Raises:
+        ConfigError: the file is not what was written.
+    """
+    return {name: value for name, value in _facts(folder).items() if name != DIGESTS}
+
+
+def best(folder: Path) -> str:
+    """The name of the checkpoint that a whole stage is judged by: its best, or its last where none was chosen."""
+    return BEST if BEST in _facts(folder)[DIGESTS] else LAST
+
+
+def checked(path: Path) -> Path:
+    """The path of a whole stage's checkpoint, once it is found to be what was written.
+
+    Raises:
+        ConfigError: it is not; it is named.
+    """
+    check_file(path, _facts(path.parent)[DIGESTS][path.name], checkpoints.KEY, anew(path.parent))
+    return path
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    return read_json(folder / FACTS, checkpoints.KEY, anew(folder))
+
+
+def anew(folder: Path) -> str:
+    """How a stage is trained again."""
+    return f"rm -r {folder}, and the same command trains this stage again"
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The module's state in a checkpoint. Nothing is unpickled."""
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    """The module's state in a checkpoint. Nothing is unpickled.
+
+    Raises:
+        ConfigError: as `checked`.
+    """
+    state: dict[str, Tensor] = torch.load(checked(path), map_location="cpu", weights_only=True)["state_dict"]
     return state
 
 
@@ -144,10 +202,3 @@ def _best(folder: Path, monitor: str) -> ModelCheckpoint:
         save_weights_only=True,
         enable_version_counter=False,
     )
-
-
-def _save_last(runner: pl.Trainer, path: Path) -> None:
-    """Whole or not there: `is_whole` goes by this file."""
-    temporary = path.with_suffix(".partial")
-    runner.save_checkpoint(temporary, weights_only=True)
-    temporary.replace(path)

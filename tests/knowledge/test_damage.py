@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import torch
 from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
-from hskd_lightning.artifacts import build_once, sha256
+from hskd_lightning.artifacts import build_once
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.integrity import digest, sha256, write_json
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.verify import recompute
@@ -35,7 +37,7 @@ def room_of(small: Small, *overrides: str) -> Storeroom:
 def store(small: Small, tmp_path: Path) -> Path:
     """A whole store of several shards, this test's own."""
     room = room_of(small)
-    return build_once(tmp_path, "store", room.request.recipe, lambda folder: room.write(folder, room.request))
+    return build_once(tmp_path, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
 
 
 def flip(path: Path, at: int) -> None:
@@ -51,6 +53,14 @@ def edit(path: Path, change: Callable[[dict], None]) -> None:
     path.write_text(json.dumps(manifest))
 
 
+def reseal(path: Path, change: Callable[[dict], None]) -> None:
+    """As a program would change it, not an accident."""
+    manifest = json.loads(path.read_text())
+    del manifest["seal"]
+    change(manifest)
+    write_json(path, manifest)
+
+
 def vouch(store: Path, shard: Path) -> None:
     """Make the manifest say that this first shard is what was written."""
 
@@ -58,6 +68,7 @@ def vouch(store: Path, shard: Path) -> None:
         facts = manifest["facts"]
         facts.pop("seal")
         facts["shards"][0] |= {"sha256": sha256(shard), "bytes": shard.stat().st_size}
+        facts["bytes"] = sum(each["bytes"] for each in facts["shards"])
         manifest["facts"] = sealed(facts)
 
     edit(store / "manifest.json", change)
@@ -204,6 +215,7 @@ def test_a_teacher_whose_weights_were_exchanged_is_found(small: Small, tmp_path:
     changed = load_file(weights)
     changed["classifier.bias"] += 1
     save_file(changed, weights, metadata={"format": "pt"})
+    reseal(weights.with_name("manifest.json"), lambda found: found["files"].update({weights.name: digest(weights)}))
     opened = Store(folder)
     with pytest.raises(ConfigError, match=r"(?s): weights` = '[0-9a-f]{16}'.*by the live teacher"):
         recompute(opened, room_of(small, f"paths.artifacts={tmp_path}/own").writer(folder, opened.request))
@@ -228,6 +240,6 @@ def test_a_store_of_other_weights_than_the_teacher_here_is_refused(small: Small,
     there = tmp_path / "there"
     shutil.copytree(tmp_path / "here", there)
     (manifest,) = (there / "teacher").glob("*/manifest.json")
-    edit(manifest, lambda found: found["facts"].update(weights="0123456789abcdef"))
+    reseal(manifest, lambda found: found["facts"].update(weights="0123456789abcdef"))
     with pytest.raises(ConfigError, match=r"(?s): weights` = .*'0123456789abcdef'"):
         room_of(small, f"paths.artifacts={there}", f"store.path={folder}").source()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_less_is_served_as_by_a_store_of_its_own(
 
 def build(room: Storeroom, root: Path) -> Path:
     """This cell's own store, whatever others there are."""
-    return build_once(root, "store", room.request.recipe, lambda folder: room.write(folder, room.request))
+    return build_once(root, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
 
 
 def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:

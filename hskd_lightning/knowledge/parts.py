@@ -1,0 +1,112 @@
+"""The files of a store that is being made: each whole or not there, with a note that has its digest.
+
+shard-00000.safetensors   shard-00000.safetensors.json   ...
+fit.safetensors           fit.safetensors.json
+
+A file goes to its place first and its note after it, so what has a note is whole. The manifest takes the notes over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hskd_lightning.artifacts import Recipe
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import check_file, digest, read_json, write_json
+from hskd_lightning.knowledge.manifest import FIT
+from hskd_lightning.knowledge.schema import shard_file
+
+log = logging.getLogger(__name__)
+FIT_LOCK = ".fit.lock"
+FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
+
+
+class Parts:
+    """What is there of a store.
+
+    Args:
+        folder: where; it may hold what an earlier builder left.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fit_lock = folder / FIT_LOCK
+
+    def write_shard(self, number: int, tensors: dict[str, Tensor], **said: object) -> None:
+        """Write a shard; its note says what the manifest will.
+
+        Raises:
+            ConfigError: the disk does not take it.
+        """
+        name = shard_file(number)
+        self._save(tensors, self.folder / name, file=name, **said)
+
+    def read_shard_note(self, number: int) -> Recipe | None:
+        """What is known of a shard; None where it is yet to be made, or what is known is not to be believed."""
+        path = _note(self.folder / shard_file(number))
+        if not path.exists():
+            return None
+        try:
+            return read_json(path, "store", "none is needed: the shard is made anew")
+        except ConfigError as error:
+            log.warning("store: shard %d is made anew.\n%s", number, error)
+            path.unlink()
+            return None
+
+    @property
+    def has_fit(self) -> bool:
+        """Whether a fit is there."""
+        return _note(self.folder / FIT).exists()
+
+    def write_fit(self, fitted: dict[str, Tensor]) -> None:
+        """Write what the width strategy's fit found.
+
+        Raises:
+            ConfigError: the disk does not take it.
+        """
+        self._save({name: tensor.contiguous() for name, tensor in fitted.items()}, self.folder / FIT)
+
+    def read_fit(self) -> dict[str, Tensor]:
+        """What `write_fit` wrote, in this process or another.
+
+        Raises:
+            ConfigError: it is not what was written.
+        """
+        self.fit_digest()
+        return load_file(self.folder / FIT)
+
+    def fit_digest(self) -> str:
+        """The SHA-256 of the fit, once it is found to be what was written: the shards hang on it."""
+        remedy = f"rm -r {self.folder}, and the same command builds the store from its start"
+        known = read_json(_note(self.folder / FIT), "store", remedy)
+        check_file(self.folder / FIT, known, "store", remedy)
+        return str(known["sha256"])
+
+    def tidy(self, shards: int) -> None:
+        """Remove what a whole store does not need: notes, locks, halves left by builders that were killed."""
+        notes = [_note(self.folder / name) for name in (FIT, *map(shard_file, range(shards)))]
+        for path in [*self.folder.glob("*.tmp"), self.fit_lock, *notes]:
+            path.unlink(missing_ok=True)
+
+    def _save(self, tensors: dict[str, Tensor], path: Path, **said: object) -> None:
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            save_file(tensors, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            written = digest(temporary)
+            temporary.replace(path)
+            write_json(_note(path), {**said, **written})
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise ConfigError("paths.artifacts", str(self.folder), f"a disk that takes it ({error})", FULL) from error
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")

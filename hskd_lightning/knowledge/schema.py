@@ -1,0 +1,125 @@
+"""What a store's manifest must say, field by field: a seal proves that it is as it was written, not by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hskd_lightning.knowledge.request import FORMAT
+from hskd_lightning.knowledge.values import BYTES
+
+MOST = 2**31 - 1
+"""Of everything that is counted in one shard; positions and units are fewer by far."""
+Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrNone = Annotated[int, Field(ge=0, le=MOST)]
+Total = Annotated[int, Field(ge=0, lt=2**63)]
+Units = Annotated[int, Field(ge=1, le=2**16)]
+Options = dict[str, Any]
+
+
+class _Exact(BaseModel):
+    """No field more, no field less, no value of a like type in the place of another."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Shard(_Exact):
+    """One shard, see `shards`."""
+
+    file: Annotated[str, Field(pattern=r"^shard-[0-9]{5,9}\.safetensors$")]
+    sha256: Hex64
+    bytes: Total
+    examples: Count
+    rows: CountOrNone
+
+
+class Facts(_Exact):
+    """What was found while a store was written."""
+
+    weights: str
+    shards: Annotated[list[Shard], Field(min_length=1)]
+    fit: Hex64 | None
+    width: Units
+    classes: Units
+    examples: Total
+    values: Total
+    bytes: Total
+    reconstruction: dict[str, dict[str, float]]
+    versions: dict[str, str]
+    teacher_dev: dict[str, dict[str, float]]
+    recipe: Hex16
+    seal: dict[str, Hex16]
+
+
+class Hidden(_Exact):
+    """What is kept of the hidden states, see `Request`."""
+
+    layers: Annotated[list[Annotated[list[int | None], Field(min_length=2, max_length=2)]], Field(min_length=1)]
+    length: Options
+    width: Options
+    dtype: Literal[tuple(BYTES)]  # type: ignore[valid-type]
+    ordered: bool
+    per_token: bool
+    masks: bool
+
+
+class Recipe(_Exact):
+    """What a store was asked to be."""
+
+    format: Literal[FORMAT]  # type: ignore[valid-type]
+    origin: dict[str, Any]
+    shard_tokens: Total
+    hidden: Hidden | None
+
+
+class Manifest(BaseModel):
+    """The file. What else stands in it is not read."""
+
+    model_config = ConfigDict(strict=True)
+
+    recipe: Recipe
+    facts: Facts
+
+
+def fault(manifest: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with a manifest: the field, and what is wrong with it. None: nothing."""
+    try:
+        found = Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        return f"field '{'.'.join(map(str, first['loc']))}' is {first['input']!r:.60}: {first['msg']}"
+    return _contradiction(found.facts, found.recipe.hidden)
+
+
+def _contradiction(facts: Facts, hidden: Hidden | None) -> str | None:
+    """What one field says against another."""
+    for number, shard in enumerate(facts.shards):
+        if shard.file != shard_file(number):
+            return f"field 'facts.shards.{number}.file' is {shard.file!r} instead of {shard_file(number)!r}"
+    for field in ("examples", "bytes"):
+        total = sum(getattr(shard, field) for shard in facts.shards)
+        if total != getattr(facts, field):
+            return f"field 'facts.{field}' is {getattr(facts, field):,}, its shards have {total:,}"
+    return None if hidden is None else _misfit(hidden, facts.width)
+
+
+def _misfit(hidden: Hidden, width: int) -> str | None:
+    units = hidden.width.get("units")
+    if type(units) is not int or not 1 <= units <= width:
+        return f"field 'recipe.hidden.width.units' is {units!r}: a whole number up to {width}, the teacher's width"
+    keep = hidden.length.get("keep")
+    if not (keep is None or (type(keep) is int and keep >= 1) or (type(keep) is float and 0 < keep <= 1)):
+        return f"field 'recipe.hidden.length.keep' is {keep!r}: a count, a share, or null"
+    for state, block in hidden.layers:
+        if state is None or state < 0 or (block is not None and block < 0):
+            return f"field 'recipe.hidden.layers' has {[state, block]}: a state, and a block or null"
+    return None
+
+
+def shard_file(number: int) -> str:
+    """A shard's name."""
+    return f"shard-{number:05d}.safetensors"

@@ -1,0 +1,65 @@
+"""Checkpoints with their digests: each is written whole, and read only if it is what was written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from hskd_lightning.integrity import check_file, digest, read_json, write_json
+
+KEY = "checkpoint"
+
+
+class CheckedCheckpoints(TorchCheckpointIO):
+    """Lightning's own writer of checkpoints, and beside each checkpoint a note with its digest.
+
+    A checkpoint replaces the one of its name in one step, and so does a note, but not both in the same one. So the note
+    comes first, and for that moment knows the old checkpoint too: a kill between them leaves a pair that agrees.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        final = Path(path)
+        temporary = final.with_name(f"{final.name}.{os.getpid()}.tmp")
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        before = [digest(final)] if final.exists() else []
+        write_json(_note(final), {"checkpoints": [digest(temporary), *before]})
+        temporary.replace(final)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        remove(Path(path))
+
+
+def checked(path: Path, remedy: str) -> Path:
+    """A checkpoint's path, once it is found to be what was written.
+
+    Raises:
+        ConfigError: it is not; it is named.
+    """
+    written = read_json(_note(path), KEY, remedy)["checkpoints"]
+    if not (path.is_file() and digest(path) in written):
+        check_file(path, written[0], KEY, remedy)
+    return path
+
+
+def settled(path: Path, remedy: str) -> dict[str, Any]:
+    """The digest of a checkpoint that nothing will replace any more. It goes elsewhere, and its note goes.
+
+    Raises:
+        ConfigError: the checkpoint is not what was written.
+    """
+    found = digest(checked(path, remedy))
+    _note(path).unlink()
+    return found
+
+
+def remove(path: Path) -> None:
+    """Delete a checkpoint and its note."""
+    path.unlink(missing_ok=True)
+    _note(path).unlink(missing_ok=True)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
