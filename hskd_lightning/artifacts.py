@@ -86,7 +86,7 @@ def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:
     differing = [key for key in {*found, *recipe} if fingerprint(found.get(key)) != fingerprint(recipe.get(key))]
     if differing:
         key = min(differing)
-        allowed = f"{recipe.get(key)!r}: another artifact lies in its place"
+        allowed = f"{recipe.get(key)!r}: {folder / MANIFEST} is another artifact's"
         raise ConfigError(f"{kind}.{key}", found.get(key), allowed, anew(folder))
     log.info("%s %s: reused", kind, folder.name)
     return checked(folder)

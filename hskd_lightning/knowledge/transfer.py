@@ -132,6 +132,9 @@ def _reaching(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise ConfigError("store", url, f"a store's folder; {error} is missing", "check the address") from error
+    except ImportError as error:
+        remedy = f"install what speaks this protocol ({error})"
+        raise ConfigError("store", url, "a folder, or an address that fsspec can open", remedy) from error
     except Exception as error:
         remedy = f"check the address, the network and your login ({type(error).__name__}: {error})"
         raise ConfigError("store", url, "a folder, or an address within reach that fsspec can open", remedy) from error
