@@ -130,6 +130,6 @@ def store(plan: HskPlan, split: TokenSplit, teacher: Teacher, root: Path, dtype:
     def build(folder: Path) -> dict[str, Any]:
         writer = Writer(folder, writers_source(plan, split, teacher, dtype))
         writer.write(writer.missing())
-        return sealed({**writer.finish(), "recipe": writer.request.name})
+        return sealed({**writer.finish(), "versions": {}, "teacher_dev": {}, "recipe": writer.request.name})
 
     return Store(build_once(root, "store", request(plan, dtype).recipe, build, vouched=True))

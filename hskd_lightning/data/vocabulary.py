@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hskd_lightning.data.examples import Examples
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -43,8 +44,16 @@ def load_tokenizer(path: str, config: PreTrainedConfig | None = None) -> PreTrai
 
     Args:
         config: the model's, where the folder itself does not say what its vocabulary is for (TinyBERT's does not).
+
+    Raises:
+        ConfigError: there is none, or its files cannot be read.
     """
-    return AutoTokenizer.from_pretrained(path, config=config)
+    try:
+        return AutoTokenizer.from_pretrained(path, config=config)
+    except Exception as error:  # out of reach, or a file that is there and none: each fails in its own way
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        remedy = f"check the spelling and the network, or fetch the folder again ({first})"
+        raise ConfigError("path", path, "a folder or hub id with a tokenizer's files", remedy) from error
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -119,12 +119,13 @@ def _answer(read: Callable[[str], Any], path: str) -> Any:
     """
     try:
         return read(path)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # out of reach, or a file that is there and none: each fails in its own way
         return error
 
 
 def _out_of_reach(path: str, key: str, error: Exception) -> ConfigError:
-    remedy = f"check the spelling and the network, or name a local folder ({str(error).splitlines()[0]})"
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    remedy = f"check the spelling and the network, or name a local folder ({first})"
     return ConfigError(key, path, "a Hugging Face folder, or a hub id within reach", remedy)
 
 
@@ -138,9 +139,27 @@ def load_settings(path: str, key: str = "path") -> dict[str, Any]:
     return found
 
 
-def load_classifier(path: str, **settings: object) -> PreTrainedModel:
-    """Load weights in float32: transformers' own default is whatever the checkpoint was saved in."""
-    return AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, **settings)
+def load_classifier(path: str, fresh_head: bool = False, **settings: object) -> PreTrainedModel:
+    """Load weights in float32: transformers' own default is whatever the checkpoint was saved in.
+
+    Args:
+        fresh_head: a pretrained encoder, which is given a classification head. Otherwise all weights must be there:
+            transformers draws what it misses, and says so where nobody reads it.
+        settings: of its configuration.
+
+    Raises:
+        ConfigError: the files cannot be read, or weights are missing.
+    """
+    load = AutoModelForSequenceClassification.from_pretrained
+    try:
+        model, found = load(path, dtype=torch.float32, output_loading_info=True, **settings)
+    except Exception as error:  # each format of configuration and weights fails in its own way
+        raise _out_of_reach(path, "path", error) from error
+    if found["missing_keys"] and not fresh_head:
+        missing = ", ".join(sorted(found["missing_keys"])[:3])
+        remedy = "name a folder with a fine-tuned classifier; to have an encoder fine-tuned here: teacher.init.path=..."
+        raise ConfigError("path", path, f"a model with all of its weights; {missing} are missing", remedy)
+    return model
 
 
 def build_classifier(config: PreTrainedConfig) -> PreTrainedModel:

@@ -54,4 +54,4 @@ class PretrainedTeacher:
 
     def create(self, task: Task, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)  # for the head
-        return encoder.load_classifier(self.path, **head(task))
+        return encoder.load_classifier(self.path, fresh_head=True, **head(task))

@@ -42,4 +42,4 @@ class HubWeights:
 
     def create(self, student: PreTrainedConfig, teacher: FineTuned, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)  # for the head
-        return encoder.load_classifier(self._path, config=student)
+        return encoder.load_classifier(self._path, fresh_head=True, config=student)
