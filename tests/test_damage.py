@@ -68,7 +68,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cell that was killed in its hidden stage, with a checkpoint to go on from."""
     root = tmp_path_factory.mktemp("interrupted")
-    long = ("data.hidden_epochs=300", "trainer.checkpoint_every=2")
+    long = ("data.hidden_epochs=100", "trainer.checkpoint_every=2")
     command = command_line(root, *SMALL, *PRUNED, *long)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     resume = "runs/*/checkpoints/hidden/resume.ckpt"
@@ -198,7 +198,7 @@ def test_a_damaged_resume_checkpoint_is_told_and_the_stage_begins_anew(
     stage = cell_of(root) / "checkpoints/hidden"
     others = cell_of(whole) / "checkpoints/hidden" / ("last.ckpt" if name == "resume.ckpt" else "facts.json")
     (stage / name).write_bytes(DAMAGES[damage]((stage / name).read_bytes(), others.read_bytes()))
-    answer(root, "data.hidden_epochs=300", "trainer.checkpoint_every=2")
+    answer(root, "data.hidden_epochs=100", "trainer.checkpoint_every=2")
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("hidden: cannot be resumed" in warning and name in warning for warning in warned)
     assert "hidden: resumed at step" not in caplog.text

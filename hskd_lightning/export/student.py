@@ -216,9 +216,13 @@ def read_figures(folder: Path) -> dict[str, Any]:
     """What an export's forms weigh, take and score.
 
     Raises:
-        ConfigError: export.json is not what was written.
+        ConfigError: export.json is not what was written, or another cell's.
     """
-    return read_json(folder / FIGURES, "export", anew(folder))
+    path = folder / FIGURES
+    figures = read_json(path, "export", anew(folder))
+    if figures["cell_id"] != folder.parent.name:
+        raise damaged(path, f"it is cell {figures['cell_id']}'s", "export", anew(folder))
+    return figures
 
 
 def anew(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from hskd_lightning.integrity import check_file, digest, read_json, write_json
+from hskd_lightning.integrity import check_file, damaged, digest, read_json, write_json
 
 KEY = "checkpoint"
 
@@ -25,7 +25,7 @@ class CheckedCheckpoints(TorchCheckpointIO):
         temporary = final.with_name(f"{final.name}.{os.getpid()}.tmp")
         super().save_checkpoint(checkpoint, temporary, storage_options)
         before = [digest(final)] if final.exists() else []
-        write_json(_note(final), {"checkpoints": [digest(temporary), *before]})
+        write_json(_note(final), {"of": final.name, "digests": [digest(temporary), *before]})
         temporary.replace(final)
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -38,9 +38,11 @@ def checked(path: Path, remedy: str) -> Path:
     Raises:
         ConfigError: it is not; it is named.
     """
-    written = read_json(_note(path), KEY, remedy)["checkpoints"]
-    if not (path.is_file() and digest(path) in written):
-        check_file(path, written[0], KEY, remedy)
+    note = read_json(_note(path), KEY, remedy)
+    if note.get("of") != path.name:
+        raise damaged(_note(path), "it is of another file", KEY, remedy)
+    if not (path.is_file() and digest(path) in note["digests"]):
+        check_file(path, note["digests"][0], KEY, remedy)
     return path
 
 

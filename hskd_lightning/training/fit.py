@@ -174,7 +174,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 def anew(folder: Path) -> str:
     """How a stage is trained again."""
-    return f"rm -r {folder}, and the same command trains this stage again"
+    return f"rm -r {folder}, and the same command trains this stage again (digests are in {folder / FACTS})"
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
