@@ -220,6 +220,29 @@ def test_collect_takes_a_half_done_sweep(
     }
 
 
+def test_a_damaged_result_is_left_out_by_name_and_the_others_are_collected(
+    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    plans: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damaged = sorted(results(failing[0]))[0]
+    before = damaged.read_text()
+    damaged.write_text(before.replace('"score": 0.', '"score": 1.'))
+    try:
+        with caplog.at_level("INFO", logger="hskd_lightning"):
+            command("collect", failing[0], plans, "--to", str(tmp_path))
+            command("status", failing[0], plans)
+    finally:
+        damaged.write_text(before)
+    assert f"cell {damaged.parent.name} of figure curve is left out" in caplog.text
+    assert "22 of 24 cells are there" in caplog.text
+    assert "sweep: 24 cells (1 damaged, 22 done, 1 failed)" in caplog.text
+    assert f"rm {damaged}, and the same command ends the cell again" in caplog.text
+    found = read(tmp_path / "results.csv")
+    assert len(found) == 22 and damaged.parent.name not in set(found.cell_id)
+
+
 def test_clean_says_what_it_would_remove_and_keeps_results(
     failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
