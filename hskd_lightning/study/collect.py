@@ -5,6 +5,8 @@ Only result.json is read, never a tracker's history, so a half-done sweep gives 
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning.study.plan import Plan, PlannedCell
+from hskd_lightning.study.seals import intact, sealed
 
 FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
 """Columns that come first, for whoever opens the file."""
@@ -62,8 +65,9 @@ def quirk(cell: PlannedCell) -> str | None:
 
 
 def write(table: pd.DataFrame, folder: Path) -> Path:
-    """results.csv, and the same as Parquet; whole or not at all."""
+    """results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    table = sealed(table)
     parquet, csv = folder / "results.parquet", folder / "results.csv"
     for path, save in ((parquet, table.to_parquet), (csv, table.to_csv)):
         temporary = path.with_suffix(".partial")
@@ -73,5 +77,15 @@ def write(table: pd.DataFrame, folder: Path) -> Path:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """What `write` wrote as CSV."""
-    return pd.read_csv(path, dtype={"cell_id": str, "store": str})
+    """What `write` wrote as CSV, as far as it still is that; without the seals, which say nothing of a cell.
+
+    Raises:
+        ConfigError: it is no such table, or none of its rows is as it was written.
+    """
+    rows = intact(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    text.seek(0)
+    return pd.read_csv(text, dtype={"cell_id": str, "store": str})
