@@ -32,7 +32,7 @@ def _escaped(value: Any) -> Any:
     """Whatever is text as markup; plotly's own words have nothing to escape."""
     if isinstance(value, Mapping):
         return {key: _escaped(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_escaped(each) for each in value]
     return markup(value) if isinstance(value, str) else value
 
