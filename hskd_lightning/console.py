@@ -106,11 +106,11 @@ def describe_amount(flat: Mapping[str, Any]) -> str:
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> None:
-    """A table as wide as the terminal; elsewhere of this width."""
+    """A table as wide as the terminal; elsewhere of this width. What rich takes for markup is printed as it stands."""
     table = Table(*header, title_justify="left")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if Console().is_terminal else width).print(table)
+    Console(width=None if Console().is_terminal else width, markup=False, emoji=False).print(table)
 
 
 def _model(name: str, config: Any) -> str:

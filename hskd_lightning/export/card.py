@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 Result = Mapping[str, Any]
+TELLING = re.compile(r"[\\`*\[\]<>|#~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown reads as more than text in the middle of a line: also a bare address, but no underscore in a word."""
 
 
 def model_card(result: Result, forms: Sequence[Mapping[str, Any]], max_length: int, rosita: bool) -> str:
@@ -27,10 +30,10 @@ def _front(result: Result) -> str:
     scores = [
         EvalResult(
             task_type="text-classification",
-            dataset_type=result["task"],
-            dataset_name=result["task"],
-            dataset_split=split,
-            metric_type=metric,
+            dataset_type=_line(result["task"]),
+            dataset_name=_line(result["task"]),
+            dataset_split=_line(split),
+            metric_type=_line(metric),
             metric_value=round(value, 4),
         )
         for split, figures in result["dev"].items()
@@ -47,15 +50,26 @@ def _front(result: Result) -> str:
 
 
 def _name(result: Result) -> str:
-    return f"{result['student']}-{result['task']}-{result['cell_id']}"
+    return _line(f"{result['student']}-{result['task']}-{result['cell_id']}")
+
+
+def _line(text: object) -> str:
+    """On one line: the next could begin a heading, a list, or the end of the front matter."""
+    return " ".join(str(text).split())
+
+
+def _text(value: object) -> str:
+    """A value as Markdown that shows it as it is, anywhere but at the beginning of a line."""
+    return TELLING.sub(r"\\\g<0>", _line(value))
 
 
 def _intro(result: Result) -> str:
-    return f"""# {_name(result)}
+    student, task, teacher, metric = (_text(result[name]) for name in ("student", "task", "teacher", "metric"))
+    return f"""# {_text(_name(result))}
 
-A {result["student"]} student of {result["parameters_student"]:,} parameters for the task {result["task"]}, distilled
-from a {result["teacher"]} teacher of {result["parameters_teacher"]:,}. It scores {result["score"]:.4f} on dev
-({result["metric"]}); its teacher scores {result["teacher_score"]:.4f}.
+A {student} student of {result["parameters_student"]:,} parameters for the task {task}, distilled
+from a {teacher} teacher of {result["parameters_teacher"]:,}. It scores {result["score"]:.4f} on dev
+({metric}); its teacher scores {result["teacher_score"]:.4f}.
 """
 
 
@@ -85,8 +99,8 @@ known = {{"input_ids": text.ids, "attention_mask": text.attention_mask, "token_t
 
 
 def _scores(result: Result, forms: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["## Scores and costs", "", "| | " + result["metric"] + " | bytes |", "|---|---|---|"]
-    lines += [f"| {form['form']} | {form['score']:.4f} | {form['bytes']:,} |" for form in forms]
+    lines = ["## Scores and costs", "", f"| | {_text(result['metric'])} | bytes |", "|---|---|---|"]
+    lines += [f"| {_text(form['form'])} | {form['score']:.4f} | {form['bytes']:,} |" for form in forms]
     return "\n".join([*lines, "", "Latencies are in export.json.", ""])
 
 
@@ -102,7 +116,7 @@ def _origin(result: Result) -> str:
         "Code": result["git_sha"] or "unknown commit",
         "Made with": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
     }
-    lines = [f"- {name}: {value}" for name, value in told.items()]
+    lines = [f"- {name}: {_text(value)}" for name, value in told.items()]
     return "\n".join(["## Where it comes from", "", *lines, ""])
 
 

@@ -7,6 +7,7 @@
                         sweep        runs what is missing, by any launcher; progress and outcome tell
                         estimate     what that will cost
     result.json    ---- collect      one row for each figure and cell
+                        seals        which rows are still as they were written
 
     results.csv    ---- settings     rows that differ in the seed alone, and their scores by seed
                         tables       of settings and of the minimum knowledge, as plain rows

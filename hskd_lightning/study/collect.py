@@ -5,6 +5,8 @@ Only result.json is read, never a tracker's history, so a half-done sweep gives 
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ import pandas as pd
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.plan import Plan, PlannedCell
+from hskd_lightning.study.seals import intact, sealed
 
 log = logging.getLogger(__name__)
 FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
@@ -73,8 +76,9 @@ def quirk(cell: PlannedCell) -> str | None:
 
 
 def write(table: pd.DataFrame, folder: Path) -> Path:
-    """results.csv, and the same as Parquet; whole or not at all."""
+    """results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    table = sealed(table)
     parquet, csv = folder / "results.parquet", folder / "results.csv"
     for path, save in ((parquet, table.to_parquet), (csv, table.to_csv)):
         temporary = path.with_suffix(".partial")
@@ -84,5 +88,15 @@ def write(table: pd.DataFrame, folder: Path) -> Path:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """What `write` wrote as CSV."""
-    return pd.read_csv(path, dtype={"cell_id": str, "store": str})
+    """What `write` wrote as CSV, as far as it still is that; without the seals, which say nothing of a cell.
+
+    Raises:
+        ConfigError: it is no such table, or none of its rows is as it was written.
+    """
+    rows = intact(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    text.seek(0)
+    return pd.read_csv(text, dtype={"cell_id": str, "store": str})

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+
+from hskd_lightning.study.markup import Markup, element, joined
 
 Row = Mapping[str, Any]
 FEW = 5
 """Seeds below which the report warns."""
 
 
-def findings(minimum: Sequence[Row]) -> Iterator[str]:
+def findings(minimum: Sequence[Row]) -> Iterator[Markup]:
     """One sentence for each path of the main figure."""
     for row in minimum:
-        name = html.escape(f"{row['path']} on {row['task']}")
-        yield f"<strong>{name}</strong>: {_serving(row)}; {_keeping(row)}. {DIMINISHING[row['diminishing_verdict']]}"
+        name = element("strong", f"{row['path']} on {row['task']}")
+        yield joined([name, f": {_serving(row)}; {_keeping(row)}. {DIMINISHING[row['diminishing_verdict']]}"])
     if not minimum:
-        yield "The main figure has no finished path from logits only to full HSK yet: no minimum can be named."
+        yield Markup("The main figure has no finished path from logits only to full HSK yet: no minimum can be named.")
 
 
 def _serving(row: Row) -> str:
@@ -49,42 +50,52 @@ DIMINISHING = {
 }
 
 
-def origins(rows: pd.DataFrame) -> Iterator[str]:
+def origins(rows: pd.DataFrame) -> Iterator[Markup]:
     """Cells, code and limits; what the statistics assume is the same for every study, and stands on the page."""
     cells = rows.drop_duplicates("cell_id")
     counts = cells.groupby("seed")["cell_id"].nunique()
     by_seed = ", ".join(f"seed {seed}: {count:,}" for seed, count in counts.items())
-    yield f"<strong>Cells.</strong> {len(cells):,} finished trainings ({by_seed}), one score each, on the dev split."
-    yield f"<strong>Code.</strong> {_commits(cells)}{_versions(cells)}"
+    told = f" {len(cells):,} finished trainings ({by_seed}), one score each, on the dev split."
+    yield joined([element("strong", "Cells."), told])
+    yield joined([element("strong", "Code."), " ", _commits(cells), _versions(cells)])
     yield from _limits(cells)
 
 
-def _commits(cells: pd.DataFrame) -> str:
+def _commits(cells: pd.DataFrame) -> Markup:
     shas = sorted(cells["git_sha"].dropna().astype(str).unique())
     if not shas:
-        return "The commit is not known. "
-    said = ", ".join(f"<code>{html.escape(sha)}</code>" for sha in shas)
+        return Markup("The commit is not known. ")
+    said = joined([element("code", sha) for sha in shas], ", ")
     many = " Cells of several commits are compared as if they were one." if len(shas) > 1 else ""
-    dirty = " <em>-dirty</em>: with changes that no commit has." if any(sha.endswith("-dirty") for sha in shas) else ""
-    return f"Commit{'s' if len(shas) > 1 else ''} {said}.{many}{dirty} "
+    dirty = DIRTY if any(sha.endswith("-dirty") for sha in shas) else ""
+    return joined([f"Commit{'s' if len(shas) > 1 else ''} ", said, f".{many}", dirty, " "])
+
+
+DIRTY = Markup(" <em>-dirty</em>: with changes that no commit has.")
 
 
 def _versions(cells: pd.DataFrame) -> str:
     columns = [column for column in cells if str(column).startswith("version")]
     said = [f"{column}: {', '.join(sorted(cells[column].dropna().astype(str).unique()))}" for column in columns]
-    return html.escape("; ".join(said))
+    return "; ".join(said)
 
 
-def _limits(cells: pd.DataFrame) -> Iterator[str]:
+def _limits(cells: pd.DataFrame) -> Iterator[Markup]:
     seeds = cells["seed"].nunique()
     if seeds == 1:
-        yield "<strong>One seed.</strong> Nothing here has an interval; hollow points are single runs and rank nothing."
+        yield ONE_SEED
     elif seeds < FEW:
-        yield (
-            f"<strong>{seeds} seeds.</strong> Intervals are wide, and their coverage leans on normal scores. Many a "
-            "verdict will be <em>undecided</em>."
-        )
-    yield (
-        "<strong>Seconds</strong> are wall-clock times of the machines that trained, whatever else ran there. The one "
-        "teacher pass of a store is not in them."
-    )
+        yield joined([element("strong", f"{seeds} seeds."), FEW_SEEDS])
+    yield SECONDS
+
+
+ONE_SEED = Markup(
+    "<strong>One seed.</strong> Nothing here has an interval; hollow points are single runs and rank nothing."
+)
+FEW_SEEDS = Markup(
+    " Intervals are wide, and their coverage leans on normal scores. Many a verdict will be <em>undecided</em>."
+)
+SECONDS = Markup(
+    "<strong>Seconds</strong> are wall-clock times of the machines that trained, whatever else ran there. The one "
+    "teacher pass of a store is not in them."
+)

@@ -1,17 +1,18 @@
 """Charts on a page: the same plain numbers as plotly figures, one for each panel, in colours that the page defines.
 
 Figures are dictionaries as plotly.js takes them. A colour is written var(--c0): the page puts in that of its theme.
+Plotly shows some HTML in any text: what is no `Markup` is escaped, all at once when a figure is made.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hskd_lightning.study.chart import Axis, Chart, Line, Panel, Point
+from hskd_lightning.study.markup import BR, Markup, element, joined, markup
 from hskd_lightning.study.palette import SHOWN, Style, styles
 from hskd_lightning.study.scale import BREAK, span, squashed, ticks, unsquashed, written
 
@@ -24,7 +25,16 @@ def figures(chart: Chart) -> list[dict[str, Any]]:
     """One figure for each panel, with its own legend: on a phone they stand below each other."""
     looks = styles(chart)
     names = {line.name: label for label, line in chart.legend().items()}
-    return [_figure(panel, looks, names) for panel in chart.panels]
+    return [_escaped(_figure(panel, looks, names)) for panel in chart.panels]
+
+
+def _escaped(value: Any) -> Any:
+    """Whatever is text as markup; plotly's own words have nothing to escape."""
+    if isinstance(value, Mapping):
+        return {key: _escaped(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in value]
+    return markup(value) if isinstance(value, str) else value
 
 
 def _figure(panel: Panel, looks: Mapping[str, Style], names: Mapping[str, str]) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def _figure(panel: Panel, looks: Mapping[str, Style], names: Mapping[str, str]) 
 
 def _named(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
     """In the order of the printed legend, whatever is painted first."""
-    name = html.escape(names.get(line.name, line.style))
+    name = names.get(line.name, line.style)
     return {"name": name, "legendgroup": name, "legendrank": list(names).index(line.name) if line.name in names else 0}
 
 
@@ -103,17 +113,17 @@ class Brush:
         return [{**band, "fill": "toself", "fillcolor": self.shade, "explained": False}, rule]
 
 
-def hover(panel: Panel, line: Line, point: Point) -> str:
+def hover(panel: Panel, line: Line, point: Point) -> Markup:
     """What the pointer is told: whose score, at what amount, how sure, of which cells."""
-    said = [f"<b>{html.escape(line.name or line.style)}</b>", html.escape(point.note)]
+    said = [element("b", line.name or line.style), point.note]
     if not panel.upright and not math.isnan(point.x):
         to = "" if math.isnan(point.x_to) else f" to {point.x_to:,.4g}"
         said.append(f"{panel.x.label}: {point.x:,.4g}{to}")
     interval = "" if math.isnan(point.low) else f" [{point.low:.4g}, {point.high:.4g}]"
-    said += [f"{point.mean:.4g}{interval}{f', n={point.n}' if point.n else ''} {html.escape(point.flag)}"]
+    said += [f"{point.mean:.4g}{interval}{f', n={point.n}' if point.n else ''} {point.flag}"]
     more = f" and {len(point.cells) - CELLS} more" if len(point.cells) > CELLS else ""
     said.append(f"cells {' '.join(point.cells[:CELLS])}{more}" if point.cells else "")
-    return "<br>".join(filter(None, said))
+    return joined(filter(None, said), BR)
 
 
 # Kinds.
@@ -161,7 +171,7 @@ def _reach(brush: Brush, line: Line) -> list[Trace]:
     if math.isnan(point.low):
         return [marks]
     interval = {"type": "data", "symmetric": False, "array": [high - x], "arrayminus": [x - low], "width": 4}
-    said = f"{line.name}<br>{point.note} scalars [{point.low:,.0f}, {point.high:,.0f}], n={point.n}"
+    said = joined([line.name, f"{point.note} scalars [{point.low:,.0f}, {point.high:,.0f}], n={point.n}"], BR)
     return [{**marks, "error_x": {**interval, "color": brush.color, "thickness": 1.2}, "hovertext": said}]
 
 
@@ -187,13 +197,7 @@ def _layout(panel: Panel) -> dict[str, Any]:
     x, y = (panel.y, panel.x) if panel.upright else (panel.x, panel.y)
     values = panel.ys if panel.upright else panel.xs
     return {
-        "title": {
-            "text": f"<b>{html.escape(panel.title)}</b>",
-            "font": {"size": 14},
-            "x": 0,
-            "xanchor": "left",
-            "y": 0.99,
-        },
+        "title": {"text": element("b", panel.title), "font": {"size": 14}, "x": 0, "xanchor": "left", "y": 0.99},
         "xaxis": {**_axis(x, values), "zeroline": False},
         "yaxis": {**(_names(panel) if panel.upright else _axis(y, panel.ys)), "zeroline": False},
         "margin": {"l": 8, "r": 12, "t": 30 if panel.title else 8, "b": 8},
@@ -222,7 +226,7 @@ def _axis(axis: Axis, values: Sequence[float]) -> dict[str, Any]:
     low, high = span(axis, values)
     marks = list(axis.ticks) or ticks(axis, unsquashed(low, axis), unsquashed(high, axis))
     marked = {"tickvals": [squashed(at, axis) for at in marks], "ticktext": [written(at) for at in marks]}
-    title = {"text": html.escape(axis.label).replace(" (", "<br>("), "standoff": 8}  # two lines, for a phone
+    title = {"text": joined(axis.label.split(" ("), Markup("<br>(")), "standoff": 8}  # two lines, for a phone
     lines = {"gridcolor": "var(--grid)", "linecolor": "var(--quiet)", "automargin": True}
     return {"title": title, "range": [low, high], **lines, **(marked if marks else {})}
 
@@ -230,8 +234,8 @@ def _axis(axis: Axis, values: Sequence[float]) -> dict[str, Any]:
 def _names(panel: Panel) -> dict[str, Any]:
     """The rows by name, and below each name what is to be printed beside its points: a phone has no room elsewhere."""
     flags = {int(point.x): point.flag for point in reversed(panel.measured) if point.flag}
-    texts = [html.escape(name).replace(", ", ",<br>") for name in panel.x.names]
-    flagged = [f"{text}<br><i>{flags[at]}</i>" if at in flags else text for at, text in enumerate(texts)]
+    texts = [joined(name.split(", "), Markup(",<br>")) for name in panel.x.names]
+    flagged = [joined([text, element("i", flags[at])], BR) if at in flags else text for at, text in enumerate(texts)]
     rows = len(texts)
     marked = {"tickvals": list(range(rows)), "ticktext": flagged, "range": [rows - 0.4, -0.6]}
     return {**marked, "showgrid": False, "automargin": True, "tickfont": {"size": 12}}

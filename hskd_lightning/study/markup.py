@@ -1,23 +1,46 @@
-"""Rows of a study as HTML tables."""
+"""Markup that no name can break out of, and rows of a study as HTML tables."""
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
 DASH = "\N{EN DASH}"
 
 
-def element(tag: str, *inner: str, role: str = "", id: str = "") -> str:
-    """An element around markup; `role` is its class."""
-    marked = "".join(f' {name}="{value}"' for name, value in (("class", role), ("id", id)) if value)
-    return f"<{tag}{marked}>{''.join(inner)}</{tag}>"
+class Markup(str):
+    """A string that is HTML already. Every other string is text, and is escaped where it meets one of these.
+
+    What `str` makes of it (a slice, `+`, an f-string) is text again, so that a mistake shows and lets nothing in.
+    """
+
+    __slots__ = ()
 
 
-def settings_html(rows: Sequence[Row]) -> str:
+BR = Markup("<br>")
+
+
+def markup(text: str) -> Markup:
+    """Text as markup. Quotes stay: they end nothing outside of a tag, and plotly knows no name for them."""
+    return text if isinstance(text, Markup) else Markup(html.escape(text, quote=False))
+
+
+def joined(parts: Iterable[str], by: str = "") -> Markup:
+    """Text and markup one after another."""
+    return Markup(markup(by).join(map(markup, parts)))
+
+
+def element(tag: str, *inner: str, role: str = "", **attributes: str) -> Markup:
+    """An element around text and markup; `role` is its class."""
+    named = {"class": role, **attributes}
+    marked = "".join(f' {name}="{html.escape(value)}"' for name, value in named.items() if value)
+    return Markup(f"<{tag}{marked}>{joined(inner)}</{tag}>")
+
+
+def settings_html(rows: Sequence[Row]) -> Markup:
     """Every setting, what it is worth beside the baselines, and its tier."""
     told = [axis for axis in ("student", "task") if len({row[axis] for row in rows}) > 1]
     columns: dict[str, Callable[[Row], str]] = {
@@ -36,10 +59,10 @@ def settings_html(rows: Sequence[Row]) -> str:
         "Differences are paired by seed, p after Holm’s correction over the settings of one student. Tiers are those "
         "whose intervals do not overlap; within a tier nothing is ranked. Bold: not told from the highest mean."
     )
-    return _table(rows, columns) + element("p", note, role="quiet")
+    return joined([_table(rows, columns), element("p", note, role="quiet")])
 
 
-def minimum_html(rows: Sequence[Row]) -> str:
+def minimum_html(rows: Sequence[Row]) -> Markup:
     """How little is enough, by both definitions."""
     columns: dict[str, Callable[[Row], str]] = {
         "student": lambda row: f"{row['path']}, {row['task']}",
@@ -58,13 +81,12 @@ def minimum_html(rows: Sequence[Row]) -> str:
         "its scale, scalars that bring 63% of the gain": lambda row: _scale(row).replace(" [nan, nan]", ""),
     }
     body = [
-        element("tr", *(element("td", html.escape(text)) for text in (name, *map(show, rows))))
-        for name, show in columns.items()
+        element("tr", *(element("td", text) for text in (name, *map(show, rows)))) for name, show in columns.items()
     ]
     return element("div", element("table", element("tbody", *body)), role="wide few")
 
 
-def plotted_html(rows: Sequence[Row]) -> str:
+def plotted_html(rows: Sequence[Row]) -> Markup:
     """Exactly what a figure shows; a fitted curve is a formula and no number."""
     columns: dict[str, Callable[[Row], str]] = {
         "line": lambda row: ": ".join(filter(None, (row["panel"], row["line"]))),
@@ -82,12 +104,9 @@ def place(x: float | str) -> str:
     return x if isinstance(x, str) else "" if math.isnan(x) else f"{x:,.4g}"
 
 
-def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> str:
+def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> Markup:
     head = element("tr", *(element("th", name) for name in columns))
-    body = [
-        element("tr", *(element("td", html.escape(show(row))) for show in columns.values()), role=_best(row))
-        for row in rows
-    ]
+    body = [element("tr", *(element("td", show(row)) for show in columns.values()), role=_best(row)) for row in rows]
     return element("div", element("table", element("thead", head), element("tbody", *body)), role="wide")
 
 

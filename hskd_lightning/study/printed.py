@@ -33,6 +33,7 @@ RC: Any = {
     "legend.fontsize": 7.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 5.0,
+    "text.parse_math": False,  # a $ in a name is a $
     "pdf.fonttype": 42,
     "svg.hashsalt": "hskd",  # of the ids in the file, random without one
 }

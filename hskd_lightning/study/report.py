@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -17,7 +16,7 @@ from hskd_lightning.study import interactive
 from hskd_lightning.study.chart import LEVEL, MARGIN, Chart
 from hskd_lightning.study.figures import charts
 from hskd_lightning.study.findings import findings, origins
-from hskd_lightning.study.markup import element, minimum_html, plotted_html, settings_html
+from hskd_lightning.study.markup import Markup, element, joined, markup, minimum_html, plotted_html, settings_html
 from hskd_lightning.study.palette import COLORS, LIT
 from hskd_lightning.study.settings import finished
 from hskd_lightning.study.tables import minimum_table, settings_table
@@ -57,7 +56,7 @@ def write_report(results: pd.DataFrame, path: Path, margin: float = MARGIN) -> P
     panels = [panel for chart in drawn for panel in interactive.figures(chart)]
     page = Template((files("hskd_lightning.study") / "page.html").read_text(encoding="utf-8"))
     text = page.substitute(
-        title=html.escape(TITLE),
+        title=markup(TITLE),
         light=_variables(LIGHT),
         dark=_variables(DARK),
         body="\n".join(_body(rows, drawn, margin)),
@@ -65,7 +64,7 @@ def write_report(results: pd.DataFrame, path: Path, margin: float = MARGIN) -> P
         level=f"{LEVEL:.0%}",
         margin=f"{margin:g}",
         plotly=get_plotlyjs(),
-        figures=json.dumps(_plain(panels), separators=(",", ":")).replace("</", "<\\/"),
+        figures=_embedded(_plain(panels)),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -87,7 +86,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
 
 
-def _body(rows: pd.DataFrame, drawn: Sequence[Chart], margin: float) -> Iterator[str]:
+def _embedded(value: Any) -> Markup:
+    """JSON as the content of a script, which `</script` would end, and `<!--` would keep from ending."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _body(rows: pd.DataFrame, drawn: Sequence[Chart], margin: float) -> Iterator[Markup]:
     minimum = minimum_table(rows, margin=margin)
     yield _header(rows, drawn)
     yield element("section", element("ul", *(element("li", said) for said in findings(minimum))), role="short")
@@ -96,25 +100,30 @@ def _body(rows: pd.DataFrame, drawn: Sequence[Chart], margin: float) -> Iterator
         yield _section(chart, at, settings_table(rows, chart.name, margin))
         at += len(chart.panels)
     if minimum:
-        yield element("h2", "Minimum knowledge", id="minimum") + minimum_html(minimum)
+        yield joined([element("h2", "Minimum knowledge", id="minimum"), minimum_html(minimum)])
 
 
-def _header(rows: pd.DataFrame, drawn: Sequence[Chart]) -> str:
+def _header(rows: pd.DataFrame, drawn: Sequence[Chart]) -> Markup:
     tasks, students = (", ".join(sorted(rows[column].astype(str).unique())) for column in ("task", "student"))
     cells, seeds = rows["cell_id"].nunique(), rows["seed"].nunique()
-    about = html.escape(f"Students: {students}. Tasks: {tasks}. {cells:,} finished cells, {seeds} seeds.")
-    title = element("h1", html.escape(TITLE)) + element("p", about, role="quiet")
-    button = '<button id="theme" type="button">Light / dark</button>'
-    links = [f'<a href="#{chart.name}">{html.escape(chart.title)}</a>' for chart in drawn]
-    return element("header", element("div", title), button) + element(
-        "nav", *links, '<a href="#origins">How these numbers were made</a>'
-    )
+    about = f"Students: {students}. Tasks: {tasks}. {cells:,} finished cells, {seeds} seeds."
+    title = element("div", element("h1", TITLE), element("p", about, role="quiet"))
+    button = element("button", "Light / dark", id="theme", type="button")
+    links = [element("a", chart.title, href=f"#{chart.name}") for chart in drawn]
+    links.append(element("a", "How these numbers were made", href="#origins"))
+    return joined([element("header", title, button), element("nav", *links)])
 
 
-def _section(chart: Chart, first: int, table: Sequence[Mapping[str, Any]]) -> str:
-    places = [f'<div class="panel"><div data-figure="{first + at}"></div></div>' for at in range(len(chart.panels))]
-    caption = element("figcaption", html.escape(chart.caption))
-    heading = element("h2", html.escape(chart.title), id=chart.name)
+def _section(chart: Chart, first: int, table: Sequence[Mapping[str, Any]]) -> Markup:
+    places = [_place(first + at) for at in range(len(chart.panels))]
+    caption = element("figcaption", chart.caption)
+    heading = element("h2", chart.title, id=chart.name)
     numbers = element("details", element("summary", "The plotted numbers"), plotted_html(chart.rows()))
     tests = element("details", element("summary", "The settings, compared"), settings_html(table)) if table else ""
-    return heading + element("figure", element("div", *places, role="panels"), caption) + tests + numbers
+    figure = element("figure", element("div", *places, role="panels"), caption)
+    return joined([heading, figure, tests, numbers])
+
+
+def _place(figure: int) -> Markup:
+    """Where the page's script draws a figure, by its place in the JSON."""
+    return element("div", element("div", **{"data-figure": str(figure)}), role="panel")

@@ -27,6 +27,7 @@ CONTEXT = ("task", "teacher", "student", "student_init", "preset")
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
 CHOICES = (*CONTEXT, "knowledge", "store_dtype", "control", "quirk", "hsk_amount", *STRATEGIES)
+NUMBERS = ("seed", "hsk_amount", "depth_top", *KEEPS)
 WHOLE = 0.999
 """A share of full HSK from here on is all of it: the means of counts over a split are not exact."""
 
@@ -88,7 +89,7 @@ def finished(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that have a score, with every column that the study knows.
 
     Raises:
-        ConfigError: a column is missing without which no row can be told from another.
+        ConfigError: a column is missing without which no row can be told from another, or has words for numbers.
     """
     missing = [column for column in NEEDED if column not in results]
     if missing:
@@ -97,8 +98,18 @@ def finished(results: pd.DataFrame) -> pd.DataFrame:
     scored = results[pd.to_numeric(results["score"], errors="coerce").notna()]
     if len(scored) < len(results):
         log.warning("%d of %d rows have no score and are left out", len(results) - len(scored), len(results))
+    for column in NUMBERS:
+        _check_numbers(scored, column)
     known = (*CHOICES, *KEEPS, *MEASURED)
     return scored.reindex(columns=[*scored, *(column for column in known if column not in scored)])
+
+
+def _check_numbers(rows: pd.DataFrame, column: str) -> None:
+    values = rows[column] if column in rows else pd.Series(dtype=float)
+    wrong = values[pd.to_numeric(values, errors="coerce").isna() & (values.notna() | (column == "seed"))]
+    if len(wrong):
+        remedy = "collect the results of finished cells again"
+        raise ConfigError(f"results: {column}", wrong.iloc[0], "a number in every row", remedy)
 
 
 MEASURED = (

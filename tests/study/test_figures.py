@@ -94,6 +94,11 @@ def inside(figure: Figure) -> None:
     assert -0.01 <= box.x0 and box.x1 <= width + 0.01 and -0.01 <= box.y0 and box.y1 <= height + 0.01
 
 
+def test_dollars_in_a_name_are_no_formula(study: pd.DataFrame) -> None:
+    rows = study[study["figure"] == "depth"].replace({"student": {"tiny": "$\\frac$"}})
+    assert "$\\frac$ on polarity" in {ax.get_title(loc="left") for ax in rendered(CHARTS["depth"](rows)).axes}
+
+
 def test_a_long_label_has_its_unit_on_a_line_of_its_own(study: pd.DataFrame) -> None:
     rows = study[study["figure"] == "depth"].assign(metric="mcc")
     figure = rendered(CHARTS["depth"](rows))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from hskd_lightning.study import interactive
 from hskd_lightning.study.chart import Chart
 from hskd_lightning.study.report import write_report
-from tests.study.browser import CHROMIUM, Browser, browser
+from tests.study.browser import Browser
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +85,6 @@ def test_an_empty_study_is_a_page(study: pd.DataFrame, tmp_path: Path) -> None:
 
 def test_one_seed_is_said(single: pd.DataFrame, tmp_path: Path) -> None:
     assert "<strong>One seed.</strong>" in write_report(single, tmp_path / "report.html").read_text()
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with browser(tmp_path_factory.mktemp("profile")) as one:
-        yield one
 
 
 @pytest.mark.slow

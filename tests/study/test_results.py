@@ -12,6 +12,7 @@ from hskd_lightning.study.charts import CHARTS
 from hskd_lightning.study.collect import read
 from hskd_lightning.study.figures import charts
 from hskd_lightning.study.report import write_report
+from hskd_lightning.study.seals import parse, seal
 from tests.conftest import ROOT
 
 STUDIES = sorted(path.parent for path in ROOT.glob("results/*/results.csv"))
@@ -25,6 +26,12 @@ def study(request: pytest.FixtureRequest) -> Path:
 def test_the_toy_study_has_every_figure() -> None:
     """But the one of a sweep that is no plan."""
     assert set(read(ROOT / "results/toy/results.csv").figure) == set(CHARTS) - {"curve", "pareto"}
+
+
+def test_every_row_has_its_seal(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = parse((study / "results.csv").read_text())
+    assert [row["seal"] for row in rows] == [seal(row) for row in rows]
+    assert len(read(study / "results.csv")) == len(rows) and caplog.text == ""
 
 
 def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:

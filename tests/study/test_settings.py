@@ -50,6 +50,12 @@ def test_the_seed_of_a_random_strategy_is_no_axis() -> None:
     assert is_axis("width_keep") and not is_axis("width_seed") and not is_axis("knowledge_bytes")
 
 
+def test_the_seal_of_a_row_is_no_axis() -> None:
+    assert not is_axis("seal")
+    (setting,) = settings_of(frame({"seed": 1, "seal": "0123"}, {"seed": 2, "seal": "4567"}))
+    assert "seal" not in setting.axes
+
+
 def test_two_cells_with_one_setting_and_seed_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"\['c0', 'c1'\].*\n.*one cell for each seed"):
         settings_of(frame({"learning_rate": 1e-3}, {"learning_rate": 1e-4}))
@@ -58,6 +64,17 @@ def test_two_cells_with_one_setting_and_seed_are_refused() -> None:
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ConfigError, match="a table that also has cell_id, seed"):
         finished(pd.DataFrame({"figure": [], "task": [], "student": [], "knowledge": [], "score": []}))
+
+
+@pytest.mark.parametrize("seed", ["<b>", None])
+def test_a_seed_that_is_no_number_is_refused(seed: object) -> None:
+    with pytest.raises(ConfigError, match=r"`results: seed` = (.*)\n.*a number in every row\n.*collect"):
+        frame({"seed": seed})
+
+
+def test_words_for_how_much_is_kept_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`results: length_keep` = 'many'"):
+        frame({"length_keep": "many"})
 
 
 def test_a_cell_without_a_score_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
