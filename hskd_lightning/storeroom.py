@@ -11,6 +11,7 @@ from typing import Any
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, make_writable
+from hskd_lightning.compress.keep import as_number
 from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
@@ -163,12 +164,12 @@ class Storeroom:
 
     def _strategies(self, request: Request) -> tuple[LengthStrategy, WidthStrategy]:
         """Length and width as the store keeps them: this cell's own, with the store's `keep`s."""
-        keeps = {"length": request.tokens, "width": request.units or None}
+        keeps = {"length": as_number(request.tokens), "width": request.units or None}
         built = []
         for axis, keep in keeps.items():
             node = dict(self.config[axis])
             if not request.ordered and axis == "width":
-                keep = self.experiment.keeps.get(axis)  # the store's own, spelling included
+                keep = as_number(self.experiment.keeps.get(axis))  # the store's own, spelling included
             node |= {"keep": keep} if "keep" in node else {}
             node |= {"masked": "ignore"} if "masked" in node else {}
             built.append(configuration.build(node, axis))
@@ -236,6 +237,6 @@ def request_of(experiment: Experiment, origin: Recipe) -> Request:
 
 def _options(experiment: Experiment, axis: str, *without: str) -> Recipe:
     """A strategy's name and those of its options that tell stores apart."""
-    node = {**experiment.config[axis], "keep": experiment.keeps.get(axis)}
+    node = {**experiment.config[axis], "keep": as_number(experiment.keeps.get(axis))}
     options = {key: value for key, value in node.items() if key not in ("_target_", *without)}
     return {"name": strategy_name(node["_target_"]), **options}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.depth.uniform import UniformLayers
+from hskd_lightning.compress.keep import Count, Share
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.length.attention import AttentionTokens
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
@@ -188,8 +189,8 @@ def test_the_smallest_share_keeps_one_token() -> None:
 def test_counts_by_hand() -> None:
     real = rows(5, 3, 1)
     assert kept_counts(None, real, real).tolist() == [5, 3, 1]
-    assert kept_counts(2, real, real).tolist() == [2, 2, 1]
-    assert kept_counts(0.4, real, real).tolist() == [2, 1, 1]
+    assert kept_counts(Count(2), real, real).tolist() == [2, 2, 1]
+    assert kept_counts(Share(0.4), real, real).tolist() == [2, 1, 1]
     assert kept_counts(None, real, real & ~marks(5, (4,), (2,), ())).tolist() == [4, 2, 1]
 
 

@@ -174,6 +174,29 @@ def build(room: Storeroom, root: Path) -> Path:
     return build_once(root, "store", room.request.recipe, lambda folder: room.write(folder, room.request))
 
 
+TOKENS_ALONE = ("depth=all", "length=cls_first", "width=all")
+
+
+@pytest.mark.parametrize("everything", [("length.keep=1.0",), ("length.keep=null", "hsk.amount=1")], ids=" ".join)
+def test_a_store_of_one_token_does_not_serve_all_of_them(small: Small, everything: tuple[str, ...]) -> None:
+    stored(workshop_of(small, *TOKENS_ALONE, "length.keep=1"))
+    workshop = workshop_of(small, *TOKENS_ALONE, *everything)
+    batch = batch_of(workshop, ROWS)
+    assert stored(workshop).hidden(batch, 1).tokens.valid[:, 0].sum() == batch.real.sum()
+
+
+def test_a_given_store_of_one_token_is_refused_in_words(small: Small, tmp_path: Path) -> None:
+    one = build(Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1")), tmp_path)
+    asked = Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1.0", f"store.path={one}"))
+    with pytest.raises(ConfigError, match=r"(?s)length.keep` = '1 token'.*allowed: 'all tokens'"):
+        asked.source()
+
+
+def test_all_tokens_are_one_store_however_they_are_asked_for(small: Small) -> None:
+    asks = (("length.keep=1.0",), ("length.keep=null", "hsk.amount=null"), ("length.keep=null", "hsk.amount=1"))
+    assert len({Storeroom(workshop_of(small, *TOKENS_ALONE, *ask)).request.name for ask in asks}) == 1
+
+
 def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:
     wide, narrow = (workshop_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
     request = Storeroom(narrow).request

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.compress.length.base import AttentionFrom, AttentionRequest, Tokens, request
 from hskd_lightning.errors import ConfigError
 
@@ -31,7 +31,7 @@ class AttentionWithoutSep:
 
     def __init__(
         self,
-        keep: Keep = None,
+        keep: Spelled = None,
         attention_from: AttentionFrom = "uniform",
         pin_cls: bool = False,
         separators: Separators = "per_example",

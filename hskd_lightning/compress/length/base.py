@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Keep, Share
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenSelection
 
@@ -88,9 +88,9 @@ def wanted_counts(keep: Keep, real: Tensor) -> Tensor:
     """(B,) int64: tokens that `keep` asks for, of (B,) real ones, whether or not so many may be kept."""
     if keep is None:
         return real
-    if isinstance(keep, float):
-        return (keep * real.double()).round().long().clamp(min=1)
-    return torch.full_like(real, keep)
+    if isinstance(keep, Share):
+        return (keep.part * real.double()).round().long().clamp(min=1)
+    return torch.full_like(real, keep.number)
 
 
 def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int) -> TokenSelection:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import get_args
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Count, Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
 from hskd_lightning.compress.width.codes import LargestMask
 from hskd_lightning.errors import ConfigError
@@ -24,7 +24,7 @@ class MagnitudeMask:
 
     needs_moments = False
 
-    def __init__(self, keep: Keep = None, masked: Masked = "ignore", scope: Reach = "token") -> None:
+    def __init__(self, keep: Spelled = None, masked: Masked = "ignore", scope: Reach = "token") -> None:
         if scope not in get_args(Reach):
             raise ConfigError("width.scope", scope, ", ".join(get_args(Reach)), "leave width.scope out")
         self.keep = check_keep("width.keep", keep)
@@ -35,6 +35,11 @@ class MagnitudeMask:
     def fit(self, units: int, moments: Moments | None) -> LargestMask:
         check_keep("width.keep", self.keep, units)
         # A count is per token; over a wider scope it becomes the same share of all that is there.
-        wide = self.reach != "token" and isinstance(self.keep, int)
-        keep = self.keep / units if wide and self.keep is not None else self.keep
-        return LargestMask(partial(count_kept, keep), self.reach, self.masked)
+        if self.reach != "token" and isinstance(self.keep, Count):
+            return LargestMask(partial(_as_many_each, self.keep, units), self.reach, self.masked)
+        return LargestMask(partial(count_kept, self.keep), self.reach, self.masked)
+
+
+def _as_many_each(each: Count, units: int, total: int) -> int:
+    """A count per token, of the `total` values of some tokens of D units: exact, whatever D is."""
+    return each.number * total // units

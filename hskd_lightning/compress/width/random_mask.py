@@ -2,7 +2,7 @@
 
 import torch
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked, generator
 from hskd_lightning.compress.width.codes import StaticMask
 
@@ -23,7 +23,7 @@ class RandomMask:
     ordered = True
     reach: Reach = "token"
 
-    def __init__(self, keep: Keep = None, masked: Masked = "ignore", seed: int = 0) -> None:
+    def __init__(self, keep: Spelled = None, masked: Masked = "ignore", seed: int = 0) -> None:
         self.keep = check_keep("width.keep", keep)
         self.masked = check_masked(masked)
         self.seed = seed

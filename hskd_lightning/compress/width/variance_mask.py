@@ -1,6 +1,6 @@
 """width=variance_mask"""
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
 from hskd_lightning.compress.width.codes import StaticMask
 
@@ -19,7 +19,7 @@ class VarianceMask:
     ordered = True
     reach: Reach = "token"
 
-    def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
+    def __init__(self, keep: Spelled = None, masked: Masked = "ignore") -> None:
         self.keep = check_keep("width.keep", keep)
         self.masked = check_masked(masked)
 
