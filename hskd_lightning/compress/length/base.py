@@ -13,6 +13,9 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenSelection
 
 AttentionFrom = Literal["mapped", "uniform"]
+MASKED_SCORE = -1e4
+"""What the released code adds to a [PAD]'s [CLS]-row score, and puts in the place of a [SEP]'s. So a [PAD] of positive
+raw score comes before the separators where a short example is filled up, and one of negative raw score after them."""
 
 
 class Tokens(NamedTuple):
@@ -29,8 +32,8 @@ class AttentionRequest:
     """Which attention statistic of which blocks a strategy needs the teacher to supply."""
 
     statistic: Literal["cls_row", "received"]
-    """cls_row: the [CLS] query's scores before the softmax, mean over heads. received: the probability a position
-    is given, mean over heads and real query positions."""
+    """cls_row: the [CLS] query's scores before the softmax, mean over heads, with `MASKED_SCORE` added on padding.
+    received: the probability a position is given, mean over heads and real query positions."""
     attention_from: AttentionFrom
 
     def blocks(self, layer_map: LayerMap, teacher_blocks: int, student_blocks: int) -> tuple[int, ...]:
