@@ -29,6 +29,8 @@ from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
 KIND = "store"
+LATER = {"counts": "rounded"}
+"""Options younger than the first stores, and what was done before there were any: it enters no store's name."""
 
 
 class Storeroom:
@@ -225,7 +227,7 @@ def request_of(experiment: Experiment, origin: Recipe) -> Request:
         layers=tuple(sorted(layers, key=height)),
         length=_options(experiment, "length", "keep", "attention_from"),
         tokens=experiment.keeps.get("length"),
-        width=_options(experiment, "width", "masked", *(("keep",) if width.ordered else ())),
+        width=_options(experiment, "width", "masked", "ties", *(("keep", "counts") if width.ordered else ())),
         units=code.scalars(units),
         dtype=settings["dtype"],
         shard_tokens=settings["shard_tokens"],
@@ -236,7 +238,12 @@ def request_of(experiment: Experiment, origin: Recipe) -> Request:
 
 
 def _options(experiment: Experiment, axis: str, *without: str) -> Recipe:
-    """A strategy's name and those of its options that tell stores apart."""
+    """A strategy's name and those of its options that tell stores apart.
+
+    Not `masked`, which is the reader's affair; nor `ties`, of which a store has one; nor, where `units` says it all,
+    `keep` and `counts`.
+    """
     node = {**experiment.config[axis], "keep": as_number(experiment.keeps.get(axis))}
-    options = {key: value for key, value in node.items() if key not in ("_target_", *without)}
+    told = {key: value for key, value in node.items() if key not in ("_target_", *without)}
+    options = {key: value for key, value in told.items() if (key, value) not in LATER.items()}
     return {"name": strategy_name(node["_target_"]), **options}

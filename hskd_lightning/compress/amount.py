@@ -18,7 +18,8 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) 
     """Count what `plan` keeps of these examples.
 
     Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What is
-    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data.
+    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data. Where
+    units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted, not the ties.
     """
     compression = plan.fit(plan.unfitted_moments())
     examples = kept = real = 0

@@ -7,6 +7,7 @@ Python holds 1 and 1.0 for equal, and 1 is one token where 1.0 is all of them. S
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hskd_lightning.errors import ConfigError
 
@@ -32,6 +33,8 @@ Keep = Count | Share | None
 """None keeps everything."""
 Spelled = int | float | Count | Share | None
 """As YAML, the command line and JSON have it; `check_keep` takes what is a `Keep` already as well."""
+Counts = Literal["rounded", "truncated"]
+"""How a share becomes a number: to the nearest, or as the released code does, which drops the fraction."""
 
 
 def check_keep(key: str, keep: Spelled, total: int | None = None) -> Keep:
@@ -82,12 +85,15 @@ def said(keep: Keep, what: str) -> str:
     return f"{keep.number:,} {what}" + ("" if keep.number == 1 else "s")
 
 
-def count_kept(keep: Keep, total: int) -> int:
-    """The number kept of `total`: a share is rounded to the nearest, and never to nothing."""
+def count_kept(keep: Keep, total: int, counts: Counts = "rounded") -> int:
+    """The number kept of `total`. A share is never rounded, or truncated, to nothing.
+
+    Truncated is int(total * share) to the last bit, as in the released code: 0.29 of 100 is 28.999999999999996, so 28.
+    """
     if keep is None:
         return total
     if isinstance(keep, Share):
-        return max(1, round(keep.part * total))
+        return max(1, (round if counts == "rounded" else int)(keep.part * total))
     return min(keep.number, total)
 
 
