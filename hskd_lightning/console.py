@@ -12,7 +12,7 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import said
 from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.experiment import AXES, Experiment, strategy_name
 from hskd_lightning.hsk import KnowledgeAmount
@@ -136,16 +136,10 @@ def _axis(axis: str, experiment: Experiment) -> str:
     if axis == "depth":
         return f"{name}: student<-teacher states {plan.layer_map}"
     if axis == "length":
-        return f"{name}: {_kept(plan.length.keep, 'tokens', 'real tokens')}{_attention(plan)}"
+        return f"{name}: {said(plan.length.keep, 'token')}{_attention(plan)}"
     units = plan.shape.teacher_width
     scalars = plan.fit(plan.unfitted_moments()).code.scalars(units)
     return f"{name}: {scalars} of {units} values a token"
-
-
-def _kept(keep: Keep, what: str, whole: str) -> str:
-    if keep is None:
-        return f"all {whole}"
-    return f"{keep:.1%} of the {whole}" if isinstance(keep, float) else f"{keep} {what}"
 
 
 def _attention(plan: HskPlan) -> str:

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 
 from hskd_lightning import config as configuration
 from hskd_lightning.compress.amount import spread_amount
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Keep, as_number, check_keep
 from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.codes import StaticMask
 from hskd_lightning.data.examples import Task
@@ -239,22 +239,21 @@ def settle_amount(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def resolve_keeps(config: Mapping[str, Any], shape: Shape) -> dict[str, Keep]:
     """The `keep` of each axis that has one: the user's, else what `hsk.amount` says, else null."""
-    keeps: dict[str, Keep] = {axis: config[axis]["keep"] for axis in AXES if "keep" in config[axis]}
+    given = {axis: config[axis]["keep"] for axis in AXES if "keep" in config[axis]}
     amount = config["hsk"]["amount"]
-    if amount is None or not keeps:
-        return keeps
+    if amount is None or not given:
+        return {axis: check_keep(f"{axis}.keep", keep) for axis, keep in given.items()}
     available = shape.all_pairs
-    if "depth" in keeps:
+    if "depth" in given:
         every = configuration.build({**config["depth"], "keep": None}, "depth")
         available = len(every.layer_map(shape.teacher_blocks, shape.student_blocks))
-    return spread_amount(amount, keeps, available, shape.all_pairs)
+    return spread_amount(amount, given, available, shape.all_pairs)
 
 
 def resolve_plan(config: Mapping[str, Any], shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:
     """Build the three strategies and check them against the models' shapes."""
-    depth, length, width = (
-        configuration.build({**config[axis], **({"keep": keeps[axis]} if axis in keeps else {})}, axis) for axis in AXES
-    )
+    spelled = {axis: {"keep": as_number(keep)} for axis, keep in keeps.items()}
+    depth, length, width = (configuration.build({**config[axis], **spelled.get(axis, {})}, axis) for axis in AXES)
     preset = config["preset"]
     return HskPlan.resolve(shape, depth, length, width, preset["padding"], preset["mask_first_step"])
 

@@ -105,7 +105,7 @@ class KnowledgeAmount:
     """How much is distilled: the x axis of every curve. Padding never counts; indices and masks count in bytes."""
 
     scalars: float
-    """Hidden-state values per example, mean over the training split."""
+    """Hidden-state values per example, mean over the training split: as many as were asked for, ties not counted."""
     bytes: float
     """What these values, and the positions and masks that place them, weigh per example."""
     full_scalars: float

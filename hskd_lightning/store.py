@@ -83,6 +83,7 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     found = room.find()
     rows = [
         ("store", request.name + (f", covered by {found.name}" if found else ", not built yet")),
+        ("kept", str(request)),
         ("examples", f"{size.examples:,} (train and selection), {tokens:,} real tokens"),
         ("rows kept", f"{size.rows:,}: tokens x layers"),
         ("values kept", f"{size.values:,}, {size.values / full:.2%} of full HSK's {full:,}"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, make_writable
+from hskd_lightning.compress.keep import as_number
 from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
@@ -28,6 +29,8 @@ from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
 KIND = "store"
+LATER = {"counts": "rounded"}
+"""Options younger than the first stores, and what was done before there were any: it enters no store's name."""
 
 
 class Storeroom:
@@ -165,12 +168,12 @@ class Storeroom:
 
     def _strategies(self, request: Request) -> tuple[LengthStrategy, WidthStrategy]:
         """Length and width as the store keeps them: this cell's own, with the store's `keep`s."""
-        keeps = {"length": request.tokens, "width": request.units or None}
+        keeps = {"length": as_number(request.tokens), "width": request.units or None}
         built = []
         for axis, keep in keeps.items():
             node = dict(self.config[axis])
             if not request.ordered and axis == "width":
-                keep = self.experiment.keeps.get(axis)  # the store's own, spelling included
+                keep = as_number(self.experiment.keeps.get(axis))  # the store's own, spelling included
             node |= {"keep": keep} if "keep" in node else {}
             node |= {"masked": "ignore"} if "masked" in node else {}
             built.append(configuration.build(node, axis))
@@ -226,7 +229,7 @@ def request_of(experiment: Experiment, origin: Recipe) -> Request:
         layers=tuple(sorted(layers, key=height)),
         length=_options(experiment, "length", "keep", "attention_from"),
         tokens=experiment.keeps.get("length"),
-        width=_options(experiment, "width", "masked", *(("keep",) if width.ordered else ())),
+        width=_options(experiment, "width", "masked", "ties", *(("keep", "counts") if width.ordered else ())),
         units=code.scalars(units),
         dtype=settings["dtype"],
         shard_tokens=settings["shard_tokens"],
@@ -237,7 +240,12 @@ def request_of(experiment: Experiment, origin: Recipe) -> Request:
 
 
 def _options(experiment: Experiment, axis: str, *without: str) -> Recipe:
-    """A strategy's name and those of its options that tell stores apart."""
-    node = {**experiment.config[axis], "keep": experiment.keeps.get(axis)}
-    options = {key: value for key, value in node.items() if key not in ("_target_", *without)}
+    """A strategy's name and those of its options that tell stores apart.
+
+    Not `masked`, which is the reader's affair; nor `ties`, of which a store has one; nor, where `units` says it all,
+    `keep` and `counts`.
+    """
+    node = {**experiment.config[axis], "keep": as_number(experiment.keeps.get(axis))}
+    told = {key: value for key, value in node.items() if key not in ("_target_", *without)}
+    options = {key: value for key, value in told.items() if (key, value) not in LATER.items()}
     return {"name": strategy_name(node["_target_"]), **options}

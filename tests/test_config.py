@@ -187,6 +187,31 @@ def test_the_amount_names_the_cell_where_an_axis_is_left_to_it(configure: Config
     assert one.cell_id != other.cell_id
 
 
+@pytest.mark.parametrize(
+    ("override", "column", "value"),
+    [
+        ("length.keep=1", "length_keep", 1),
+        ("length.keep=1.0", "length_keep", None),
+        ("width.keep=1.0", "width_keep", None),
+        ("width.keep=0.25", "width_keep", 0.25),
+        ("depth.keep=1.0", "depth_keep", None),
+        ("depth.top=1", "depth_top", 1),
+        ("depth.top=1.0", "depth_top", None),
+        ("hsk.amount=1", "length_keep", None),
+    ],
+)
+def test_in_a_result_one_is_a_count_and_everything_is_null(
+    configure: Configure, override: str, column: str, value: object
+) -> None:
+    """A table's column makes 1 and 1.0 one number, so no share may be 1 there."""
+    assert axes(Experiment.resolve(plain(configure(override))))[column] == value
+
+
+def test_all_tokens_asked_for_by_hand_are_not_left_to_the_amount(configure: Configure) -> None:
+    experiment = Experiment.resolve(plain(configure("length.keep=1.0", "hsk.amount=0.1")))
+    assert experiment.keeps["length"] is None and experiment.keeps["width"] is not None
+
+
 def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

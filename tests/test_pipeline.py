@@ -177,6 +177,8 @@ SWITCHES = {
     "masked": "zero",
     "mask_first_step": "false",
     "magnitude_scope": "batch",
+    "magnitude_ties": "all",
+    "unit_counts": "truncated",
     "separators": "first_row",
     "importance_dropout": "true",
     "hidden_dropout": "true",
@@ -203,6 +205,12 @@ SUBJECT = {
     "masked": ["width=random_mask"],
     "mask_first_step": ["width=random_mask", "preset.masked=zero"],
     "magnitude_scope": ["width=magnitude_mask"],
+    # Every [CLS] has one embedding: of 16 units that all 32 examples have, a tenth are 51 values, or 64 with the ties.
+    "magnitude_ties": [
+        *("width=magnitude_mask", "preset.magnitude_scope=batch", "width.keep=0.1"),
+        *("depth=all", "length=cls_first", "length.keep=1"),
+    ],
+    "unit_counts": ["width=random_mask", "width.keep=0.1"],  # of 16 units: 2, or 1
     "separators": ["length.keep=30"],  # more than there is: theirs fills up with [SEP]
     "importance_dropout": [
         "teacher.init.shape.hidden_dropout_prob=0.5",

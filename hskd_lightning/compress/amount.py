@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Keep, Spelled, check_keep
 from hskd_lightning.compress.length.base import kept_counts
 from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.errors import ConfigError
@@ -18,7 +18,8 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) 
     """Count what `plan` keeps of these examples.
 
     Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What is
-    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data.
+    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data. Where
+    units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted, not the ties.
     """
     compression = plan.fit(plan.unfitted_moments())
     examples = kept = real = 0
@@ -39,32 +40,33 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) 
     )
 
 
-def spread_amount(amount: float, keeps: Mapping[str, Keep], available_pairs: int, all_pairs: int) -> dict[str, Keep]:
+def spread_amount(amount: float, given: Mapping[str, Spelled], available_pairs: int, all_pairs: int) -> dict[str, Keep]:
     """Turn `hsk.amount` into the `keep` of each axis whose strategy has one.
 
     The rule: the axes that can be compressed share the amount equally, amount ** (1/n) each. Depth is the coarsest,
-    so it is rounded first, and length and width make up for its rounding. A `keep` that the user gave replaces
-    its axis's share and leaves the others as they are, so a sweep along one axis moves that axis alone.
+    so it is rounded first, and length and width make up for its rounding. A `keep` that the user gave, 1.0 among
+    them, replaces its axis's share and leaves the others as they are, so a sweep along one axis moves that axis alone.
 
     Args:
         amount: share of full HSK, 0 < amount <= 1.
-        keeps: the axes (depth, length, width) whose strategy has a `keep`, with the user's value or None.
+        given: the axes (depth, length, width) whose strategy has a `keep`, with what the user spelled, or None.
         available_pairs: how many layer pairs the depth strategy offers.
         all_pairs: layer pairs of full HSK, S+1.
 
     Raises:
-        ConfigError: amount is outside (0, 1].
+        ConfigError: amount, or a `keep`, is out of its range.
     """
     if isinstance(amount, bool) or not 0 < amount <= 1:
         remedy = "use knowledge=logits for none of it, or leave hsk.amount out"
         raise ConfigError("hsk.amount", amount, "a share above 0 and up to 1", remedy)
-    shares: dict[str, Keep] = {}
-    remaining, axes = float(amount), len(keeps)
-    if "depth" in keeps:
+    shares: dict[str, Spelled] = {}
+    remaining, axes = float(amount), len(given)
+    if "depth" in given:
         pairs = min(available_pairs, max(1, round(amount ** (1 / axes) * all_pairs)))
         shares["depth"] = pairs
         remaining, axes = min(1.0, amount * all_pairs / pairs), axes - 1
     for axis in ("length", "width"):
-        if axis in keeps:
+        if axis in given:
             shares[axis] = remaining ** (1 / axes)
-    return {axis: share if keeps[axis] is None else keeps[axis] for axis, share in shares.items()}
+    spelled = {axis: share if given[axis] is None else given[axis] for axis, share in shares.items()}
+    return {axis: check_keep(f"{axis}.keep", keep) for axis, keep in spelled.items()}

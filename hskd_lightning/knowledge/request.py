@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hskd_lightning.artifacts import Recipe
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, includes, least_including, said
 from hskd_lightning.integrity import fingerprint
 
 FORMAT = 1
@@ -54,7 +55,7 @@ class Request:
         """As JSON values: the store's identity."""
         hidden = {
             "layers": [list(layer) for layer in self.layers],
-            "length": {**(self.length or {}), "keep": self.tokens},
+            "length": {**(self.length or {}), "keep": as_number(self.tokens)},
             "width": {**(self.width or {}), "units": self.units},
             "dtype": self.dtype,
             "ordered": self.ordered,
@@ -72,10 +73,12 @@ class Request:
         if hidden is None:
             return cls(**common)
         length, width = dict(hidden["length"]), dict(hidden["width"])
+        if "keep" in width:  # of units without an order; stores of before this say 1.0 for everything
+            width["keep"] = as_number(check_keep("width.keep", width["keep"]))
         return cls(
             **common,
             layers=tuple((state, block) for state, block in hidden["layers"]),
-            tokens=length.pop("keep"),
+            tokens=check_keep("length.keep", length.pop("keep")),
             length=length,
             units=width.pop("units"),
             width=width,
@@ -86,10 +89,8 @@ class Request:
         if not self.layers:
             return "logits alone"
         length, width = (self.length or {}).get("name"), (self.width or {}).get("name")
-        tokens = "all tokens" if self.tokens is None else f"{self.tokens:g} tokens"
-        if isinstance(self.tokens, float):
-            tokens = f"{self.tokens:.0%} of the tokens"
-        return f"{_spell(self.layers)}; {tokens} by {length}; {self.units} values by {width}; {self.dtype}"
+        kept = f"{said(self.tokens, 'token')} by {length}; {said(Count(self.units), 'value')} by {width}"
+        return f"{_spell(self.layers)}; {kept}; {self.dtype}"
 
     @property
     def name(self) -> str:
@@ -113,8 +114,8 @@ class Request:
         for field in ("length", "width"):
             if difference := _first_difference(getattr(store, field), getattr(self, field), field):
                 return difference
-        if not (store.tokens == self.tokens or self.per_token and _at_least(store.tokens, self.tokens)):
-            return "length.keep", store.tokens, self.tokens
+        if not (store.tokens == self.tokens or self.per_token and includes(store.tokens, self.tokens)):
+            return "length.keep", said(store.tokens, "token"), said(self.tokens, "token")
         fewer = self.ordered and not (self.masks and self.dtype == "int8")
         if not (store.units == self.units or fewer and store.units >= self.units):
             return "width.keep", store.units, self.units
@@ -133,7 +134,7 @@ class Request:
         both = replace(
             self,
             layers=tuple(sorted({*self.layers, *other.layers}, key=height)),
-            tokens=_most(self.tokens, other.tokens),
+            tokens=least_including(self.tokens, other.tokens),
             units=max(self.units, other.units),
             dtype=self.dtype if self.dtype == other.dtype else "fp32",
         )
@@ -151,27 +152,14 @@ def _spell(layers: tuple[Layer, ...]) -> str:
     return "teacher states " + ", ".join(named) if layers else "logits alone"
 
 
-def _at_least(stored: Keep, asked: Keep) -> bool:
-    """Whether keeping `stored` always includes keeping `asked`."""
-    if stored is None or asked is None:
-        return stored is None
-    return type(stored) is type(asked) and stored >= asked
-
-
-def _most(one: Keep, other: Keep) -> Keep:
-    """The least keep that includes both: a count and a share have none but everything."""
-    if one is None or other is None or type(one) is not type(other):
-        return None
-    return max(one, other)
-
-
 def _first_difference(found: Any, asked: Any, path: str = "") -> tuple[str, object, object] | None:
-    """The first leaf in which two JSON values differ."""
+    """The first leaf in which two JSON values differ, told apart as in a store's name: 1 is neither 1.0 nor true."""
     if isinstance(found, Mapping) and isinstance(asked, Mapping):
         for key in sorted({*found, *asked}):
             inner = f"{path}.{key}" if path else key
             if difference := _first_difference(found.get(key), asked.get(key), inner):
                 return difference
         return None
-    same = found == asked or (isinstance(found, float) and isinstance(asked, float) and math.isclose(found, asked))
+    close = isinstance(found, float) and isinstance(asked, float) and math.isclose(found, asked)
+    same = close or json.dumps(found, sort_keys=True) == json.dumps(asked, sort_keys=True)
     return None if same else (path, found, asked)

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hskd_lightning.compress.length.base import MASKED_SCORE
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models.encoder import blocks
 
 Statistic = Literal["cls_row", "received"]
 QUERY_KEY = (("attention.self.query", "attention.self.key"), ("attention.q_lin", "attention.k_lin"))
 """Where the projections live in a block: BERT, RoBERTa and ELECTRA; DistilBERT."""
-PADDING_SCORE = -1e4
-"""A padding position's score before the softmax, as in the released code: below every real one, yet finite."""
 
 
 class AttentionProbe:
@@ -78,11 +77,15 @@ class AttentionProbe:
 def cls_row(query: Tensor, key: Tensor, real: Tensor, heads: int) -> Tensor:
     """[CLS]'s attention scores before the softmax, mean over heads: (B, 1|T, D), (B, T, D) -> (B, T).
 
-    The heads' dot products add up to the dot product of the whole vectors, so the mean needs no split into heads.
+    As in the released code, the mask is added to each head's score, so a [PAD] has its raw score less 1e4: below every
+    real token, and in an order of its own. That order counts where short examples are filled up
+    (`preset.padding=distill`); elsewhere no [PAD] can be kept.
     """
-    scale = heads * math.sqrt(key.shape[-1] / heads)
-    score = (query[:, :1] @ key.transpose(1, 2)).squeeze(1).float() / scale  # (B, T)
-    return score.masked_fill(~real, PADDING_SCORE)
+    wide = torch.promote_types(key.dtype, torch.float32)
+    query, key = (states.to(wide).unflatten(-1, (heads, -1)) for states in (query[:, :1], key))  # (B, 1|T, H, D/H)
+    # No matrix product: one row needs none, and a bfloat16 teacher's autocast would narrow it.
+    score = (query * key).sum(dim=-1) / math.sqrt(key.shape[-1])  # (B, T, H)
+    return (score + MASKED_SCORE * ~real[..., None]).mean(dim=-1)
 
 
 def received(query: Tensor, key: Tensor, real: Tensor, heads: int) -> Tensor:
@@ -105,7 +108,9 @@ def from_probabilities(
     """(B, P, T) from the blocks' attention probabilities (B, H, T, T).
 
     The [CLS] row's mean log probability ranks positions as its mean score does: the softmax takes the same constant
-    off every position of a head's row.
+    off every position of a head's row. Not so that of a [PAD]: the mask has made its probability 0, and its raw score
+    cannot be had from that. Every [PAD] gets the same score here, so with `preset.padding=distill` a short example is
+    filled from left to right, and not in the released code's order.
     """
     scores = []
     for number in wanted:
@@ -113,7 +118,7 @@ def from_probabilities(
             scores.append(mean_over_queries(attentions[number].float(), batch.real))
         else:
             row = attentions[number][:, :, 0].float().clamp_min(torch.finfo(torch.float32).tiny).log().mean(1)
-            scores.append(row.masked_fill(~batch.real, PADDING_SCORE))
+            scores.append(row.masked_fill(~batch.real, MASKED_SCORE))
     return torch.stack(scores, dim=1)
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hskd_lightning.compress.keep import as_number, check_keep
 from hskd_lightning.experiment import AXES, Experiment, strategy_name
 from hskd_lightning.knowledge.control.none import NoControl
+
+KEEPS = ("keep", "top")
+"""Options of the axes that are a count, a share or everything."""
 
 
 def axes(experiment: Experiment) -> dict[str, Any]:
@@ -44,10 +48,14 @@ def curve(result: Mapping[str, Any]) -> list[dict[str, float]]:
 
 
 def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """`length`, `length_keep`, `length_attention_from`, ... Nothing where no hidden states are distilled."""
+    """`length`, `length_keep`, `length_attention_from`, ... Nothing where no hidden states are distilled.
+
+    A table's column makes 1 and 1.0 one number, so a share is below 1 here, a count from 1 on, and everything null.
+    """
     if experiment.plan is None:
         return {name: None, f"{name}_keep": None}
     values = {**settings, "keep": experiment.keeps.get(name)}
+    values |= {key: as_number(check_keep(f"{name}.{key}", values[key])) for key in KEEPS if key in values}
     options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
     return {name: strategy_name(settings["_target_"]), **options}
 

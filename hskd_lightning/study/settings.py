@@ -64,7 +64,7 @@ class Setting:
     @property
     def is_full(self) -> bool:
         """All of the teacher's hidden states: every layer the student has a place for, every token, every unit."""
-        spread = self["depth"] == "all" or (self["depth"] == "uniform" and self["depth_top"] in (None, 1))
+        spread = self["depth"] == "all" or (self["depth"] == "uniform" and self["depth_top"] is None)
         return self.distils and self.true and spread and self.mean("knowledge_fraction") >= WHOLE
 
     def __getitem__(self, axis: str) -> Any:
@@ -224,7 +224,7 @@ def _kept(what: str) -> Callable[[Any], str]:
     def name(value: Any) -> str:
         if value is None:
             return ""
-        if value < 1:
+        if value < 1:  # a share; all of it is null in results, so that 1.0 in a table is a count of 1
             return f"{value:.3g} of {what}s"
         return f"{value:g} {what}" + ("s" if value > 1 else "")
 
@@ -232,8 +232,8 @@ def _kept(what: str) -> Callable[[Any], str]:
 
 
 def _top(value: Any) -> str:
-    """The paper's twelfths, whatever the teacher's depth; a whole number above 1 is a state."""
-    if value is not None and value > 1:
+    """The paper's twelfths, whatever the teacher's depth; a whole number is a state."""
+    if value is not None and value >= 1:
         return f"top state {value:g}"
     twelfths = Fraction(1 if value is None else value).limit_denominator(12) * 12
     return f"top {float(twelfths):.3g}/12"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.depth.uniform import UniformLayers
+from hskd_lightning.compress.keep import Count, Share
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.length.attention import AttentionTokens
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
@@ -21,7 +22,7 @@ from hskd_lightning.compress.width.codes import EveryUnit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenBatch, TokenSelection
 
-PAD = -1e4  # a padding position's attention score
+PAD, BELOW = -1e4 + 1, -1e4 - 1  # attention scores of padding whose raw score is 1, or -1
 
 
 def refusal(key: str, phrase: str):
@@ -188,8 +189,8 @@ def test_the_smallest_share_keeps_one_token() -> None:
 def test_counts_by_hand() -> None:
     real = rows(5, 3, 1)
     assert kept_counts(None, real, real).tolist() == [5, 3, 1]
-    assert kept_counts(2, real, real).tolist() == [2, 2, 1]
-    assert kept_counts(0.4, real, real).tolist() == [2, 1, 1]
+    assert kept_counts(Count(2), real, real).tolist() == [2, 2, 1]
+    assert kept_counts(Share(0.4), real, real).tolist() == [2, 1, 1]
     assert kept_counts(None, real, real & ~marks(5, (4,), (2,), ())).tolist() == [4, 2, 1]
 
 
@@ -240,10 +241,17 @@ def test_first_row_fills_a_short_example_from_padding() -> None:
     assert kept(released(strategy, "distill", FIRST_ROW, FIRST_ROW_SCORES)) == [[2, 1, 0, 4], [1, 0, 3, 4]]
 
 
-def test_first_row_takes_separators_after_padding() -> None:
+def test_first_row_takes_separators_after_padding_of_positive_score() -> None:
     strategy = AttentionWithoutSep(keep=5, separators="first_row")
     selected = released(strategy, "distill", FIRST_ROW, FIRST_ROW_SCORES)
     assert kept(selected) == [[2, 1, 0, 4, 3], [1, 0, 3, 4, 2]]
+
+
+def test_first_row_takes_padding_of_positive_score_then_separators_then_the_rest_of_padding() -> None:
+    short = batch(rows(3, width=5), marks(5, (0, 2)))
+    strategy = AttentionWithoutSep(keep=5, separators="first_row")
+    scores = torch.tensor([[[1.0, 2.0, 9.0, BELOW, PAD]]])
+    assert kept(released(strategy, "distill", short, scores)) == [[1, 0, 4, 2, 3]]
 
 
 def test_first_row_removes_as_many_separators_as_the_first_row_has() -> None:

@@ -206,6 +206,76 @@ def test_magnitude_of_a_batch_cannot_be_stored() -> None:
     assert tuple(MagnitudeMask(scope=scope).reach for scope in reaches) == reaches
 
 
+# The released code's numbers: int(n r) of n values, and whatever is as large as the last of them.
+
+TRUNCATING = [RandomMask, VarianceMask, MagnitudeMask]
+
+
+@pytest.mark.parametrize(("counts", "kept"), [("rounded", 77), ("truncated", 76)])
+@pytest.mark.parametrize("strategy", TRUNCATING)
+def test_a_tenth_of_berts_units(strategy: type, counts: str, kept: int) -> None:
+    assert strategy(keep=0.1, counts=counts).fit(768, Moments.of_nothing(1, 768)).scalars(768) == kept
+
+
+@pytest.mark.parametrize("strategy", TRUNCATING)
+def test_truncated_smallest_share_keeps_one_unit(strategy: type) -> None:
+    assert strategy(keep=0.01, counts="truncated").fit(10, Moments.of_nothing(1, 10)).scalars(10) == 1
+
+
+def test_truncated_share_that_floats_miss_is_the_released_codes() -> None:
+    assert RandomMask(keep=0.29, counts="truncated").fit(100, None).units.shape == (1, 28)  # 28.999999999999996
+
+
+def test_truncated_counts_are_counts() -> None:
+    assert RandomMask(keep=3, counts="truncated").fit(10, None).units.shape == (1, 3)
+
+
+@pytest.mark.parametrize(("counts", "kept"), [("rounded", 2), ("truncated", 1)])
+def test_magnitude_share_of_a_batch(counts: str, kept: int) -> None:
+    three = states([1.0, 2.0, 3.0])
+    code = MagnitudeMask(keep=0.5, scope="batch", counts=counts).fit(3, None)
+    assert counted(code, three, all_valid(three)).sum() == kept  # 1.5
+
+
+def test_magnitude_count_of_a_wider_scope_is_exact() -> None:
+    values = torch.arange(55.0).view(1, 1, 5, 11)
+    code = MagnitudeMask(keep=3, scope="batch", counts="truncated").fit(11, None)
+    assert counted(code, values, all_valid(values)).sum() == 15  # 3 x 5 tokens, though int(3 / 11 * 55) is 14
+
+
+def ties(keep: float, values: Tensor, valid: Tensor | None = None) -> list:
+    code = MagnitudeMask(keep=keep, scope="batch", ties="all").fit(values.shape[-1], None)
+    return counted(code, values, all_valid(values) if valid is None else valid).int().tolist()
+
+
+def test_ties_at_the_threshold_are_all_kept() -> None:
+    assert ties(1 / 3, states([5.0, -2.0, 2.0], [1.0, 2.0, 0.0])) == [[[[1, 1, 1], [0, 1, 0]]]]  # 2 of 6, and equals
+
+
+def test_ties_above_the_threshold_are_no_ties() -> None:
+    assert ties(1 / 3, states([5.0, -5.0, 2.0], [1.0, 2.0, 0.0])) == [[[[1, 1, 0], [0, 0, 0]]]]
+
+
+def test_ties_are_of_each_layer() -> None:
+    pairs = torch.tensor([[[[3.0, 3.0, 1.0]], [[9.0, 3.0, 1.0]]]])  # (1, 2, 1, 3)
+    assert ties(1, pairs) == [[[[1, 1, 0]], [[1, 0, 0]]]]
+
+
+def test_a_token_that_is_not_there_ties_with_nothing() -> None:
+    level = states([0.0, 0.0], [0.0, 0.0])
+    assert ties(1, level, torch.tensor([[[True, False]]])) == [[[[1, 1], [0, 0]]]]
+
+
+def test_first_of_ties_alone_unless_all_are_asked_for() -> None:
+    level = states([2.0, 2.0, 2.0])
+    kept = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), level, all_valid(level))
+    assert kept.int().tolist() == [[[[1, 0, 0]]]]
+
+
+def test_ties_are_not_counted_as_knowledge() -> None:
+    assert MagnitudeMask(keep=3, scope="batch", ties="all").fit(8, None).scalars(8) == 3
+
+
 # Projections.
 
 TILTED = [[2.0, 1.0], [1.0, 2.0]]  # variance 3 along (1, 1), 1 along (1, -1)
@@ -378,6 +448,23 @@ def test_unknown_masked(strategy: type) -> None:
 def test_unknown_scope() -> None:
     with refusal("width.scope", "token, example, batch"):
         MagnitudeMask(scope="layer")
+
+
+@pytest.mark.parametrize("strategy", TRUNCATING)
+def test_unknown_counts(strategy: type) -> None:
+    with refusal("width.counts", "rounded, truncated"):
+        strategy(counts="floor")
+
+
+def test_unknown_ties() -> None:
+    with refusal("width.ties", "first, all"):
+        MagnitudeMask(ties="last")
+
+
+@pytest.mark.parametrize("scope", ["token", "example"])
+def test_all_ties_go_with_the_batchs_threshold_alone(scope: str) -> None:
+    with refusal("width.ties", f"first with width.scope={scope}"):
+        MagnitudeMask(scope=scope, ties="all")
 
 
 @pytest.mark.parametrize("strategy", [*MASKS, Pca, RandomProjection])

@@ -247,7 +247,9 @@ def test_length_refuses_a_keep_that_makes_no_sense(name: str, keep: Any) -> None
 
 width_cases = pytest.mark.parametrize(
     ("name", "given"),
-    one_option("width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example", "batch"])),
+    one_option(
+        "width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example", "batch"]), ("counts", ["truncated"])
+    ),
 )
 VALID = torch.tensor([[[True, True, True]] * PAIRS, [[True, True, False]] * PAIRS])  # (2, P, 3)
 

@@ -51,6 +51,7 @@ def test_plan_counts_before_anything_is_built(say: Say, tmp_path: Path) -> None:
     out = say("plan", "length=cls_first", "length.keep=3", "width=pca", "width.keep=4", "depth.keep=2")
     said = " ".join(re.sub("[^a-zA-Z0-9.,%:()-]+", " ", out).split())
     assert "not built yet" in said
+    assert "teacher states 2, 4 3 tokens by cls first 4 values by pca fp16" in said
     assert "126 (train and selection)" in said
     assert "rows kept 756: tokens x layers" in said  # 126 examples x 3 tokens x 2 layers
     assert "values kept 3,024" in said  # x 4
@@ -75,6 +76,14 @@ def test_build_then_verify_info_list_rm(say: Say, tmp_path: Path) -> None:
     say("rm", folder.name[:6])
     assert not folder.exists()
     assert "build it" in refused(say, "verify")
+
+
+def test_the_list_says_one_token_and_all_tokens(say: Say) -> None:
+    for keep in ("1", "1.0"):
+        say("build", "length=cls_first", f"length.keep={keep}", "depth.keep=1", "width.keep=2")
+    listed = " ".join(re.sub("[^a-zA-Z0-9,_;]+", " ", say("list")).split())
+    assert "; 1 token by cls_first; 2 values by pca" in listed
+    assert "; all tokens by cls_first; 2 values by pca" in listed
 
 
 def test_build_is_content_with_a_store_that_covers(say: Say, tmp_path: Path) -> None:

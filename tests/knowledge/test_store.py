@@ -73,7 +73,9 @@ def given(axis: str, name: str, options: dict) -> list[str]:
 
 ROWS = [17, 3, 80, 41, 5]
 length_cases = one_option("length", ("attention_from", ["mapped", "uniform"]), ("pin_cls", ["true"]))
-width_cases = one_option("width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example"]))
+width_cases = one_option(
+    "width", ("masked", ["ignore", "zero"]), ("scope", ["token", "example"]), ("counts", ["truncated"])
+)
 
 
 @pytest.mark.parametrize("name", names("depth"))
@@ -175,6 +177,60 @@ def build(room: Storeroom, root: Path) -> Path:
     return build_once(root, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
 
 
+TOKENS_ALONE = ("depth=all", "length=cls_first", "width=all")
+
+
+@pytest.mark.parametrize("everything", [("length.keep=1.0",), ("length.keep=null", "hsk.amount=1")], ids=" ".join)
+def test_a_store_of_one_token_does_not_serve_all_of_them(small: Small, everything: tuple[str, ...]) -> None:
+    stored(workshop_of(small, *TOKENS_ALONE, "length.keep=1"))
+    workshop = workshop_of(small, *TOKENS_ALONE, *everything)
+    batch = batch_of(workshop, ROWS)
+    assert stored(workshop).hidden(batch, 1).tokens.valid[:, 0].sum() == batch.real.sum()
+
+
+def test_a_given_store_of_one_token_is_refused_in_words(small: Small, tmp_path: Path) -> None:
+    one = build(Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1")), tmp_path)
+    asked = Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1.0", f"store.path={one}"))
+    with pytest.raises(ConfigError, match=r"(?s)length.keep` = '1 token'.*allowed: 'all tokens'"):
+        asked.source()
+
+
+@pytest.mark.parametrize(
+    ("width", "options"),
+    [
+        ("random_mask", {"name": "random_mask", "seed": 0}),
+        ("magnitude_mask", {"name": "magnitude_mask", "scope": "token"}),
+        ("magnitude_mask width.scope=example width.keep=3", {"name": "magnitude_mask", "scope": "example", "keep": 3}),
+    ],
+)
+def test_how_shares_are_counted_is_in_no_name_where_they_are_rounded(small: Small, width: str, options: dict) -> None:
+    """A store that was built before there was a choice is found, not built again."""
+    assert Storeroom(workshop_of(small, *f"width={width}".split())).request.width == options
+
+
+def test_truncated_units_are_the_first_of_the_rounded_ones(small: Small) -> None:
+    one, two = (
+        Storeroom(workshop_of(small, "width=random_mask", "width.keep=0.1", f"preset.unit_counts={counts}")).request
+        for counts in ("truncated", "rounded")
+    )
+    assert (one.units, two.units) == (1, 2)  # of 16
+    assert one.missing_from(two) is None
+
+
+def test_a_truncated_share_of_an_example_is_a_store_of_its_own(small: Small) -> None:
+    over_example = ("width=magnitude_mask", "width.scope=example", "width.keep=0.3")
+    one, two = (
+        Storeroom(workshop_of(small, *over_example, f"preset.unit_counts={counts}")).request
+        for counts in ("truncated", "rounded")
+    )
+    assert one.missing_from(two) == ("width.counts", None, "truncated")
+
+
+def test_all_tokens_are_one_store_however_they_are_asked_for(small: Small) -> None:
+    asks = (("length.keep=1.0",), ("length.keep=null", "hsk.amount=null"), ("length.keep=null", "hsk.amount=1"))
+    assert len({Storeroom(workshop_of(small, *TOKENS_ALONE, *ask)).request.name for ask in asks}) == 1
+
+
 def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:
     wide, narrow = (workshop_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
     request = Storeroom(narrow).request
@@ -266,6 +322,8 @@ REFUSED = {
     "preset.teacher_dropout=true": "preset.teacher_dropout",
     "preset.mask_first_step=false width=random_mask": "preset.mask_first_step",
     "width=magnitude_mask width.scope=batch": "magnitude_mask with these options",
+    "width=magnitude_mask preset.magnitude_ties=all": "width.ties",
+    "width=magnitude_mask width.scope=batch preset.magnitude_ties=all": "magnitude_mask with these options",
     "length.separators=first_row": "attention_no_sep with these options",
     "store.dtype=fp8": "fp32, fp16, bf16, int8",
     "store.shard_tokens=0": "store.shard_tokens",

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
+from hskd_lightning.compress.length.base import MASKED_SCORE
+from hskd_lightning.compress.pipeline import Compression
+from hskd_lightning.compress.width.codes import EveryUnit
+from hskd_lightning.hsk import LayerMap, TokenBatch
 from hskd_lightning.models import encoder
 from hskd_lightning.models.attention import (
-    PADDING_SCORE,
     AttentionProbe,
     cls_row,
     from_probabilities,
@@ -62,7 +65,28 @@ def test_cls_row_is_the_mean_over_heads() -> None:
 
 def test_cls_row_of_padding_is_the_released_codes() -> None:
     query, key = torch.ones(1, 2, 4), torch.ones(1, 2, 4)
-    assert cls_row(query, key, torch.tensor([[True, False]]), heads=1).tolist() == [[2.0, PADDING_SCORE]]
+    assert cls_row(query, key, torch.tensor([[True, False]]), heads=1).tolist() == [[2.0, 2.0 + MASKED_SCORE]]
+
+
+def test_cls_row_ranks_padding_by_its_raw_score() -> None:
+    query, key = torch.ones(1, 4, 4), torch.tensor([[[9.0], [-1.0], [1.0], [0.0]]]).expand(-1, -1, 4)
+    row = cls_row(query, key, torch.tensor([[True, False, False, False]]), heads=1)
+    assert row.tolist() == [[18.0, MASKED_SCORE - 2.0, MASKED_SCORE + 2.0, MASKED_SCORE]]
+
+
+def test_cls_row_of_a_double_is_a_double() -> None:
+    query = key = torch.full((1, 2, 4), 1 / 3, dtype=torch.float64)
+    row = cls_row(query, key, torch.tensor([[True, True]]), heads=2)
+    assert row.dtype == torch.float64 and row[0, 0].item() == pytest.approx(2 / 9 / 2**0.5, rel=1e-15)
+
+
+def test_cls_row_is_never_narrower_than_float32() -> None:
+    query, key = (torch.randn(1, 5, 64, generator=torch.Generator().manual_seed(seed)).bfloat16() for seed in (0, 1))
+    real = torch.ones(1, 5, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        row = cls_row(query, key, real, heads=4)
+    assert row.dtype == torch.float32
+    torch.testing.assert_close(row.double(), cls_row(query.double(), key.double(), real, heads=4), rtol=1e-5, atol=1e-6)
 
 
 def test_received_by_hand() -> None:
@@ -79,6 +103,51 @@ def test_received_adds_up_to_one() -> None:
 
 
 # Against the models.
+
+
+PAIRS, BLOCKS = ((2, 2), (3, 3)), (1, 2)
+"""(student state, teacher state), and the block whose attention ranks it."""
+
+
+def released(teacher: PreTrainedModel, student: list[Tensor], batch: TokenBatch, keep: int) -> tuple[Tensor, Tensor]:
+    """(B, P, K) positions and the hidden loss by the released code's own rule, its attention_no_sep with [PAD]."""
+    states = teacher.bert(batch.input_ids, batch.attention_mask, batch.token_type_ids, output_hidden_states=True)[2]
+    positions, loss = [], torch.zeros((), dtype=torch.float64)
+    for (_, state), block, own in zip(PAIRS, BLOCKS, student, strict=True):
+        attention = teacher.bert.encoder.layer[block].attention.self
+        query, key = (
+            part(states[block]).view(3, 7, 4, 8).transpose(1, 2) for part in (attention.query, attention.key)
+        )  # (B, H, T, D/H)
+        score = query @ key.transpose(2, 3) / 8**0.5 + (1 - batch.attention_mask[:, None, None]) * -1e4
+        separators = (batch.input_ids == 3).byte()
+        score = score.mean(1)[:, 0].scatter(-1, separators.topk(int(separators[0].sum()), dim=1).indices, -1e4)
+        kept = score.topk(keep, dim=1).indices
+        taken = (each.gather(1, kept[..., None].expand(-1, -1, 32)) for each in (own, states[state]))
+        loss = loss + torch.nn.functional.mse_loss(*taken)
+        positions.append(kept)
+    return torch.stack(positions, dim=1), loss
+
+
+@pytest.mark.parametrize("keep", [4, 5, 6])
+def test_short_examples_are_filled_in_the_released_codes_order(tiny: Build, batch: TokenBatch, keep: int) -> None:
+    teacher = tiny("bert").double()
+    shape = (3, 7, 32)
+    student = [torch.randn(shape, generator=torch.Generator().manual_seed(at), dtype=torch.float64) for at in (1, 2)]
+    student = [state.requires_grad_() for state in student]
+    length = AttentionWithoutSep(keep=keep, separators="first_row")
+    compression = Compression(LayerMap(PAIRS), length, EveryUnit(), padding="distill")
+    with torch.no_grad():
+        with AttentionProbe(teacher, BLOCKS, "cls_row") as probe:
+            states = encoder.hidden_states(teacher, batch, tuple(state for _, state in PAIRS))
+        target = compression.compress(states, batch, probe.scores(batch))
+        expected_positions, _ = released(teacher, student, batch, keep)
+    seen = compression.view(student, target, lambda states: states)
+    loss = (seen - target.values).square().mean(dim=(0, 2, 3)).sum()
+    _, expected = released(teacher, student, batch, keep)
+    assert torch.equal(target.tokens.positions, expected_positions)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
+    for ours, theirs in zip(torch.autograd.grad(loss, student), torch.autograd.grad(expected, student), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
 def test_only_plain_dot_products_are_probed(kind: str, tiny: Build) -> None:
@@ -100,8 +169,8 @@ def test_cls_row_is_the_models_own_up_to_a_constant(kind: str, tiny: Build, batc
 @pytest.mark.parametrize("kind", PROBED)
 def test_cls_row_of_padding_is_below_every_real_score(kind: str, tiny: Build, batch: TokenBatch) -> None:
     scores = probed(tiny(kind), batch, (1,), "cls_row")[:, 0]
-    assert (scores[~batch.real] == PADDING_SCORE).all()
-    assert (scores[batch.real] > PADDING_SCORE).all()
+    assert (scores[~batch.real] < scores[batch.real].min() + MASKED_SCORE / 2).all()
+    assert len(set(scores[~batch.real].tolist())) > 1
 
 
 @pytest.mark.parametrize("kind", PROBED)

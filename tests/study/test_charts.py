@@ -190,6 +190,18 @@ def test_a_sweep_of_two_axes_has_a_line_for_each_value_of_the_shorter() -> None:
     assert [(line.name, len(line.points)) for line in panel.lines] == [("0.1 of units", 3), ("0.5 of units", 3)]
 
 
+def test_one_token_is_drawn_as_a_count_and_not_as_all_of_them() -> None:
+    swept = sweep(length=["cls_first"], length_keep=[1.0]).assign(figure="length")
+    (panel,) = CHARTS["length"](swept).panels
+    assert panel.x.label == "Kept tokens per example K"
+
+
+def test_everything_is_the_end_of_an_axis_of_shares() -> None:
+    swept = sweep(length=["cls_first"] * 2, length_keep=[0.25, None]).assign(figure="length")
+    (panel,) = CHARTS["length"](swept).panels
+    assert [point.x for point in panel.lines[0].points] == [0.25, 1.0]
+
+
 def test_a_single_cell_is_a_sweep() -> None:
     (panel,) = CHARTS["curve"](sweep(depth=["all"])).panels
     (point,) = panel.lines[0].points

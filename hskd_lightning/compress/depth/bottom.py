@@ -1,7 +1,7 @@
 """depth=bottom"""
 
 from hskd_lightning.compress.depth.base import evenly
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.hsk import LayerMap
 
 
@@ -12,7 +12,7 @@ class BottomLayers:
         keep: how many pairs, counted from the bottom: a count, a share of S+1, or null for all.
     """
 
-    def __init__(self, keep: Keep = None) -> None:
+    def __init__(self, keep: Spelled = None) -> None:
         self.keep = check_keep("depth.keep", keep)
 
     def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:

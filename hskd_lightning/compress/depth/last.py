@@ -1,7 +1,7 @@
 """depth=last"""
 
 from hskd_lightning.compress.depth.base import check_inner_states, keep_top
-from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.hsk import LayerMap
 
 
@@ -14,7 +14,7 @@ class LastLayers:
         keep: how many of the S-1 pairs, counted from the top: a count, a share, or null for all.
     """
 
-    def __init__(self, keep: Keep = None) -> None:
+    def __init__(self, keep: Spelled = None) -> None:
         self.keep = check_keep("depth.keep", keep)
 
     def layer_map(self, teacher_blocks: int, student_blocks: int) -> LayerMap:

@@ -1,7 +1,7 @@
 """depth=uniform"""
 
 from hskd_lightning.compress.depth.base import evenly, keep_top
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.hsk import LayerMap
 
 
@@ -16,7 +16,7 @@ class UniformLayers:
         keep: how many pairs, counted from the top: a count, a share of S+1, or null for all.
     """
 
-    def __init__(self, top: Keep = None, keep: Keep = None) -> None:
+    def __init__(self, top: Spelled = None, keep: Spelled = None) -> None:
         self.top = check_keep("depth.top", top)
         self.keep = check_keep("depth.keep", keep)
 

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, check_keep
-from hskd_lightning.compress.length.base import AttentionFrom, AttentionRequest, Tokens, request
+from hskd_lightning.compress.keep import Spelled, check_keep
+from hskd_lightning.compress.length.base import MASKED_SCORE, AttentionFrom, AttentionRequest, Tokens, request
 from hskd_lightning.errors import ConfigError
 
 Separators = Literal["per_example", "first_row"]
@@ -18,8 +18,8 @@ class AttentionWithoutSep:
     [SEP] attracts attention but carries little. Every special token but [CLS] is excluded by the tokenizer's own mask,
     in each example; an example shorter than `keep` keeps what it has.
 
-    Where the released code differs: it counts the separators of the batch's first row and removes as many from each
-    row, and fills short examples with [PAD] and [SEP]: `separators=first_row`, with `preset.padding=distill`.
+    Where the released code differs: it counts the separators of the batch's first row, gives as many in each row the
+    score -1e4, and fills short examples with [PAD] and [SEP]: `separators=first_row`, with `preset.padding=distill`.
 
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
@@ -31,7 +31,7 @@ class AttentionWithoutSep:
 
     def __init__(
         self,
-        keep: Keep = None,
+        keep: Spelled = None,
         attention_from: AttentionFrom = "uniform",
         pin_cls: bool = False,
         separators: Separators = "per_example",
@@ -54,8 +54,7 @@ class AttentionWithoutSep:
         assert tokens.attention is not None
         score = tokens.attention  # (B, P, T)
         if self.separators == "first_row":
-            lowest = torch.finfo(score.dtype).min
-            score = score.masked_fill(_as_many_as_first_row(_separators(tokens))[:, None], lowest)
+            score = score.masked_fill(_as_many_as_first_row(_separators(tokens))[:, None], MASKED_SCORE)
         if self.pin_cls:
             score = score.clone()
             score[..., 0] = torch.inf

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.compress.length.base import AttentionFrom, AttentionRequest, Tokens, request
 
 
@@ -19,7 +19,7 @@ class AttentionReceived:
 
     offline = True
 
-    def __init__(self, keep: Keep = None, attention_from: AttentionFrom = "uniform") -> None:
+    def __init__(self, keep: Spelled = None, attention_from: AttentionFrom = "uniform") -> None:
         self.keep = check_keep("length.keep", keep)
         self.attention: AttentionRequest | None = request("received", attention_from)
 

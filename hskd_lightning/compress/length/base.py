@@ -8,11 +8,14 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Keep, Share
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenSelection
 
 AttentionFrom = Literal["mapped", "uniform"]
+MASKED_SCORE = -1e4
+"""What the released code adds to a [PAD]'s [CLS]-row score, and puts in the place of a [SEP]'s. So a [PAD] of positive
+raw score comes before the separators where a short example is filled up, and one of negative raw score after them."""
 
 
 class Tokens(NamedTuple):
@@ -29,8 +32,8 @@ class AttentionRequest:
     """Which attention statistic of which blocks a strategy needs the teacher to supply."""
 
     statistic: Literal["cls_row", "received"]
-    """cls_row: the [CLS] query's scores before the softmax, mean over heads. received: the probability a position
-    is given, mean over heads and real query positions."""
+    """cls_row: the [CLS] query's scores before the softmax, mean over heads, with `MASKED_SCORE` added on padding.
+    received: the probability a position is given, mean over heads and real query positions."""
     attention_from: AttentionFrom
 
     def blocks(self, layer_map: LayerMap, teacher_blocks: int, student_blocks: int) -> tuple[int, ...]:
@@ -88,9 +91,9 @@ def wanted_counts(keep: Keep, real: Tensor) -> Tensor:
     """(B,) int64: tokens that `keep` asks for, of (B,) real ones, whether or not so many may be kept."""
     if keep is None:
         return real
-    if isinstance(keep, float):
-        return (keep * real.double()).round().long().clamp(min=1)
-    return torch.full_like(real, keep)
+    if isinstance(keep, Share):
+        return (keep.part * real.double()).round().long().clamp(min=1)
+    return torch.full_like(real, keep.number)
 
 
 def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int) -> TokenSelection:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.compress.length.base import AttentionRequest, Tokens, left_to_right
 
 
@@ -19,7 +19,7 @@ class ClsFirst:
     attention: AttentionRequest | None = None
     offline = True
 
-    def __init__(self, keep: Keep = None) -> None:
+    def __init__(self, keep: Spelled = None) -> None:
         self.keep = check_keep("length.keep", keep)
 
     def eligible(self, tokens: Tokens) -> Tensor:

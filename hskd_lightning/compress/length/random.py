@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.compress.length.base import AttentionRequest, Tokens
 from hskd_lightning.draws import of_examples, scramble
 
@@ -22,7 +22,7 @@ class RandomTokens:
     attention: AttentionRequest | None = None
     offline = True
 
-    def __init__(self, keep: Keep = None, seed: int = 0) -> None:
+    def __init__(self, keep: Spelled = None, seed: int = 0) -> None:
         self.keep = check_keep("length.keep", keep)
         self.seed = seed
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep
+from hskd_lightning.compress.keep import Counts, Keep
 from hskd_lightning.errors import ConfigError
 
 Masked = Literal["ignore", "zero"]
@@ -103,6 +103,13 @@ def check_masked(masked: str) -> Masked:
     if masked not in get_args(Masked):
         raise ConfigError("width.masked", masked, ", ".join(get_args(Masked)), "leave width.masked out")
     return masked  # type: ignore[return-value]
+
+
+def check_counts(counts: str) -> Counts:
+    """Refuse a `counts` that is neither of the two."""
+    if counts not in get_args(Counts):
+        raise ConfigError("width.counts", counts, ", ".join(get_args(Counts)), "leave width.counts out")
+    return counts  # type: ignore[return-value]
 
 
 def generator(seed: int) -> torch.Generator:

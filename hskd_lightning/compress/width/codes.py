@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from hskd_lightning.compress.width.base import Masked, Reach
+
+Ties = Literal["first", "all"]
 
 
 class EveryUnit:
@@ -115,11 +118,15 @@ class StaticMask:
 
 @dataclass(frozen=True)
 class LargestMask:
-    """The units of largest magnitude, another set for every token. `count` gives how many of n are kept."""
+    """The units of largest magnitude, another set for every token. `count` gives how many of n are kept.
+
+    With `ties=all`, for reach=batch alone, it is so many and whatever is as large as the last of them.
+    """
 
     count: Callable[[int], int]
     reach: Reach
     masked: Masked
+    ties: Ties = "first"
 
     def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.mask_bits(states.shape[-1]) == 0:
@@ -159,9 +166,10 @@ class LargestMask:
         if self.reach == "example":
             budget = self._budget(per_token.sum(-1))  # (B, P)
             return _top(size.flatten(2), budget).view(batch, pairs, tokens, units)
-        by_pair = size.transpose(0, 1)  # (P, B, K, D)
+        by_pair = size.transpose(0, 1).flatten(1)  # (P, B * K * D)
         budget = self._budget(per_token.sum((0, 2)))  # (P,)
-        return _top(by_pair.flatten(1), budget).view(pairs, batch, tokens, units).transpose(0, 1)
+        kept = _top(by_pair, budget) if self.ties == "first" else _from_threshold(by_pair, budget)
+        return kept.view(pairs, batch, tokens, units).transpose(0, 1)
 
     def _budget(self, present: Tensor) -> Tensor:
         return torch.tensor([self.count(n) for n in present.flatten().tolist()]).view_as(present).to(present)
@@ -172,3 +180,9 @@ def _top(size: Tensor, count: Tensor) -> Tensor:
     order = size.argsort(dim=-1, descending=True, stable=True)
     ranked = torch.arange(size.shape[-1], device=size.device) < count[..., None]  # by rank
     return torch.zeros_like(ranked.expand_as(size)).scatter(-1, order, ranked.expand_as(size))
+
+
+def _from_threshold(size: Tensor, count: Tensor) -> Tensor:
+    """As `_top`, and true on every entry that is as large as the last of these: the released code's `>= threshold`."""
+    threshold = size.sort(dim=-1, descending=True).values.gather(-1, count[..., None] - 1)
+    return size >= threshold

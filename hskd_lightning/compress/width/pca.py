@@ -2,7 +2,7 @@
 
 import torch
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Moments, Reach
 from hskd_lightning.compress.width.codes import Projection
 
@@ -22,7 +22,7 @@ class Pca:
     ordered = True
     reach: Reach = "token"
 
-    def __init__(self, keep: Keep = None) -> None:
+    def __init__(self, keep: Spelled = None) -> None:
         self.keep = check_keep("width.keep", keep)
 
     def fit(self, units: int, moments: Moments | None) -> Projection:

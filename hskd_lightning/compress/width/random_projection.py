@@ -2,7 +2,7 @@
 
 import torch
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Moments, Reach, generator
 from hskd_lightning.compress.width.codes import Projection
 
@@ -22,7 +22,7 @@ class RandomProjection:
     ordered = True
     reach: Reach = "token"
 
-    def __init__(self, keep: Keep = None, seed: int = 0) -> None:
+    def __init__(self, keep: Spelled = None, seed: int = 0) -> None:
         self.keep = check_keep("width.keep", keep)
         self.seed = seed
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from hskd_lightning.compress.keep import Keep, check_keep, count_kept
+from hskd_lightning.compress.keep import Share, Spelled, check_keep, count_kept
 from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_masked
 from hskd_lightning.compress.width.codes import StaticMask
 
@@ -19,14 +19,14 @@ class UniformMask:
     ordered = False
     reach: Reach = "token"
 
-    def __init__(self, keep: Keep = None, masked: Masked = "ignore") -> None:
+    def __init__(self, keep: Spelled = None, masked: Masked = "ignore") -> None:
         self.keep = check_keep("width.keep", keep)
         self.masked = check_masked(masked)
 
     def fit(self, units: int, moments: Moments | None) -> StaticMask:
         check_keep("width.keep", self.keep, units)
-        if isinstance(self.keep, float):
-            share, kept = self.keep, max(1, int(units * self.keep + 1e-9))  # 100 * 0.29 is 28.999999999999996
+        if isinstance(self.keep, Share):
+            share, kept = self.keep.part, max(1, int(units * self.keep.part + 1e-9))  # 100 * 0.29 is 28.999999999999996
         else:
             kept = count_kept(self.keep, units)
             share = kept / units

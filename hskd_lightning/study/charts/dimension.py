@@ -54,7 +54,10 @@ CAPTION = (
 def _panel(members: Sequence[Setting], everyone: Sequence[Setting], dimension: str) -> Panel | None:
     full, baseline = full_hsk(members), logits_only(members)
     swept = [each for each in members if each.distils and each.true and each is not full]
-    counted = any((each[f"{dimension}_keep"] or 0) > 1 for each in swept) or dimension == "depth"
+    keeps = [each[f"{dimension}_keep"] for each in swept if each[f"{dimension}_keep"] is not None]
+    if not keeps and dimension != "depth":
+        return None
+    counted = dimension == "depth" or max(keeps) >= 1
     lines = _lines([each for each in swept if not math.isnan(kept(each, dimension, counted))], dimension, counted)
     if not lines:
         return None
@@ -77,11 +80,13 @@ def _lines(swept: Sequence[Setting], dimension: str, counted: bool) -> list[Line
 
 
 def kept(setting: Setting, dimension: str, counted: bool) -> float:
-    """How much is kept, in the axis's unit; nan where the setting does not say."""
+    """How much is kept, in the axis's unit; nan where the setting does not say. A keep from 1 on is a count."""
     if dimension == "depth" and isinstance(setting.rows["layer_map"].iloc[0], str):
         return float(setting.rows["layer_map"].iloc[0].count("<-"))
     keep = setting[f"{dimension}_keep"]
-    return math.nan if keep is None or (counted and keep < 1) else float(keep)
+    if keep is None:
+        return math.nan if counted else 1.0
+    return math.nan if counted and keep < 1 else float(keep)
 
 
 def _axis(dimension: str, counted: bool, values: Sequence[float]) -> Axis:
