@@ -22,6 +22,10 @@ from hskd_lightning.models.prune import BlockScores, Weighing, importance
 from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
+BATCH = 32
+"""Of the pass that weighs: the paper's. The size counts, as each batch gives an absolute gradient."""
+TAYLOR = {"rule": "|W * sum over batches |dL/dW||", "batch_size": BATCH, "batches": "as trained on, by split_seed"}
+"""What an importance of first order is made by, so that one made otherwise is never taken for it."""
 
 
 class FirstWeights:
@@ -62,7 +66,7 @@ class FirstWeights:
         return FineTuned(experiment.teacher_config, experiment.label_order, lambda: workshop.teacher_path, self._weigh)
 
     def _importance_recipe(self, weighing: Weighing) -> Recipe:
-        reads = {"origin": self.workshop.origin} if weighing.kind == "taylor" else {}
+        reads = {"origin": self.workshop.origin, **TAYLOR} if weighing.kind == "taylor" else {}
         drawn = {"seed": self.seed} if weighing.drawn else {}
         return {"teacher": self.workshop.teacher_identity, **dataclasses.asdict(weighing), **reads, **drawn}
 
@@ -83,4 +87,7 @@ class FirstWeights:
         passed = f", one pass over {len(split):,} examples" if weighing.kind == "taylor" else ""
         log.info("importance: the teacher's heads and neurons by %s%s", weighing.kind, passed)
         model = self._teacher.load().to(workshop.device)
-        return importance(model, weighing, lambda: workshop.eval_batches(split), self.seed)
+        # As training draws them: batches of examples sorted by length are others. By the data's seed and not the run's,
+        # so that all seeds of a study share one importance, unless dropout is drawn.
+        drawn_by = workshop.config["data"]["split_seed"]
+        return importance(model, weighing, lambda: workshop.train_batches(split, BATCH, drawn_by), self.seed)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hskd_lightning.config import plain
@@ -18,6 +19,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.models import encoder
+from hskd_lightning.models.prune import Weighing, importance
 from hskd_lightning.models.rosita import RositaForSequenceClassification
 from hskd_lightning.pipeline import run
 from hskd_lightning.workshop import Workshop
@@ -85,6 +87,25 @@ def test_seeds_and_sizes_share_one_importance_and_seeds_one_student(small: Confi
     weights_of(small(*ROSITA, place, "student.shape.heads=2"))
     assert len(list(tmp_path.glob("own/importance/*/manifest.json"))) == 1
     assert len(list(tmp_path.glob("own/student/*/manifest.json"))) == 2
+
+
+def test_importance_is_weighed_on_the_batches_of_training(small: Configure, tmp_path: Path) -> None:
+    config = small(*ROSITA, f"paths.artifacts={tmp_path}/own", "seed=3")
+    weights_of(config)
+    workshop = Workshop(Experiment.resolve(plain(config)))
+    folder = only(tmp_path, "own/importance/*/manifest.json").parent
+    teacher = encoder.load_classifier(workshop.teacher_path)
+    drawn = workshop.train_batches(workshop.student_splits.train, 32, seed=0)  # data.split_seed; the paper's size
+    expected = importance(teacher, Weighing("taylor"), lambda: drawn, seed=0)
+    found = load_file(folder / "scores.safetensors")
+    assert torch.equal(found["heads"], torch.stack([block.heads for block in expected]))
+    assert torch.equal(found["neurons"], torch.stack([block.neurons for block in expected]))
+
+
+def test_an_importance_says_by_which_rule_it_was_made(small: Configure, tmp_path: Path) -> None:
+    weights_of(small(*ROSITA, f"paths.artifacts={tmp_path}/own"))
+    recipe = json.loads(only(tmp_path, "own/importance/*/manifest.json").read_text())["recipe"]
+    assert (recipe["rule"], recipe["batch_size"]) == ("|W * sum over batches |dL/dW||", 32)
 
 
 def test_importance_at_random_is_the_seeds(small: Configure) -> None:

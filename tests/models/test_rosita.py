@@ -137,12 +137,19 @@ def test_a_head_without_influence_goes_first(teacher: BertForSequenceClassificat
         assert scores[0].neurons.argmin() == 7 and scores[0].neurons[7] == 0
 
 
-def test_taylor_is_weight_times_the_summed_gradient(teacher: BertForSequenceClassification, batch: TokenBatch) -> None:
-    (scores, *_) = importance(teacher, Weighing("taylor"), lambda: [batch, batch], seed=0)
+def test_taylor_counts_batches_whose_gradients_cancel(
+    teacher: BertForSequenceClassification, batch: TokenBatch
+) -> None:
+    one = TokenBatch(*(part[:1] for part in batch[:6]))
+    with torch.no_grad():
+        teacher.classifier.bias -= encoder.logits(teacher, one)[0]  # even odds: each label pulls as hard as the other
+    opposed = [one._replace(labels=torch.tensor([label])) for label in (0, 1)]
+    (scores, *_) = importance(teacher, Weighing("taylor"), lambda: opposed, seed=0)
     weight = teacher.bert.encoder.layer[0].attention.output.dense.weight.requires_grad_()
-    loss = torch.nn.functional.cross_entropy(encoder.logits(teacher, batch), batch.labels)
-    (gradient,) = torch.autograd.grad(loss, weight)
-    by_hand = (weight * 2 * gradient).abs().sum(dim=0)[:8].sum()  # two batches; the columns of head 0
+    losses = [torch.nn.functional.cross_entropy(encoder.logits(teacher, each), each.labels) for each in opposed]
+    first, second = (torch.autograd.grad(loss, weight)[0] for loss in losses)
+    torch.testing.assert_close(first, -second)
+    by_hand = (weight * first).abs().sum(dim=0)[:8].sum() * 2  # |W g| + |W -g|, the columns of head 0
     torch.testing.assert_close(scores.heads[0], by_hand)
 
 
