@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
+from hskd_lightning.data.examples import Task
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
 from hskd_lightning.models.prune import BlockScores, Weighing, factorise, importance, prune
 from hskd_lightning.models.rosita import RositaConfig, RositaForSequenceClassification
+from hskd_lightning.models.shapes import Rosita
 
+TASK = Task("polarity", "accuracy", ("negative", "positive"))
 SHAPE = {"vocab_size": 60, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 40}
 
 
@@ -91,6 +95,46 @@ def test_gradients_reach_every_part_with_and_without_checkpointing(batch: TokenB
 def test_the_word_embedding_to_resize_is_the_long_one() -> None:
     model = RositaForSequenceClassification(RositaConfig(**SHAPE, head_size=8, embedding_rank=5))
     assert model.get_input_embeddings().weight.shape == (60, 5)
+
+
+# Any number of heads: 5, 7, 9, 10 and 11 of 12 do not divide the hidden size of 24.
+
+TWELVE = {**SHAPE, "num_hidden_layers": 1, "num_attention_heads": 12}
+
+
+@pytest.fixture(params=range(1, 13))
+def heads(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture
+def pruned(heads: int, batch: TokenBatch) -> RositaForSequenceClassification:
+    torch.manual_seed(0)
+    teacher = BertForSequenceClassification(BertConfig(**TWELVE, num_labels=2)).eval()
+    scores = importance(teacher, Weighing("taylor"), lambda: [batch], seed=0)
+    config = Rosita(blocks=1, heads=heads, ffn=10, embedding_rank=5).config(teacher.config, TASK)
+    return prune(teacher, config, [0], scores).eval()
+
+
+def test_any_number_of_heads_is_pruned_to_and_runs(
+    heads: int, pruned: RositaForSequenceClassification, batch: TokenBatch
+) -> None:
+    assert pruned.bert.encoder.layer[0].attention.self.query.weight.shape == (2 * heads, 24)
+    assert encoder.logits(pruned, batch).shape == (4, 2)
+
+
+def test_any_number_of_heads_is_counted_from_the_configuration(pruned: RositaForSequenceClassification) -> None:
+    assert encoder.count_from_config(pruned.config) == encoder.count_parameters(pruned)
+
+
+def test_any_number_of_heads_is_saved_and_loaded(
+    heads: int, pruned: RositaForSequenceClassification, batch: TokenBatch, tmp_path: Path
+) -> None:
+    pruned.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert again.config.num_attention_heads == heads
+    assert torch.equal(encoder.logits(again, batch), encoder.logits(pruned, batch))
+    assert "embedding_size" not in json.loads((tmp_path / "config.json").read_text())
 
 
 # Pruning.
