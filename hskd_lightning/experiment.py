@@ -22,6 +22,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.control.base import Control
 from hskd_lightning.knowledge.control.none import NoControl
 from hskd_lightning.knowledge.values import BYTES
+from hskd_lightning.models.attention import refuse_dropout
 from hskd_lightning.models.encoder import load_config, load_settings
 from hskd_lightning.models.init.base import StudentInit
 from hskd_lightning.models.shapes import StudentShape
@@ -101,6 +102,8 @@ class Experiment:
         experiment._check_store()
         experiment._check_control()
         experiment._check_fixed()
+        if plan is not None and plan.length.attention and config["preset"]["teacher_dropout"]:
+            refuse_dropout(teacher_config)
         return experiment
 
     @property

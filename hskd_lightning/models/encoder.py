@@ -137,6 +137,12 @@ def build_classifier(config: PreTrainedConfig) -> PreTrainedModel:
     return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
 
 
+def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
+    """A classifier of this shape without weights: nothing is allocated."""
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config)
+
+
 def count_parameters(model: nn.Module) -> int:
     """All parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -144,5 +150,4 @@ def count_parameters(model: nn.Module) -> int:
 
 def count_from_config(config: PreTrainedConfig) -> int:
     """Parameters of a model of this shape, without allocating it."""
-    with torch.device("meta"):
-        return count_parameters(AutoModelForSequenceClassification.from_config(config))
+    return count_parameters(skeleton(config))
