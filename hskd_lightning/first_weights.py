@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once
 from hskd_lightning.models import encoder
 from hskd_lightning.models.init.base import FineTuned
+from hskd_lightning.models.init.hub import learned_map
 from hskd_lightning.models.prune import BlockScores, Weighing, importance
 from hskd_lightning.workshop import Workshop
 
@@ -59,6 +61,22 @@ class FirstWeights:
         model = experiment.student_init.create(experiment.student_config, self._teacher, self.seed)
         model.save_pretrained(folder)
         return {"parameters": encoder.count_parameters(model)}
+
+    @cached_property
+    def learned_map(self) -> dict[str, Tensor]:
+        """Weight (D, d) and bias (D,) of the map that the student's checkpoint was distilled with, if it has one."""
+        path = self.experiment.student_init.path
+        if path is None:
+            return {}
+        shape = (self.experiment.teacher_config.hidden_size, self.experiment.student_config.hidden_size)
+
+        def build(folder: Path) -> Recipe:
+            found = learned_map(path, shape)
+            save_file(found, folder / "map.safetensors")
+            return {"found": bool(found)}
+
+        recipe = {"checkpoint": configuration.identity(path), "shape": shape}
+        return load_file(build_once(self.workshop.root, "map", recipe, build) / "map.safetensors")
 
     @property
     def _teacher(self) -> FineTuned:
