@@ -24,6 +24,9 @@ from hskd_lightning.models.prune import BlockScores, Weighing, importance
 from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
+VERSION = 2
+"""Counted up when the same recipe gives a student other weights, so that an older one is not taken for it: 2, blocks
+of a ModernBERT teacher are fitted to their new places."""
 BATCH = 32
 """Of the pass that weighs: the paper's. The size counts, as each batch gives an absolute gradient."""
 TAYLOR = {"rule": "|W * sum over batches |dL/dW||", "batch_size": BATCH, "batches": "as trained on, by split_seed"}
@@ -48,6 +51,7 @@ class FirstWeights:
         """What decides the student's first weights. The seed is not in it where nothing is drawn: seeds share them."""
         init, student = self.experiment.student_init, self.workshop.config["student"]
         return {
+            "version": VERSION,
             "teacher": self.workshop.teacher_identity,
             "shape": configuration.by_content(student["shape"]),
             "init": configuration.by_content(student["init"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -41,7 +41,7 @@ def _shortened(model: PreTrainedModel, kept: Sequence[int]) -> PreTrainedConfig:
     return config
 
 
-def _fitted(state: State, place: Iterable[str], model: PreTrainedModel) -> State:
+def _fitted(state: State, place: State, model: PreTrainedModel) -> State:
     """A block's weights as its new place can hold them, which differs from its old one in ModernBERT alone."""
     norm = "attn_norm.weight"
     if norm in state and norm not in place:
