@@ -14,6 +14,8 @@ from hskd_lightning.models import encoder
 from hskd_lightning.training.module import EncoderModule
 
 HIDDEN, PREDICTION = "hidden", "prediction"
+MAP_STARTS = ("torch", "normal", "checkpoint")
+"""What the learned map may start from; see `learned_map`."""
 
 
 class Distiller(EncoderModule):
@@ -32,6 +34,7 @@ class Distiller(EncoderModule):
         temperature: of the prediction stage; the paper's is 1.
         soft_loss_mean: `examples`, or `elements` for the released code's mean over classes too.
         regression_target: `teacher`, or `labels` for the released code's STS-B.
+        map_init: what the learned map starts from, see `learned_map`.
         kwargs: those of `EncoderModule`, with stage = hidden or prediction.
     """
 
@@ -42,14 +45,14 @@ class Distiller(EncoderModule):
         temperature: float = 1.0,
         soft_loss_mean: str = "examples",
         regression_target: str = "teacher",
+        map_init: str = "torch",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.temperature = temperature
         self.soft_loss_mean = soft_loss_mean
         self.regression_target = regression_target
-        width = self.model.config.hidden_size
-        self.widen: nn.Module = nn.Identity() if width == teacher_width else nn.Linear(width, teacher_width)
+        self.widen = learned_map(self.model.config.hidden_size, teacher_width, map_init)
         self._source: tuple[KnowledgeSource, ...] = ()  # a tuple: Lightning registers what it finds on attributes
         self._selection_losses: list[tuple[float, int]] = []
 
@@ -104,3 +107,19 @@ class Distiller(EncoderModule):
         examples = sum(count for _, count in self._selection_losses)
         mean = sum(loss * count for loss, count in self._selection_losses) / examples
         self.log("hidden/selection_loss", mean)
+
+
+def learned_map(width: int, teacher_width: int, start: str) -> nn.Module:
+    """Linear(d -> D); nothing where the widths agree.
+
+    Args:
+        start: `torch`, its own default; `normal`, N(0, 0.02) without bias, as the released code draws every layer;
+            `checkpoint`, as normal until the checkpoint's own is put there, if it has one.
+    """
+    if width == teacher_width:
+        return nn.Identity()
+    made = nn.Linear(width, teacher_width)
+    if start != "torch":
+        nn.init.normal_(made.weight, std=0.02)
+        nn.init.zeros_(made.bias)
+    return made

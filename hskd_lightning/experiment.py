@@ -17,11 +17,12 @@ from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.codes import StaticMask
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.source import DataSource
-from hskd_lightning.distiller import HIDDEN, PREDICTION
+from hskd_lightning.distiller import HIDDEN, MAP_STARTS, PREDICTION
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.control.base import Control
 from hskd_lightning.knowledge.control.none import NoControl
 from hskd_lightning.knowledge.values import BYTES
+from hskd_lightning.models.attention import refuse_dropout
 from hskd_lightning.models.encoder import load_config, load_settings
 from hskd_lightning.models.init.base import StudentInit
 from hskd_lightning.models.shapes import StudentShape
@@ -35,6 +36,7 @@ TARGETS = ("logits", "labels")
 SOURCES = ("store", "teacher", None)
 LOGGERS = ("csv", "wandb", "tensorboard")
 SELECT_ON = ("selection", "dev")
+BASELINE_EPOCHS = ("both", "hidden")
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Experiment:
         experiment._check_store()
         experiment._check_control()
         experiment._check_fixed()
+        if plan is not None and plan.length.attention and config["preset"]["teacher_dropout"]:
+            refuse_dropout(teacher_config)
         return experiment
 
     @property
@@ -121,21 +125,27 @@ class Experiment:
         """A stage's training settings.
 
         A baseline without a hidden stage trains its prediction stage for both stages' epochs: the same number of
-        optimiser steps, so that what hidden states gain is not what longer training gains.
+        optimiser steps, so that what hidden states gain is not what longer training gains. The released code's has
+        the hidden stage's epochs, and a warm-up of its own.
         """
         values = dict(self.config["stage"][stage])
-        for not_training in ("batch_size", "temperature", "select_on", "eval_every"):
+        for not_training in ("batch_size", "temperature", "select_on", "eval_every", "baseline", "map_init"):
             values.pop(not_training, None)
         if self.plan is None and stage == PREDICTION:
-            values["epochs"] += self.config["stage"][HIDDEN]["epochs"]
+            baseline, first = self.config["stage"][stage]["baseline"], self.config["stage"][HIDDEN]["epochs"]
+            values["epochs"] = first + (values["epochs"] if baseline["epochs"] == "both" else 0)
+            values["warmup"] = values["warmup"] if baseline["warmup"] is None else baseline["warmup"]
         return StageSettings(**values)
 
     def _check_training(self) -> None:
         for stage in self.stages:
             self.settings(stage)
+        hidden, prediction = self.config["stage"][HIDDEN], self.config["stage"][PREDICTION]
+        _one_of("stage.hidden.map_init", hidden["map_init"], MAP_STARTS)
+        _one_of("stage.prediction.baseline.epochs", prediction["baseline"]["epochs"], BASELINE_EPOCHS)
         _one_of("logger.kind", self.config["logger"]["kind"], LOGGERS)
         _one_of("knowledge.target", self.config["knowledge"]["target"], TARGETS)
-        _one_of("stage.prediction.select_on", self.config["stage"][PREDICTION]["select_on"], SELECT_ON)
+        _one_of("stage.prediction.select_on", prediction["select_on"], SELECT_ON)
         data = self.config["data"]
         for key in ("limit", "distil_limit"):
             if data[key] is not None and data[key] < 1:

@@ -88,6 +88,7 @@ class _Run:
         self.config = experiment.config
         self.cell = cell
         self.workshop = Workshop(experiment)
+        self.first = FirstWeights(self.workshop)
 
     def result(self) -> dict[str, Any]:
         """Run what is missing of the cell; its result."""
@@ -95,7 +96,7 @@ class _Run:
         console.say_plan(experiment)
         amount = measure_amount(experiment, workshop)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
-        first = FirstWeights(workshop).folder  # before the store: one from elsewhere must be of the teacher used here
+        first = self.first.folder  # before the store: one from elsewhere must be of the teacher used here
         source = self._source()
         stored = None if source is None else source.store
         tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
@@ -171,6 +172,7 @@ class _Run:
             temperature=self.config["stage"][PREDICTION]["temperature"],
             soft_loss_mean=preset["soft_loss_mean"],
             regression_target=preset["regression_target"],
+            map_init=self.config["stage"][HIDDEN]["map_init"],
         )
 
     def _take_over(self, module: EncoderModule, stage: str, student: PreTrainedModel) -> None:
@@ -180,6 +182,18 @@ class _Run:
             module.load_state_dict(fit.load_weights(hidden / fit.LAST))
         else:
             module.model.load_state_dict(student.state_dict())
+            if stage == HIDDEN:
+                self._start_map(module)
+
+    def _start_map(self, module: EncoderModule) -> None:
+        """The learned map starts as it was drawn, or from the one in the student's checkpoint."""
+        start, widen = self.config["stage"][HIDDEN]["map_init"], module.get_submodule("widen")
+        if start == "torch" or not list(widen.parameters()):
+            return
+        found = self.first.learned_map if start == "checkpoint" else {}
+        if found:
+            widen.load_state_dict(found)
+        log.info("hidden: the learned map starts from %s", "the checkpoint's own" if found else "N(0, 0.02)")
 
     def _selection(self, stage: str, read: Reader | None) -> fit.Selection | None:
         """What the stage looks at; only the prediction stage keeps its best checkpoint, the hidden stage its last."""

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
 from hskd_lightning.pipeline import run
@@ -47,6 +48,39 @@ def test_any_encoder_teaches_a_student_of_its_own_blocks(
     assert json.loads(path.read_text())["layer_map"] == "1<-2, 2<-3"
     student = AutoModelForSequenceClassification.from_pretrained(path.parent / "student")
     assert (student.config.model_type, student.config.num_hidden_layers) == (kind, 2)
+
+
+@pytest.fixture
+def dropping(configure: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., Experiment]:
+    """An experiment with a teacher of this kind in train mode; of the teacher there is but a configuration."""
+
+    def resolved(kind: str, *overrides: str) -> Experiment:
+        CONFIGS[kind]().save_pretrained(tmp_path / kind)
+        teacher = ["teacher=hub", f"teacher.init.path={tmp_path / kind}", "preset.teacher_dropout=true"]
+        return Experiment.resolve(plain(configure(*teacher, "knowledge=online", "data.max_length=34", *overrides)))
+
+    return resolved
+
+
+@pytest.mark.parametrize("length", ["attention", "attention_no_sep", "attention_received"])
+@pytest.mark.parametrize("kind", ["deberta-v2", "modernbert"])
+def test_dropout_is_refused_where_attention_is_read_behind_it(
+    dropping: Callable[..., Experiment], kind: str, length: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"`preset.teacher_dropout` = True(.|\n)*{kind}(.|\n)*length=cls_first"):
+        dropping(kind, f"length={length}")
+
+
+@pytest.mark.parametrize("kind", ["deberta-v2", "modernbert"])
+def test_dropout_is_not_refused_where_no_attention_is_asked(dropping: Callable[..., Experiment], kind: str) -> None:
+    assert dropping(kind, "length=cls_first").plan is not None
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "distilbert"])
+def test_dropout_is_not_refused_where_scores_are_caught_before_it(
+    dropping: Callable[..., Experiment], kind: str
+) -> None:
+    assert dropping(kind, "length=attention").plan is not None
 
 
 @pytest.mark.parametrize("kind", encoder.SUPPORTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hskd_lightning.config import cell_id, check_arguments, check_devices, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.result import axes
+from hskd_lightning.training.optim import StageSettings
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
@@ -210,6 +212,51 @@ def test_in_a_result_one_is_a_count_and_everything_is_null(
 def test_all_tokens_asked_for_by_hand_are_not_left_to_the_amount(configure: Configure) -> None:
     experiment = Experiment.resolve(plain(configure("length.keep=1.0", "hsk.amount=0.1")))
     assert experiment.keeps["length"] is None and experiment.keeps["width"] is not None
+
+
+def baseline(configure: Configure, *overrides: str) -> StageSettings:
+    """The prediction stage of a baseline on CoLA with the paper's student: 30 epochs and 5, no warm-up."""
+    config = configure("data=cola", "student=tinybert4", "student/init=random", "knowledge=logits", *overrides)
+    return Experiment.resolve(plain(config)).settings("prediction")
+
+
+def test_our_baseline_has_both_stages_epochs(configure: Configure) -> None:
+    found = baseline(configure)
+    assert (found.epochs, found.warmup) == (35, 0.0)
+
+
+def test_the_released_codes_baseline_has_the_hidden_stages_epochs(configure: Configure) -> None:
+    found = baseline(configure, "preset.baseline_epochs=hidden")
+    assert (found.epochs, found.warmup) == (30, 0.0)
+
+
+def test_the_released_codes_baseline_warms_up(configure: Configure) -> None:
+    found = baseline(configure, "preset.baseline_warmup=0.1")
+    assert (found.epochs, found.warmup) == (35, 0.1)
+
+
+def test_the_baselines_switches_leave_a_prediction_stage_after_a_hidden_one_alone(configure: Configure) -> None:
+    switched = ("preset.baseline_warmup=0.1", "preset.baseline_epochs=hidden")
+    found = baseline(configure, "knowledge=online", *switched)
+    assert (found.epochs, found.warmup) == (5, 0.0)
+
+
+def test_the_papers_preset_has_its_warmup_and_baseline(configure: Configure) -> None:
+    found = baseline(configure, "preset=paper", "knowledge.source=teacher")
+    assert (found.epochs, found.warmup, found.warmup_from_zero) == (30, 0.1, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("stage.prediction.baseline.epochs", "prediction", "both, hidden"),
+        ("stage.hidden.map_init", "zeros", "torch, normal, checkpoint"),
+        ("stage.hidden.saved_every", 1, "null, or steps from 2"),
+    ],
+)
+def test_a_switch_to_what_there_is_not(configure: Configure, key: str, value: object, allowed: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(allowed)):
+        Experiment.resolve(plain(configure(f"{key}={value}")))
 
 
 def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_path: Path) -> None:

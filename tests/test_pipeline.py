@@ -146,6 +146,17 @@ def test_baseline_trains_as_many_steps_as_both_stages(small: Small, tmp_path: Pa
     assert result["depth"] is None
 
 
+def test_the_released_codes_baseline_trains_as_many_steps_as_its_hidden_stage(small: Small, tmp_path: Path) -> None:
+    run(small("knowledge=logits", "preset.baseline_epochs=hidden", "data.hidden_epochs=3"))
+    assert read(only_cell(tmp_path), "result.json")["steps_prediction"] == 3 * 3
+
+
+def test_the_hidden_stage_ends_before_the_update_at_which_the_released_code_saves(small: Small, tmp_path: Path) -> None:
+    run(small("preset.hidden_saved_every=4"))
+    result = read(only_cell(tmp_path), "result.json")
+    assert (result["steps_hidden"], result["steps_prediction"]) == (3, 6)  # of six in each
+
+
 def test_labels_baseline_needs_no_knowledge(small: Small, tmp_path: Path) -> None:
     assert run(small("knowledge=labels")) is not None
     assert read(only_cell(tmp_path), "result.json")["knowledge"] == "labels"
@@ -183,7 +194,11 @@ SWITCHES = {
     "importance_dropout": "true",
     "hidden_dropout": "true",
     "drop_last": "true",
-    "hidden_whole_steps": "5",
+    "hidden_saved_every": "5",
+    "map_init": "checkpoint",
+    "warmup_from_zero": "true",
+    "baseline_epochs": "hidden",
+    "baseline_warmup": "0.1",
     "select_on": "dev",
     "eval_every": "2",
     "selection": "0.0",
@@ -219,6 +234,8 @@ SUBJECT = {
     ],
     "hidden_dropout": ["student.shape.hidden_dropout_prob=0.1"],
     "teacher_dropout": ["teacher.init.shape.hidden_dropout_prob=0.1"],
+    "baseline_epochs": ["knowledge=logits"],
+    "baseline_warmup": ["knowledge=logits", "student.warmup=0"],
 }
 WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
 """These change what is chosen or regression tasks; they have tests of their own."""
@@ -226,7 +243,9 @@ WITHOUT_EFFECT_HERE = {"regression_target", "select_on", "eval_every"}
 
 @pytest.mark.parametrize("switch", sorted(set(SWITCHES) - WITHOUT_EFFECT_HERE))
 def test_each_switch_of_the_released_code_changes_the_student(small: Small, tmp_path: Path, switch: str) -> None:
-    common = [*SUBJECT.get(switch, []), "data.distil_limit=100", "knowledge=online"]
+    subject = SUBJECT.get(switch, [])
+    online = [] if "knowledge=logits" in subject else ["knowledge=online"]
+    common = [*subject, *online, "data.distil_limit=100"]
     for name, extra in (("ours", []), ("theirs", [f"preset.{switch}={SWITCHES[switch]}"])):
         run(small(*common, *extra, f"paths.runs={tmp_path}/{name}"))
     ours, theirs = (
@@ -249,7 +268,7 @@ def test_a_teacher_is_what_its_recipe_says_whatever_the_students_preset(small: S
 
 
 def test_paper_preset_scores_the_best_of_many_dev_evaluations(small: Small, tmp_path: Path) -> None:
-    run(small("preset=paper", "knowledge=online", "preset.eval_every=2", "preset.hidden_whole_steps=1"))
+    run(small("preset=paper", "knowledge=online", "preset.eval_every=2", "preset.hidden_saved_every=null"))
     cell = only_cell(tmp_path)
     seen = [
         float(line.rsplit(",", 1)[1])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hskd_lightning.config import plain
@@ -18,6 +19,8 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.models import encoder
+from hskd_lightning.models.init.hub import learned_map
+from hskd_lightning.models.prune import Weighing, importance
 from hskd_lightning.models.rosita import RositaForSequenceClassification
 from hskd_lightning.pipeline import run
 from hskd_lightning.workshop import Workshop
@@ -85,6 +88,25 @@ def test_seeds_and_sizes_share_one_importance_and_seeds_one_student(small: Confi
     weights_of(small(*ROSITA, place, "student.shape.heads=2"))
     assert len(list(tmp_path.glob("own/importance/*/manifest.json"))) == 1
     assert len(list(tmp_path.glob("own/student/*/manifest.json"))) == 2
+
+
+def test_importance_is_weighed_on_the_batches_of_training(small: Configure, tmp_path: Path) -> None:
+    config = small(*ROSITA, f"paths.artifacts={tmp_path}/own", "seed=3")
+    weights_of(config)
+    workshop = Workshop(Experiment.resolve(plain(config)))
+    folder = only(tmp_path, "own/importance/*/manifest.json").parent
+    teacher = encoder.load_classifier(workshop.teacher_path)
+    drawn = workshop.train_batches(workshop.student_splits.train, 32, seed=0)  # data.split_seed; the paper's size
+    expected = importance(teacher, Weighing("taylor"), lambda: drawn, seed=0)
+    found = load_file(folder / "scores.safetensors")
+    assert torch.equal(found["heads"], torch.stack([block.heads for block in expected]))
+    assert torch.equal(found["neurons"], torch.stack([block.neurons for block in expected]))
+
+
+def test_an_importance_says_by_which_rule_it_was_made(small: Configure, tmp_path: Path) -> None:
+    weights_of(small(*ROSITA, f"paths.artifacts={tmp_path}/own"))
+    recipe = json.loads(only(tmp_path, "own/importance/*/manifest.json").read_text())["recipe"]
+    assert (recipe["rule"], recipe["batch_size"]) == ("|W * sum over batches |dL/dW||", 32)
 
 
 def test_importance_at_random_is_the_seeds(small: Configure) -> None:
@@ -180,6 +202,79 @@ def test_the_learned_map_is_trained_and_stays_behind(small: Configure, tmp_path:
     student = AutoModelForSequenceClassification.from_pretrained(cell / "student")
     assert not any("widen" in name for name in student.state_dict())
     assert result(tmp_path)["parameters_student"] == encoder.count_parameters(student)
+
+
+@pytest.fixture
+def with_map(general: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """The checkpoint with the map that it was distilled with, to the teacher's width."""
+    state = torch.load(general / "pytorch_model.bin", weights_only=True)
+    own = {"weight": torch.randn(16, 12), "bias": torch.randn(16)}
+    torch.save({**state, **{f"fit_dense.{name}": value for name, value in own.items()}}, general / "pytorch_model.bin")
+    return general, own
+
+
+STILL = "stage.hidden.lr=1e-12"
+"""The hidden stage moves nothing: its last weights are those it began with."""
+
+
+def map_after_hidden(root: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(only(root, "runs/*/checkpoints/hidden/last.ckpt"), weights_only=True)["state_dict"]
+    return {name.removeprefix("widen."): value for name, value in state.items() if name.startswith("widen.")}
+
+
+def test_the_learned_map_starts_from_the_checkpoints_own(
+    small: Configure, tmp_path: Path, with_map: tuple, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, own = with_map
+    with caplog.at_level(logging.INFO, logger="hskd_lightning"):
+        run(small(*TINYBERT, f"student.path={path}", "preset.map_init=checkpoint", STILL))
+    torch.testing.assert_close(map_after_hidden(tmp_path), own)
+    assert "the learned map starts from the checkpoint's own" in caplog.text
+    student = AutoModelForSequenceClassification.from_pretrained(only(tmp_path, "runs/*/student"))
+    assert not any("widen" in name or "fit_dense" in name for name in student.state_dict())
+
+
+@pytest.mark.parametrize("start", ["torch", "normal"])
+def test_the_checkpoints_map_is_left_alone_unless_asked_for(
+    small: Configure, tmp_path: Path, with_map: tuple, start: str
+) -> None:
+    path, own = with_map
+    run(small(*TINYBERT, f"student.path={path}", f"preset.map_init={start}", STILL))
+    assert not torch.allclose(map_after_hidden(tmp_path)["weight"], own["weight"], atol=0.1)
+
+
+@pytest.mark.parametrize("checkpoint", ["has none", "has one of another width", "is out of reach"])
+def test_without_a_map_of_its_own_it_is_drawn_as_the_released_code_does_and_says_so(
+    small: Configure, tmp_path: Path, with_map: tuple, caplog: pytest.LogCaptureFixture, checkpoint: str
+) -> None:
+    path, _ = with_map
+    state = torch.load(path / "pytorch_model.bin", weights_only=True)
+    weight = state.pop("fit_dense.weight")
+    if checkpoint == "has one of another width":
+        state["fit_dense.weight"] = weight[:15]
+    torch.save(state, path / "pytorch_model.bin")
+    where = "no/such" if checkpoint == "is out of reach" else path
+    with caplog.at_level(logging.INFO, logger="hskd_lightning"):
+        run(small(*TINYBERT, f"student.path={where}", "preset.map_init=checkpoint", STILL))
+    found = map_after_hidden(tmp_path)
+    assert found["weight"].std() == pytest.approx(0.02, rel=0.2)  # of 16 x 12
+    torch.testing.assert_close(found["bias"], torch.zeros(16))
+    assert "the learned map starts from N(0, 0.02)" in caplog.text
+
+
+def test_the_map_is_read_off_the_checkpoint_once(small: Configure, tmp_path: Path, with_map: tuple) -> None:
+    path, own = with_map
+    for seed in (0, 1):
+        place = (f"student.path={path}", f"paths.artifacts={tmp_path}/own", f"seed={seed}")
+        workshop = Workshop(Experiment.resolve(plain(small(*TINYBERT, *place))))
+        torch.testing.assert_close(FirstWeights(workshop).learned_map, own)
+    assert len(list(tmp_path.glob("own/map/*/manifest.json"))) == 1
+
+
+def test_a_checkpoint_whose_weights_cannot_be_read_has_no_map_to_look_for(general: Path) -> None:
+    (general / "pytorch_model.bin").rename(general / "weights.msgpack")
+    with pytest.raises(ConfigError, match=r"`preset.map_init` = 'checkpoint'(.|\n)*preset.map_init=normal"):
+        learned_map(str(general), (16, 12))
 
 
 def test_out_of_reach_it_is_random_and_says_so(

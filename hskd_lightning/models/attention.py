@@ -14,11 +14,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from hskd_lightning.compress.length.base import MASKED_SCORE
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
-from hskd_lightning.models.encoder import blocks
+from hskd_lightning.models.encoder import blocks, skeleton
 
 Statistic = Literal["cls_row", "received"]
 QUERY_KEY = (("attention.self.query", "attention.self.key"), ("attention.q_lin", "attention.k_lin"))
@@ -125,6 +126,20 @@ def from_probabilities(
 def reads_probabilities(model: PreTrainedModel) -> bool:
     """Whether attention must be read as probabilities, with the model on eager attention."""
     return not any(_has(blocks(model)[0], query) for query, _ in QUERY_KEY)
+
+
+def refuse_dropout(config: PreTrainedConfig) -> None:
+    """Refuse a teacher in train mode that ranks tokens by its attention where this is read as probabilities.
+
+    transformers hands them out after their dropout: a tenth of the scores would be 0, whatever the teacher attends to.
+
+    Raises:
+        ConfigError: it is read so with a teacher of this configuration.
+    """
+    if reads_probabilities(skeleton(config)):
+        allowed = f"false where the attention of a {config.model_type} ranks tokens: it is to be had after dropout only"
+        remedy = "write preset.teacher_dropout=false, or choose length=cls_first or length=random"
+        raise ConfigError("preset.teacher_dropout", True, allowed, remedy)
 
 
 def _has(block: nn.Module, path: str) -> bool:

@@ -61,17 +61,6 @@ def blocks(model: PreTrainedModel) -> nn.ModuleList:
     return model.base_model.get_submodule(_blocks_path(model))  # type: ignore[return-value]
 
 
-def replace_blocks(model: PreTrainedModel, kept: Sequence[int]) -> None:
-    """Keep only these blocks (0-based), in this order."""
-    path = _blocks_path(model)
-    stack = blocks(model)
-    parent = model.base_model.get_submodule(path.rpartition(".")[0])
-    setattr(parent, path.rpartition(".")[2], nn.ModuleList(stack[number] for number in kept))
-    if getattr(model.config, "layer_types", None):
-        model.config.layer_types = [model.config.layer_types[number] for number in kept]
-    model.config.num_hidden_layers = len(kept)
-
-
 def reorder_classes(model: PreTrainedModel, order: Sequence[int]) -> None:
     """Put the classes of the head in another order: class i becomes what class order[i] was."""
     if list(order) == list(range(len(order))):
@@ -167,6 +156,12 @@ def build_classifier(config: PreTrainedConfig) -> PreTrainedModel:
     return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
 
 
+def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
+    """A classifier of this shape without weights: nothing is allocated."""
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config)
+
+
 def count_parameters(model: nn.Module) -> int:
     """All parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -174,5 +169,4 @@ def count_parameters(model: nn.Module) -> int:
 
 def count_from_config(config: PreTrainedConfig) -> int:
     """Parameters of a model of this shape, without allocating it."""
-    with torch.device("meta"):
-        return count_parameters(AutoModelForSequenceClassification.from_config(config))
+    return count_parameters(skeleton(config))

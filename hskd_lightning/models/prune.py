@@ -35,8 +35,9 @@ class Weighing:
     """How heads and neurons are weighed.
 
     Args:
-        kind: taylor, |W * sum over batches of dL/dW| of one pass over the training split without an update;
-            magnitude, |W|; random, a draw: the two controls.
+        kind: taylor, |W * sum over batches |dL/dW|| of one pass over the training split without an update: each
+            batch counts by the size of its gradient, which its size and its examples decide; magnitude, |W|; random,
+            a draw: the two controls.
         dropout: taylor with the teacher's dropout on, as in the released code.
     """
 
@@ -56,7 +57,7 @@ def importance(model: PreTrainedModel, weighing: Weighing, batches: Batches, see
     the first and its column in the second matrix of the feed-forward.
 
     Args:
-        batches: the training split, for taylor.
+        batches: the training split as it is trained on, for taylor.
         seed: of whatever is drawn.
     """
     watched = [_watched(block) for block in encoder.blocks(model)]
@@ -85,7 +86,10 @@ def _watched(block: Any) -> tuple[Tensor, Tensor, Tensor]:
 def _gradients(
     model: PreTrainedModel, weights: Sequence[Tensor], batches: Batches, dropout: bool
 ) -> dict[Tensor, Tensor]:
-    """The sum over batches of the loss's gradient, without an update."""
+    """The sum over batches of the absolute gradient of the loss, without an update.
+
+    Absolute by batch, so that what pulls one batch one way and the next the other way counts as pulling twice.
+    """
     model.train(dropout).requires_grad_(False)
     for weight in weights:
         weight.requires_grad_(True)
@@ -94,7 +98,7 @@ def _gradients(
         batch = batch.to(model.device)
         loss = label_loss(encoder.logits(model, batch), batch.labels)
         for weight, gradient in zip(weights, torch.autograd.grad(loss, list(weights)), strict=True):
-            total[weight] += gradient
+            total[weight] += gradient.abs()
     for weight in weights:
         weight.requires_grad_(False)
     return total

@@ -36,6 +36,15 @@ class RositaConfig(BertConfig):
     num_attention_heads: int = 2
     intermediate_size: int = 768
 
+    @property
+    def embedding_size(self) -> int:
+        """Width of the word embedding before it is widened, as ELECTRA calls it.
+
+        It also keeps transformers from refusing 5 of 12 heads: BERT's attention wants its heads to divide the hidden
+        size, unless the configuration has such a width. Here they need not: `head_size` is their own.
+        """
+        return self.hidden_size if self.embedding_rank is None else self.embedding_rank
+
 
 class FactorisedEmbedding(nn.Module):
     """Word embedding as the product of two: (vocabulary, rank) by row, then rank -> hidden."""

@@ -113,7 +113,8 @@ class Rosita:
         check_size("ffn", self.ffn, teacher.intermediate_size)
         if self.embedding_rank is not None:
             check_size("embedding_rank", self.embedding_rank, min(teacher.hidden_size, teacher.vocab_size))
-        inherited = {key: value for key, value in teacher.to_dict().items() if key not in ("model_type", "dtype")}
+        own = ("model_type", "dtype", "embedding_size")  # the last follows from the rank
+        inherited = {key: value for key, value in teacher.to_dict().items() if key not in own}
         sizes = {
             "num_hidden_layers": self.blocks,
             "num_attention_heads": self.heads,

@@ -57,7 +57,7 @@ def fit_stage(
     selection: Selection | None = None,
     loggers: Sequence[Logger] = (),
 ) -> dict[str, float]:
-    """Train `module` for its total_steps; leaves last.ckpt, best.ckpt (if one is chosen) and facts.json in `folder`.
+    """Train `module` for its kept_steps; leaves last.ckpt, best.ckpt (if one is chosen) and facts.json in `folder`.
 
     resume.ckpt is written every `checkpoint_every` steps and taken up again if it is there, so a killed stage ends
     with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state. One that
@@ -73,11 +73,11 @@ def fit_stage(
     callbacks: list[Callback] = [timer, _resumer(folder, settings.pop("checkpoint_every"))]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
-    callbacks.append(progress(module.stage, module.total_steps))
+    callbacks.append(progress(module.stage, module.kept_steps))
     runner = pl.Trainer(
         **settings,
         **_look_at(selection),
-        max_steps=module.total_steps,
+        max_steps=module.kept_steps,
         max_epochs=-1,
         callbacks=callbacks,
         plugins=[checkpoints.CheckedCheckpoints()],

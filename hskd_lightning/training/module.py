@@ -29,7 +29,7 @@ class EncoderModule(pl.LightningModule):
         config: the model's configuration as a dict, with `model_type`.
         task: the fields of `Task`.
         settings: the fields of `StageSettings`.
-        total_steps: optimiser steps of this stage.
+        total_steps: optimiser steps of this stage, over which its schedule runs.
         seed: with the stage and the step it decides all randomness of that step, dropout above all: a resumed run
             is the unbroken one, and a run with a teacher in the loop is the one without.
         log_every: log the training loss every so many steps.
@@ -57,6 +57,11 @@ class EncoderModule(pl.LightningModule):
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
         self._scored: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def kept_steps(self) -> int:
+        """The steps that are made: all, but with `saved_every` those that the kept weights have seen."""
+        return self.settings.kept(self.total_steps)
 
     def loss(self, batch: TokenBatch) -> Tensor:
         """The stage's loss of a batch."""

@@ -22,7 +22,9 @@ class StageSettings:
     schedule: str = "constant"
     """constant, or linear: down to 0 at the last step."""
     warmup: float = 0.0
-    """Share of the steps over which the learning rate rises from 0."""
+    """Share of the steps over which the learning rate rises."""
+    warmup_from_zero: bool = False
+    """Start it at 0, as the released code does: its first step changes nothing."""
     weight_decay: float = 0.01
     clip: float | None = 1.0
     """Largest gradient norm; None never clips."""
@@ -31,8 +33,9 @@ class StageSettings:
     optimizer: str = "adamw"
     dropout: bool = True
     """Whether the student's own dropout is on while it trains."""
-    whole_steps: int = 1
-    """Stop at the last multiple of this many steps: 200 loses the hidden stage its tail, as in the released code."""
+    saved_every: int | None = None
+    """End with the weights that the released code keeps, which saves before every so manyth update: for 200 those after
+    199, 399, ... updates, whichever is the last. A shorter stage keeps its end, as does every stage with None."""
 
     def __post_init__(self) -> None:
         if self.schedule not in ("constant", "linear"):
@@ -42,11 +45,19 @@ class StageSettings:
         if self.epochs <= 0 or self.lr <= 0:
             found = f"epochs {self.epochs}, lr {self.lr}"
             raise ConfigError("stage.*", found, "both above 0", "to skip the hidden stage, use knowledge=logits")
+        if self.saved_every is not None and self.saved_every < 2:
+            remedy = "write null: the weights of the stage's end"
+            raise ConfigError("stage.*.saved_every", self.saved_every, "null, or steps from 2", remedy)
 
     def steps(self, steps_per_epoch: int) -> int:
-        """Optimiser steps of the stage: at least one."""
-        steps = max(1, round(self.epochs * steps_per_epoch))
-        return steps // self.whole_steps * self.whole_steps or steps
+        """Optimiser steps of the stage, over which its schedule runs: at least one."""
+        return max(1, round(self.epochs * steps_per_epoch))
+
+    def kept(self, steps: int) -> int:
+        """After how many of so many steps the stage's weights are taken; those that follow are not worth making."""
+        if self.saved_every is None or steps < self.saved_every:
+            return steps
+        return steps // self.saved_every * self.saved_every - 1
 
 
 def decayed(module: nn.Module) -> list[dict[str, Any]]:
@@ -69,7 +80,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, settings: StageSettings, to
 
     def factor(step: int) -> float:
         if step < warm_steps:
-            return (step + 1) / (warm_steps + 1)
+            return step / warm_steps if settings.warmup_from_zero else (step + 1) / (warm_steps + 1)
         if settings.schedule == "constant":
             return 1.0
         return max(0.0, (total_steps - step) / max(1, total_steps - warm_steps))

@@ -23,7 +23,12 @@ def rosita() -> RositaConfig:
     return RositaConfig(**{**COMMON, "num_attention_heads": 2}, head_size=8, embedding_rank=5)
 
 
-BUILDS: dict[str, Callable] = {**CONFIGS, "rosita": rosita}
+def rosita_of_three_heads() -> RositaConfig:
+    """Which do not divide the hidden size."""
+    return RositaConfig(**{**COMMON, "num_attention_heads": 3}, head_size=8, embedding_rank=5)
+
+
+BUILDS: dict[str, Callable] = {**CONFIGS, "rosita": rosita, "rosita of three heads": rosita_of_three_heads}
 
 
 @pytest.fixture

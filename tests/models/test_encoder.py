@@ -92,38 +92,6 @@ def test_there_are_as_many_blocks_as_the_config_says(kind: str, tiny: Build) -> 
     assert len(encoder.blocks(tiny(kind))) == 3
 
 
-def test_replaced_blocks_are_the_kept_ones(kind: str, tiny: Build) -> None:
-    model = tiny(kind)
-    stack = list(encoder.blocks(model))
-    encoder.replace_blocks(model, [0, 2])
-    assert [id(block) for block in encoder.blocks(model)] == [id(stack[0]), id(stack[2])]
-    assert model.config.num_hidden_layers == 2
-
-
-def test_replacing_by_all_blocks_changes_nothing(kind: str, tiny: Build, batch: TokenBatch) -> None:
-    model = tiny(kind)
-    before = encoder.logits(model, batch)
-    encoder.replace_blocks(model, [0, 1, 2])
-    assert torch.equal(encoder.logits(model, batch), before)
-
-
-def test_the_first_blocks_give_the_first_states(kind: str, tiny: Build, batch: TokenBatch) -> None:
-    model = tiny(kind)
-    expected = encoder.hidden_states(model, batch, (0, 1))  # the last state may be normalised once more
-    encoder.replace_blocks(model, [0, 1])
-    states = encoder.hidden_states(model, batch, (0, 1, 2))
-    assert all(torch.equal(state, other) for state, other in zip(states[:2], expected, strict=True))
-
-
-def test_a_shortened_model_is_the_same_from_disk(kind: str, tiny: Build, batch: TokenBatch, tmp_path: Path) -> None:
-    model = tiny(kind)
-    encoder.replace_blocks(model, [0, 2])
-    model.save_pretrained(tmp_path)
-    loaded = encoder.load_classifier(str(tmp_path)).eval()
-    assert loaded.config.num_hidden_layers == 2
-    assert torch.equal(encoder.logits(loaded, batch), encoder.logits(model, batch))
-
-
 def test_weights_load_in_float32_whatever_they_were_saved_in(kind: str, tiny: Build, tmp_path: Path) -> None:
     tiny(kind).half().save_pretrained(tmp_path)
     loaded = encoder.load_classifier(str(tmp_path))

@@ -23,7 +23,7 @@ from hskd_lightning.models.init.pruned import Pruned
 from hskd_lightning.models.init.random import RandomWeights
 from hskd_lightning.models.init.uniform import UniformBlocks
 from hskd_lightning.models.prune import BlockScores, Weighing, importance
-from hskd_lightning.models.shapes import FewerBlocks, Rosita, Sizes
+from hskd_lightning.models.shapes import Checkpoint, FewerBlocks, Rosita, Sizes
 
 TASK = Task("polarity", "accuracy", ("negative", "positive"))
 NARROW = {"num_hidden_layers": 2, "hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 20}
@@ -120,6 +120,32 @@ def test_the_student_survives_the_disk(made: tuple, batch: TokenBatch, tmp_path:
     model = student(*made)
     model.save_pretrained(tmp_path / "student")
     again = encoder.load_classifier(str(tmp_path / "student")).eval()
+    assert torch.equal(encoder.logits(again, batch), encoder.logits(model, batch))
+
+
+BY_KIND: dict[str, Callable[[Path], StudentInit]] = {
+    "first": lambda path: FirstBlocks(),
+    "uniform": lambda path: UniformBlocks(),
+    "explicit": lambda path: ExplicitBlocks([2, 0]),
+    "explicit, the last alone": lambda path: ExplicitBlocks([2]),
+    "random": lambda path: RandomWeights(),
+    "hub": lambda path: HubWeights(str(path)),
+}
+
+
+@pytest.mark.parametrize("way", BY_KIND)
+def test_a_student_of_any_architecture_is_the_same_from_disk(
+    kind: str, way: str, fine_tuned: Callable[..., FineTuned], batch: TokenBatch, tmp_path: Path
+) -> None:
+    teacher = fine_tuned(kind)
+    shape: Any = FewerBlocks(1 if "alone" in way else 2)
+    if way == "hub":
+        encoder.build_classifier(shape.config(teacher.config, TASK)).base_model.save_pretrained(tmp_path / "hub")
+        shape = Checkpoint(str(tmp_path / "hub"))
+    model = student(BY_KIND[way](tmp_path / "hub"), shape, teacher)
+    model.save_pretrained(tmp_path / "student")
+    again = encoder.load_classifier(str(tmp_path / "student")).eval()
+    assert same(model, again) and same(again, model)
     assert torch.equal(encoder.logits(again, batch), encoder.logits(model, batch))
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
+from hskd_lightning.data.examples import Task
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
 from hskd_lightning.models.prune import BlockScores, Weighing, factorise, importance, prune
 from hskd_lightning.models.rosita import RositaConfig, RositaForSequenceClassification
+from hskd_lightning.models.shapes import Rosita
 
+TASK = Task("polarity", "accuracy", ("negative", "positive"))
 SHAPE = {"vocab_size": 60, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 40}
 
 
@@ -93,6 +97,46 @@ def test_the_word_embedding_to_resize_is_the_long_one() -> None:
     assert model.get_input_embeddings().weight.shape == (60, 5)
 
 
+# Any number of heads: 5, 7, 9, 10 and 11 of 12 do not divide the hidden size of 24.
+
+TWELVE = {**SHAPE, "num_hidden_layers": 1, "num_attention_heads": 12}
+
+
+@pytest.fixture(params=range(1, 13))
+def heads(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture
+def pruned(heads: int, batch: TokenBatch) -> RositaForSequenceClassification:
+    torch.manual_seed(0)
+    teacher = BertForSequenceClassification(BertConfig(**TWELVE, num_labels=2)).eval()
+    scores = importance(teacher, Weighing("taylor"), lambda: [batch], seed=0)
+    config = Rosita(blocks=1, heads=heads, ffn=10, embedding_rank=5).config(teacher.config, TASK)
+    return prune(teacher, config, [0], scores).eval()
+
+
+def test_any_number_of_heads_is_pruned_to_and_runs(
+    heads: int, pruned: RositaForSequenceClassification, batch: TokenBatch
+) -> None:
+    assert pruned.bert.encoder.layer[0].attention.self.query.weight.shape == (2 * heads, 24)
+    assert encoder.logits(pruned, batch).shape == (4, 2)
+
+
+def test_any_number_of_heads_is_counted_from_the_configuration(pruned: RositaForSequenceClassification) -> None:
+    assert encoder.count_from_config(pruned.config) == encoder.count_parameters(pruned)
+
+
+def test_any_number_of_heads_is_saved_and_loaded(
+    heads: int, pruned: RositaForSequenceClassification, batch: TokenBatch, tmp_path: Path
+) -> None:
+    pruned.save_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert again.config.num_attention_heads == heads
+    assert torch.equal(encoder.logits(again, batch), encoder.logits(pruned, batch))
+    assert "embedding_size" not in json.loads((tmp_path / "config.json").read_text())
+
+
 # Pruning.
 
 
@@ -137,12 +181,19 @@ def test_a_head_without_influence_goes_first(teacher: BertForSequenceClassificat
         assert scores[0].neurons.argmin() == 7 and scores[0].neurons[7] == 0
 
 
-def test_taylor_is_weight_times_the_summed_gradient(teacher: BertForSequenceClassification, batch: TokenBatch) -> None:
-    (scores, *_) = importance(teacher, Weighing("taylor"), lambda: [batch, batch], seed=0)
+def test_taylor_counts_batches_whose_gradients_cancel(
+    teacher: BertForSequenceClassification, batch: TokenBatch
+) -> None:
+    one = TokenBatch(*(part[:1] for part in batch[:6]))
+    with torch.no_grad():
+        teacher.classifier.bias -= encoder.logits(teacher, one)[0]  # even odds: each label pulls as hard as the other
+    opposed = [one._replace(labels=torch.tensor([label])) for label in (0, 1)]
+    (scores, *_) = importance(teacher, Weighing("taylor"), lambda: opposed, seed=0)
     weight = teacher.bert.encoder.layer[0].attention.output.dense.weight.requires_grad_()
-    loss = torch.nn.functional.cross_entropy(encoder.logits(teacher, batch), batch.labels)
-    (gradient,) = torch.autograd.grad(loss, weight)
-    by_hand = (weight * 2 * gradient).abs().sum(dim=0)[:8].sum()  # two batches; the columns of head 0
+    losses = [torch.nn.functional.cross_entropy(encoder.logits(teacher, each), each.labels) for each in opposed]
+    first, second = (torch.autograd.grad(loss, weight)[0] for loss in losses)
+    torch.testing.assert_close(first, -second)
+    by_hand = (weight * first).abs().sum(dim=0)[:8].sum() * 2  # |W g| + |W -g|, the columns of head 0
     torch.testing.assert_close(scores.heads[0], by_hand)
 
 

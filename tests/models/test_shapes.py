@@ -52,6 +52,11 @@ def test_a_rositas_heads_are_of_the_teachers_size() -> None:
     assert Rosita(2, 3, 10, 4).config(teacher(), TASK).head_size == 8
 
 
+def test_a_rositas_embedding_size_is_its_rank_whatever_the_teachers_file_says() -> None:
+    odd = BertConfig(embedding_size=77)
+    assert [Rosita(2, 3, 10, rank).config(odd, TASK).embedding_size for rank in (4, None)] == [4, 768]
+
+
 SIZES: dict[str, Any] = {"blocks": 2, "heads": 2, "ffn": 10, "embedding_rank": 4}
 TOO_LARGE = {"blocks": 4, "heads": 5, "ffn": 49, "embedding_rank": 33}
 MOST = {"blocks": 3, "heads": 4, "ffn": 48, "embedding_rank": 32}

@@ -49,7 +49,9 @@ def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
 def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:
     found = read(study / "results.csv").drop_duplicates("cell_id")
     assert set(found.seed) >= {0, 1, 2}
-    switched = found.quirk.isin(["drop_last", "hidden_whole_steps"])  # these change the steps, which is their point
+    switched = found.quirk.isin(
+        ["drop_last", "hidden_whole_steps", "hidden_saved_every", "baseline_epochs"]
+    )  # these change the steps, which is their point
     assert found[~switched].fillna({"steps_hidden": 0}).eval("steps_hidden + steps_prediction").nunique() == 1
 
 

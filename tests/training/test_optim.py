@@ -28,19 +28,38 @@ def settings(**given) -> StageSettings:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "whole_steps", "expected"),
+    ("epochs", "expected"),
     [
-        pytest.param(3, 1, 300, id="whole epochs"),
-        pytest.param(0.5, 1, 50, id="half an epoch"),
-        pytest.param(0.001, 1, 1, id="at least one step"),
-        pytest.param(3, 200, 200, id="the tail of 100 is lost"),
-        pytest.param(4, 200, 400, id="no tail"),
-        pytest.param(5.99, 200, 400, id="a tail of 199"),
-        pytest.param(1, 200, 100, id="fewer than 200 stay"),
+        pytest.param(3, 300, id="whole epochs"),
+        pytest.param(0.5, 50, id="half an epoch"),
+        pytest.param(0.001, 1, id="at least one step"),
     ],
 )
-def test_steps_of_100_an_epoch(epochs: float, whole_steps: int, expected: int) -> None:
-    assert settings(epochs=epochs, whole_steps=whole_steps).steps(100) == expected
+def test_steps_of_100_an_epoch(epochs: float, expected: int) -> None:
+    assert settings(epochs=epochs).steps(100) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept"),
+    [
+        pytest.param(199, 199, id="too short to be saved on the way"),
+        pytest.param(200, 199, id="saved before the 200th update"),
+        pytest.param(201, 199, id="one more is lost"),
+        pytest.param(399, 199, id="a tail of 200 is lost"),
+        pytest.param(400, 399, id="saved twice"),
+        pytest.param(1, 1, id="a single step"),
+    ],
+)
+def test_weights_saved_every_200_updates_have_seen_one_less(steps: int, kept: int) -> None:
+    assert settings(saved_every=200).kept(steps) == kept
+
+
+def test_without_saving_on_the_way_the_end_is_kept() -> None:
+    assert settings().kept(399) == 399
+
+
+def test_the_schedule_runs_over_steps_that_are_not_kept() -> None:
+    assert factors(4, schedule="linear", saved_every=2) == [1.0, 0.75, 0.5, 0.25]
 
 
 # Schedules: the learning-rate factor of steps 0, 1, 2, ...
@@ -74,6 +93,19 @@ def test_linear_is_zero_after_the_last_step() -> None:
 
 def test_warmup_rises_to_the_full_rate() -> None:
     assert factors(6, warmup=0.5) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]  # three steps of six
+
+
+def test_the_released_codes_warmup_begins_at_zero() -> None:
+    found = factors(6, warmup=0.5, warmup_from_zero=True)
+    assert found == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])  # three steps of six
+
+
+def test_the_released_codes_warmup_then_linear() -> None:
+    assert factors(4, warmup=0.25, warmup_from_zero=True, schedule="linear") == pytest.approx([0, 1, 2 / 3, 1 / 3])
+
+
+def test_no_warmup_begins_at_the_full_rate_whichever_way() -> None:
+    assert factors(2, warmup_from_zero=True) == [1.0, 1.0]
 
 
 def test_warmup_then_linear() -> None:
@@ -212,6 +244,7 @@ def test_clipping_takes_a_generator() -> None:
         ({"optimizer": "sgd"}, "stage.*.optimizer", "adamw, bert_adam"),
         ({"epochs": 0}, "stage.*", "epochs 0, lr 0.1"),
         ({"epochs": -1}, "stage.*", "both above 0"),
+        ({"saved_every": 1}, "stage.*.saved_every", "null, or steps from 2"),
         ({"lr": 0.0}, "stage.*", "to skip the hidden stage, use knowledge=logits"),
     ],
 )

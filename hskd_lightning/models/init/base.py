@@ -11,6 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models import encoder
 from hskd_lightning.models.prune import BlockScores, Weighing
+from hskd_lightning.models.shorten import keep_blocks
 
 Blocks = str | Sequence[int]
 
@@ -87,7 +88,8 @@ def choose_blocks(choice: Blocks, count: int, available: int) -> list[int]:
 def take_blocks(choice: Blocks, student: PreTrainedConfig, teacher: FineTuned) -> PreTrainedModel:
     """The teacher with some of its blocks only."""
     model = teacher.load()
-    encoder.replace_blocks(model, choose_blocks(choice, student.num_hidden_layers, model.config.num_hidden_layers))
+    kept = choose_blocks(choice, student.num_hidden_layers, model.config.num_hidden_layers)
+    model = keep_blocks(model, kept)
     model.config.update({"id2label": student.id2label, "label2id": student.label2id})
     return model
 
