@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,10 +16,12 @@ from omegaconf import DictConfig
 
 from hskd_lightning import store
 from hskd_lightning.config import check_arguments, plain
+from hskd_lightning.study.collect import read
 from hskd_lightning.study.compose import as_multirun
 from tests.conftest import ROOT
 
-BLOCKS = re.findall(r"```(?:bash|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(?:bash|console)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [
     line.split("#")[0].strip()
     for block in BLOCKS
@@ -76,3 +79,46 @@ def test_files_that_the_readme_names_exist() -> None:
     named = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text())
     assert named
     assert [name for name in named if not (Path(ROOT) / name).exists()] == []
+
+
+# Its tables stand on rows in results/readme/.
+
+
+def rows_of(study: str) -> pd.DataFrame:
+    return read(ROOT / f"results/readme/{study}/results.csv")
+
+
+def spread(scores: pd.Series) -> str:
+    return f"{scores.mean():.3f} ± {scores.std():.3f}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("knowledge == 'offline' and depth == 'all'", "| all hidden states, then logits | 100% |"),
+        ("knowledge == 'offline' and depth == 'uniform' and store_dtype == 'fp16'", "then logits (the default) |"),
+        ("knowledge == 'logits'", "| logits alone | 0 | 0 |"),
+    ],
+)
+def test_the_first_table_is_that_of_its_rows(rows: str, words: str) -> None:
+    found = rows_of("first_result").query(rows)
+    assert sorted(found.seed) == [0, 1, 2]
+    (line,) = (line for line in README.splitlines() if words in line)
+    assert spread(found.score) in line.replace("*", "")
+
+
+@pytest.mark.parametrize("source", ["fp32", "fp16", "bf16", "int8", "online"])
+def test_what_a_dtype_costs_is_that_of_its_rows(source: str) -> None:
+    found = rows_of("first_result").query("depth == 'uniform' and hsk_amount == 0.1 and knowledge != 'logits'")
+    found = found[(found.store_dtype == source) if source != "online" else found.knowledge == "online"]
+    assert sorted(found.seed) == [0, 1, 2]
+    assert re.search(rf"\b{re.escape(spread(found.score))} \({source}\)", " ".join(README.split()))
+
+
+@pytest.mark.parametrize("importance", ["taylor", "random", "magnitude"])
+def test_the_table_of_importances_is_that_of_its_rows(importance: str) -> None:
+    found = rows_of("importance").query(f"student_init_importance == '{importance}'").sort_values("seed")
+    assert list(found.seed) == [0, 1, 2]
+    each = ", ".join(f"{score:.3f}" for score in found.score)
+    (line,) = (line for line in README.splitlines() if line.lower().startswith(f"| {importance} | "))
+    assert line.replace("*", "").split(" | ")[1:] == [each, f"{spread(found.score)} |"]
