@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> Recipe:
     Raises:
         ConfigError: it is not what was written.
     """
-    return read_json(folder / MANIFEST, folder.parent.name, anew(folder))
+    return read_json(folder / MANIFEST, folder.parent.name, anew(folder), ("recipe", "facts", "files"))
 
 
 def checked(folder: Path) -> Path:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hskd_lightning.errors import ConfigError
@@ -82,8 +82,10 @@ def check_file(path: Path, digest: Mapping[str, Any], key: str, remedy: str) -> 
 
 
 def check_files(folder: Path, files: Digests, key: str, remedy: str) -> None:
-    """`check_file` for each of these files; others that are there are not looked at."""
+    """`check_file` for each of these files; others that are there are not looked at, nor any outside of the folder."""
     for name, digest in files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise damaged(folder, f"it speaks of {name!r}, which is no file of its own", key, remedy)
         check_file(folder / name, digest, key, remedy)
 
 
@@ -99,8 +101,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         raise
 
 
-def read_json(path: Path, key: str, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, key: str, remedy: str, fields: Sequence[str] = ()) -> dict[str, Any]:
     """What `write_json` wrote, without the seal.
+
+    Args:
+        key: what the file is part of.
+        remedy: how it is made anew.
+        fields: that it must have: a whole file of another kind may lie in its place.
 
     Raises:
         ConfigError: there is no such file, or it is not what was written; it is named, with both seals.
@@ -116,8 +123,10 @@ def read_json(path: Path, key: str, remedy: str) -> dict[str, Any]:
         raise damaged(path, f"it cannot be read as JSON ({error})", key, remedy) from error
     if (found := fingerprint(value)) != seal:
         raise damaged(path, f"it was changed: its seal is {seal!r}, its content's {found!r}", key, remedy)
-    found_value: dict[str, Any] = value
-    return found_value
+    if lacking := [field for field in fields if field not in value]:
+        raise damaged(path, f"it is another kind of file, without {', '.join(lacking)}", key, remedy)
+    whole: dict[str, Any] = value
+    return whole
 
 
 def damaged(path: Path, what: str, key: str, remedy: str) -> ConfigError:

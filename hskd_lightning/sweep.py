@@ -31,7 +31,7 @@ def other_cells() -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        noted = read_json(path, "sweep", "start the sweep again: it writes the list anew")
+        noted = read_json(path, "sweep", "start the sweep again: it writes the list anew", ("cells",))
     except ConfigError as error:
         log.warning("this cell builds a store for itself alone.\n%s", error)
         return []

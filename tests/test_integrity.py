@@ -10,7 +10,16 @@ import pytest
 
 from hskd_lightning import integrity
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.integrity import check_file, digest, digests, fingerprint, folder_digest, read_json, write_json
+from hskd_lightning.integrity import (
+    check_file,
+    check_files,
+    digest,
+    digests,
+    fingerprint,
+    folder_digest,
+    read_json,
+    write_json,
+)
 
 
 def read(path: Path) -> dict:
@@ -55,6 +64,12 @@ def test_what_is_no_sealed_json_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"(?s){path}.*cannot be read as JSON.*remedy:  make it again"):
         read(path)
+
+
+def test_a_whole_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "value.json", {"a": 1})
+    with pytest.raises(ConfigError, match=f"(?s){tmp_path}/value.json.*another kind of file, without b, c"):
+        read_json(tmp_path / "value.json", "kind", "make it again", ("a", "b", "c"))
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
@@ -104,6 +119,13 @@ def test_a_file_of_another_time_is_hashed_again(tmp_path: Path) -> None:
     os.utime(path, ns=(0, 0))
     with pytest.raises(ConfigError, match="its SHA-256 differs"):
         check_file(path, known, "kind", "make it again")
+
+
+@pytest.mark.parametrize("name", ["../value", "/etc/hostname", "inner/../../value"])
+def test_a_file_outside_of_the_folder_is_not_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match=f"(?s)`kind` = '{tmp_path}/folder'.*{name}.*no file of its own"):
+        check_files(tmp_path / "folder", {name: {"sha256": "0" * 64, "bytes": 1}}, "kind", "make it again")
 
 
 def test_digests_go_by_relative_name(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def read_figures(folder: Path) -> dict[str, Any]:
         ConfigError: export.json is not what was written, or another cell's.
     """
     path = folder / FIGURES
-    figures = read_json(path, "export", anew(folder))
+    figures = read_json(path, "export", anew(folder), ("cell_id", FILES))
     if figures["cell_id"] != folder.parent.name:
         raise damaged(path, f"it is cell {figures['cell_id']}'s", "export", anew(folder))
     return figures

@@ -24,6 +24,8 @@ from hskd_lightning.knowledge.schema import shard_file
 
 log = logging.getLogger(__name__)
 FIT_LOCK = ".fit.lock"
+NOTED = ("file", "sha256", "bytes", "examples", "rows", "weights", "loss")
+"""What is known of a shard."""
 FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
 
 
@@ -53,7 +55,7 @@ class Parts:
         if not path.exists():
             return None
         try:
-            return read_json(path, "store", "none is needed: the shard is made anew")
+            return read_json(path, "store", "none is needed: the shard is made anew", NOTED)
         except ConfigError as error:
             log.warning("store: shard %d is made anew.\n%s", number, error)
             path.unlink()
@@ -84,7 +86,7 @@ class Parts:
     def fit_digest(self) -> str:
         """The SHA-256 of the fit, once it is found to be what was written: the shards hang on it."""
         remedy = f"rm -r {self.folder}, and the same command builds the store from its start"
-        known = read_json(_note(self.folder / FIT), "store", remedy)
+        known = read_json(_note(self.folder / FIT), "store", remedy, ("sha256",))
         check_file(self.folder / FIT, known, "store", remedy)
         return str(known["sha256"])
 

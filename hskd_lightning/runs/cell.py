@@ -132,7 +132,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     Raises:
         ConfigError: result.json is not what was written, or another cell's.
     """
-    found = _read(folder, RESULT, f"rm {folder / RESULT}, and the same command ends the cell again")
+    found = _read(folder, RESULT, f"rm {folder / RESULT}, and the same command ends the cell again", FILES)
     return None if found is None else {name: value for name, value in found.items() if name != FILES}
 
 
@@ -142,7 +142,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     Raises:
         ConfigError: status.json is not what was written, or another cell's.
     """
-    return _read(folder, STATUS, "none is needed: the next run of the cell writes it anew")
+    return _read(folder, STATUS, "none is needed: the next run of the cell writes it anew", "attempt", "state")
 
 
 def check_finished(folder: Path, *parts: str) -> None:
@@ -154,17 +154,17 @@ def check_finished(folder: Path, *parts: str) -> None:
     Raises:
         ConfigError: one is not what was written; it is named.
     """
-    remedy = f"rm {folder / RESULT}, and the same command writes it again"
-    known: Digests = read_json(folder / RESULT, "cell", remedy)[FILES]
+    remedy = f"rm {folder / RESULT}, and the same command ends the cell again"
+    known: Digests = read_json(folder / RESULT, "cell", remedy, (FILES,))[FILES]
     files = {name: found for name, found in known.items() if name.split("/")[0] in parts}
     check_files(folder, files, "cell", remedy)
 
 
-def _read(folder: Path, name: str, remedy: str) -> dict[str, Any] | None:
+def _read(folder: Path, name: str, remedy: str, *fields: str) -> dict[str, Any] | None:
     path = folder / name
     if not path.exists():
         return None
-    found = read_json(path, "cell", remedy)
+    found = read_json(path, "cell", remedy, ("cell_id", *fields))
     if found["cell_id"] != folder.name:
         raise damaged(path, f"it is cell {found['cell_id']}'s", "cell", remedy)
     return found

@@ -38,8 +38,8 @@ def checked(path: Path, remedy: str) -> Path:
     Raises:
         ConfigError: it is not; it is named.
     """
-    note = read_json(_note(path), KEY, remedy)
-    if note.get("of") != path.name:
+    note = read_json(_note(path), KEY, remedy, ("of", "digests"))
+    if note["of"] != path.name:
         raise damaged(_note(path), "it is of another file", KEY, remedy)
     if not (path.is_file() and digest(path) in note["digests"]):
         check_file(path, note["digests"][0], KEY, remedy)

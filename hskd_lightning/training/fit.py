@@ -169,7 +169,7 @@ def checked(path: Path) -> Path:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    return read_json(folder / FACTS, checkpoints.KEY, anew(folder))
+    return read_json(folder / FACTS, checkpoints.KEY, anew(folder), (DIGESTS, "seconds", "steps"))
 
 
 def anew(folder: Path) -> str:
