@@ -104,7 +104,9 @@ def _contradiction(facts: Facts, hidden: Hidden | None) -> str | None:
         total = sum(getattr(shard, field) for shard in facts.shards)
         if total != getattr(facts, field):
             return f"field 'facts.{field}' is {getattr(facts, field):,}, its shards have {total:,}"
-    return None if hidden is None else _misfit(hidden, facts.width)
+    if hidden is None:
+        return None if facts.fit is None else "field 'facts.fit' is there, where no hidden states are kept"
+    return _misfit(hidden, facts.width)
 
 
 def _misfit(hidden: Hidden, width: int) -> str | None:

@@ -71,18 +71,21 @@ def _pull(files: fsspec.AbstractFileSystem, root: str, partial: Path, stores: Pa
     manifest = read_sealed(partial)
     facts = manifest["facts"]
     final: Path = stores / facts["recipe"]
-    if final.is_dir():
-        return final
-    _check_space(stores, facts["bytes"])
-    for name, digest in files_of(facts):
-        _fetch(files, root, name, partial, digest, digest.get("bytes", _fit_bytes(manifest)))
-    Store(partial, check=False)  # hashed as it came; now its tensors are looked at
-    partial.rename(final)
+    with hold(stores / f".{final.name}.lock", f"store {final.name}"):  # it may be built here at the same time
+        if final.is_dir():
+            return final
+        _check_space(stores, facts["bytes"])
+        for name, digest in files_of(facts):
+            most = digest["bytes"] if "bytes" in digest else _fit_bytes(manifest)
+            _fetch(files, root, name, partial, digest, most)
+        opened = Store(partial, check=False)  # hashed as it came; now its tensors are looked at
+        opened.fit(opened.request.layers)
+        partial.rename(final)
     return final
 
 
 def _fit_bytes(manifest: dict[str, Any]) -> int:
-    """More than any fit weighs: D directions and a mean for each layer, in float32."""
+    """More than a fit can weigh: D directions and a mean for each layer, in float32."""
     layers, width = manifest["recipe"]["hidden"]["layers"], manifest["facts"]["width"]
     return CHUNK + 4 * len(layers) * width * (width + 1)
 
