@@ -121,8 +121,11 @@ def _check_space(stores: Path, need: int) -> None:
 def _open(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not url.rstrip("/").rpartition("/")[2].strip(".") or ".." in url.split("/"):
         raise ConfigError("store", url, "an address that ends in a name", "write it out, without `.` and `..`")
-    with _reaching(url):
+    try:
         files, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        remedy = f"install what speaks this protocol ({error})"
+        raise ConfigError("store", url, "a folder, or an address that fsspec can open", remedy) from error
     return files, root.rstrip("/")
 
 
@@ -135,9 +138,6 @@ def _reaching(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise ConfigError("store", url, f"a store's folder; {error} is missing", "check the address") from error
-    except ImportError as error:
-        remedy = f"install what speaks this protocol ({error})"
-        raise ConfigError("store", url, "a folder, or an address that fsspec can open", remedy) from error
     except Exception as error:
         remedy = f"check the address, the network and your login ({type(error).__name__}: {error})"
         raise ConfigError("store", url, "a folder, or an address within reach that fsspec can open", remedy) from error

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.integrity import write_json
 from hskd_lightning.study.collect import quirk
 from hskd_lightning.study.plan import Plan, expand, parse, written
 from hskd_lightning.study.sweep import make_plan, wanted
@@ -195,8 +196,8 @@ def test_states_are_read_off_the_disk(planned: Callable[..., Plan], tmp_path: Pa
     plan = planned(["length.keep=1,2,3,4"])
     for cell, state in zip(plan.to_run, ("DONE", "FAILED", "RUNNING"), strict=False):
         cell.folder.mkdir(parents=True)
-        (cell.folder / "status.json").write_text(f'{{"state": "{state}"}}')
-    (plan.to_run[0].folder / "result.json").write_text("{}")
+        write_json(cell.folder / "status.json", {"cell_id": cell.id, "state": state, "attempt": 1})
+    write_json(plan.to_run[0].folder / "result.json", {"cell_id": plan.to_run[0].id, "files": {}})
     assert [cell.state for cell in plan.to_run] == ["DONE", "FAILED", "STARTED", "MISSING"]
     assert [cell.state for cell in wanted(plan, settings(), force=False)] == ["FAILED", "STARTED", "MISSING"]
     assert [cell.state for cell in wanted(plan, settings(only="FAILED"), force=False)] == ["FAILED"]
