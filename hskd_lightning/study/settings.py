@@ -135,8 +135,8 @@ def settings_of(rows: pd.DataFrame) -> list[Setting]:
 
 
 def is_axis(column: str) -> bool:
-    """A choice, an option of a strategy (length_attention_from, width_masked), or a key that was swept. No seed."""
-    option = column.startswith((*(f"{strategy}_" for strategy in STRATEGIES), "swept_"))
+    """A choice, an option of a strategy (width_masked, student_init_importance), or a key that was swept. No seed."""
+    option = column.startswith((*(f"{strategy}_" for strategy in STRATEGIES), "student_init_", "swept_"))
     return column in CHOICES or (option and not column.endswith("_seed"))
 
 

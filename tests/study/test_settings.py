@@ -50,6 +50,11 @@ def test_the_seed_of_a_random_strategy_is_no_axis() -> None:
     assert is_axis("width_keep") and not is_axis("width_seed") and not is_axis("knowledge_bytes")
 
 
+def test_how_a_pruned_student_was_weighed_is_an_axis() -> None:
+    """Without it the cells of `student.init.importance=taylor,random` are one setting, twice a seed."""
+    assert is_axis("student_init_importance")
+
+
 def test_the_seal_of_a_row_is_no_axis() -> None:
     assert not is_axis("seal")
     (setting,) = settings_of(frame({"seed": 1, "seal": "0123"}, {"seed": 2, "seal": "4567"}))
