@@ -188,8 +188,9 @@ def test_every_damaged_file_of_a_finished_run_is_refused_or_mended(
     assert {place.split("/")[1] for place in answers if place.startswith("artifacts")} == set(CHAIN)
 
 
-@pytest.mark.parametrize("name", ["resume.ckpt", "resume.ckpt.json"])
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    ("damage", "name"), [*((damage, "resume.ckpt") for damage in DAMAGES), ("another's file", "resume.ckpt.json")]
+)
 def test_a_damaged_resume_checkpoint_is_told_and_the_stage_begins_anew(
     damage: str, name: str, interrupted: Path, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
