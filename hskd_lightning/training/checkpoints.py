@@ -46,21 +46,15 @@ def checked(path: Path, remedy: str) -> Path:
     return path
 
 
-def settled(path: Path, remedy: str) -> dict[str, Any]:
-    """The digest of a checkpoint that nothing will replace any more. It goes elsewhere, and its note goes.
-
-    Raises:
-        ConfigError: the checkpoint is not what was written.
-    """
-    found = digest(checked(path, remedy))
-    _note(path).unlink()
-    return found
+def forget(path: Path) -> None:
+    """Delete a checkpoint's note, once its digest stands elsewhere."""
+    _note(path).unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
     """Delete a checkpoint and its note."""
     path.unlink(missing_ok=True)
-    _note(path).unlink(missing_ok=True)
+    forget(path)
 
 
 def _note(path: Path) -> Path:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.integrity import check_file, read_json, write_json
+from hskd_lightning.integrity import check_file, digest, read_json, write_json
 from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.training import checkpoints
 from hskd_lightning.training.module import EncoderModule
@@ -101,11 +101,18 @@ def fit_stage(
         )
     facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
     runner.save_checkpoint(folder / LAST, weights_only=True)
-    kept = [path for path in (folder / LAST, folder / BEST) if path.exists()]
-    digests = {path.name: checkpoints.settled(path, anew(folder)) for path in kept}
-    write_json(folder / FACTS, {**facts, DIGESTS: digests})
-    checkpoints.remove(folder / RESUME)
+    _finish(folder, facts)
     return facts
+
+
+def _finish(folder: Path, facts: Mapping[str, float]) -> None:
+    """Write facts.json: from here on the stage is whole. Notes go after it, for a stage that is killed here resumes."""
+    kept = [path for path in (folder / LAST, folder / BEST) if path.exists()]
+    digests = {path.name: digest(checkpoints.checked(path, anew(folder))) for path in kept}
+    write_json(folder / FACTS, {**facts, DIGESTS: digests})
+    for path in kept:
+        checkpoints.forget(path)
+    checkpoints.remove(folder / RESUME)
 
 
 def _resumable(path: Path, stage: str) -> Path | None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.integrity import digest
-from hskd_lightning.training.checkpoints import CheckedCheckpoints, checked, remove, settled
+from hskd_lightning.training import fit
+from hskd_lightning.training.checkpoints import CheckedCheckpoints, checked, remove
 
 REMEDY = "train it again"
 
@@ -69,6 +69,29 @@ def test_removed_with_its_note(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_settled_checkpoint_gives_its_digest_away(path: Path) -> None:
-    assert settled(path, REMEDY) == digest(path)
-    assert list(path.parent.iterdir()) == [path]
+@pytest.mark.parametrize("moment", ["digest", "write_json", "checkpoints"])
+def test_a_stage_killed_while_it_is_called_whole_can_be_called_so_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """At whatever step of it: before a digest is taken, before facts.json is written, before a note goes."""
+
+    class Killed(BaseException):
+        """No handler may take it for an error."""
+
+    def kill(*given: object) -> None:
+        raise Killed
+
+    for name in (fit.LAST, fit.BEST, fit.RESUME):
+        save(tmp_path / name, 1)
+    with monkeypatch.context() as dying, pytest.raises(Killed):
+        if moment == "checkpoints":
+            dying.setattr(fit.checkpoints, "forget", kill)
+        else:
+            dying.setattr(fit, moment, kill)
+        fit._finish(tmp_path, {"seconds": 1.0, "steps": 1})
+    assert fit.is_whole(tmp_path) == (moment == "checkpoints")
+    if not fit.is_whole(tmp_path):
+        fit._finish(tmp_path, {"seconds": 1.0, "steps": 1})
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "facts.json", "last.ckpt"]
+    assert fit.best(tmp_path) == fit.BEST
+    assert torch.load(fit.checked(tmp_path / fit.BEST), weights_only=True) == {"global_step": 1}
