@@ -105,7 +105,8 @@ def options(group: str) -> list[str]:
 
 def _no_option(target: object, key: str) -> ConfigError:
     allowed = ", ".join(CLASSES.get(key, ()) or options(key))
-    remedy = f"choose one of them: {key.replace('.', '/')}=..."
+    group = key.replace(".", "/") if key in STRATEGIES else key.partition(".")[0]
+    remedy = f"choose an option of the group: {group}=..."
     return ConfigError(f"{key}._target_", target, f"what this package has for it: {allowed}", remedy)
 
 

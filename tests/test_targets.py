@@ -17,6 +17,7 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.student import export
 from hskd_lightning.integrity import digest, write_json
 from hskd_lightning.pipeline import run
+from tests.conftest import ROOT
 
 WIDTH = "hskd_lightning.compress.width"
 FOREIGN = (
@@ -68,10 +69,12 @@ def test_a_node_without_a_target() -> None:
 
 
 @pytest.mark.parametrize("key", [*STRATEGIES, *CLASSES])
-def test_every_group_refuses_what_is_not_its_own(evil: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match="`.*._target_` = 'evil.Owned'"):
+def test_every_group_refuses_what_is_not_its_own_and_names_a_group_that_there_is(evil: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match="`.*._target_` = 'evil.Owned'") as refused:
         build({"_target_": "evil.Owned"}, key)
     assert not evil.exists()
+    group = refused.value.remedy.removeprefix("choose an option of the group: ").removesuffix("=...")
+    assert list((ROOT / "conf" / group).glob("*.yaml"))
 
 
 def test_hydras_own_keys_are_arguments_like_any_other() -> None:

@@ -62,6 +62,9 @@ def pull(url: str, stores: Path) -> Path:
         try:
             with _reaching(url):
                 return _pull(files, root, partial, stores)
+        except ConfigError as error:  # the user knows the address, and not the folder that goes
+            found = str(error.found).replace(str(partial), url.rstrip("/"))
+            raise ConfigError(error.key, found, error.allowed, error.remedy) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

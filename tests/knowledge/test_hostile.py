@@ -83,6 +83,7 @@ def refused(store: Path, tmp_path: Path) -> str:
         opened = Store(store)
         opened.fit(opened.request.layers)
     assert {path.suffix for path in ours.iterdir()} == {".lock"}
+    assert str(store) in str(at_pull.value)
     shutil.rmtree(ours)
     assert snapshot(tmp_path) == before
     assert str(at_pull.value).split("it is ")[-1] == str(at_open.value).split("it is ")[-1]
