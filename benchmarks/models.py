@@ -11,10 +11,10 @@ import torch
 from transformers import BertConfig, PreTrainedConfig
 
 from hskd_lightning.artifacts import build_once
+from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import LengthStrategy
-from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.base import Moments, WidthStrategy
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.data.examples import Task

@@ -19,16 +19,16 @@ from transformers import BertConfig, PreTrainedConfig
 
 from benchmarks.measure import report, taking_turns
 from benchmarks.models import STUDENTS, TASK, BertBase, device, joint_setting, sentences, store, student_config
-from hskd_lightning.compress.pipeline import HskPlan
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.data.loader import BucketedBatches, Collate, train_loader
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.export.cost import multiply_adds
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models import encoder
+from hskd_lightning.training.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.training.module import plain_config
 
 SETTINGS = {HIDDEN: {"epochs": 1.0, "lr": 5e-5, "dropout": False}, PREDICTION: {"epochs": 1.0, "lr": 2e-5}}

@@ -32,11 +32,11 @@ from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import shuffled
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.distiller import HIDDEN, PREDICTION
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.writer import Source, Writer
+from hskd_lightning.training.distiller import HIDDEN, PREDICTION
 
 BATCH = 32
 WIDTHS: dict[str, WidthStrategy] = {"77 components": Pca(keep=77), "768 units": AllUnits()}

@@ -17,11 +17,11 @@ import torch
 
 from benchmarks.measure import report
 from benchmarks.models import BertBase, joint_setting, plan, store, writers_source
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
-from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.compress.width.all import AllUnits
 from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.glue import Glue

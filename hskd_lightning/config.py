@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ UNCONTROLLED = "hskd_lightning.knowledge.control.none.NoControl"
 """The control that is none: a cell without one has the name that it had before there were any."""
 PATH_KEYS = ("path", "checkpoint")
 """Keys whose value may be a local path: its content enters the id, not its name."""
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(str(files("hskd_lightning.conf")))
 STRATEGIES = {
     "depth": "hskd_lightning.compress.depth",
     "length": "hskd_lightning.compress.length",

@@ -12,8 +12,8 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import said
-from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.experiment import AXES, Experiment, strategy_name
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.models import encoder

@@ -12,12 +12,11 @@ from transformers import PreTrainedConfig
 
 from hskd_lightning import config as configuration
 from hskd_lightning.compress.amount import spread_amount
+from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.keep import Keep, as_number, check_keep
-from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.codes import StaticMask
+from hskd_lightning.data.dataset import DataSource
 from hskd_lightning.data.examples import Task
-from hskd_lightning.data.source import DataSource
-from hskd_lightning.distiller import HIDDEN, MAP_STARTS, PREDICTION
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.control.base import Control
 from hskd_lightning.knowledge.control.none import NoControl
@@ -28,6 +27,7 @@ from hskd_lightning.models.init.base import StudentInit
 from hskd_lightning.models.shapes import StudentShape
 from hskd_lightning.models.teacher import label_order
 from hskd_lightning.models.teacher_init import PretrainedTeacher, ScratchTeacher
+from hskd_lightning.training.distiller import HIDDEN, MAP_STARTS, PREDICTION
 from hskd_lightning.training.optim import StageSettings
 
 log = logging.getLogger(__name__)

@@ -17,29 +17,29 @@ from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
+from hskd_lightning.assets.knowledge import Sources
+from hskd_lightning.assets.student import FirstWeights
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.compress.amount import measure
 from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
-from hskd_lightning.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.onnx_model import require_onnx
 from hskd_lightning.export.student import export
-from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
+from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell, check_finished
 from hskd_lightning.runs.device import settle
-from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
-from hskd_lightning.runs.result import axes
 from hskd_lightning.runs.trackers import replay, report, trackers, untold
-from hskd_lightning.sources import Sources
 from hskd_lightning.training import fit
+from hskd_lightning.training.distiller import HIDDEN, PREDICTION, Distiller
 from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
-from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
 

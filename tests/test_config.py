@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from hskd_lightning.config import cell_id, check_arguments, check_devices, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.runs.result import axes
+from hskd_lightning.runs.axes import axes
 from hskd_lightning.training.optim import StageSettings
 from tests.conftest import ROOT
 

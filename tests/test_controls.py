@@ -13,16 +13,16 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from hskd_lightning import storeroom
+from hskd_lightning.assets import stores
+from hskd_lightning.assets.knowledge import Sources
+from hskd_lightning.assets.student import FirstWeights
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import UNCONTROLLED, cell_id, plain, scientific
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
-from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
-from hskd_lightning.sources import Sources
-from hskd_lightning.workshop import Workshop
 from tests.conftest import ROOT, SMALL, TINY
 from tests.test_pipeline import every_step, only_cell, read, trace
 
@@ -169,12 +169,12 @@ def test_a_sweep_of_untrained_cells_keeps_the_trained_teachers_logits_alone(
     experiment = resolve(small("control=untrained", "depth.keep=1"))
     sweep = [plain(small(f"control={control}", "depth.keep=2")) for control in ("untrained", "none")]
     trained, untrained = Workshop(replace(experiment, plan=None)), Workshop(experiment, trained=False)
-    monkeypatch.setattr(storeroom, "other_cells", lambda: iter(sweep[:1]))
-    assert storeroom.Storeroom(trained).union().layers == ()
-    assert len(storeroom.Storeroom(untrained).union().layers) == 2
-    monkeypatch.setattr(storeroom, "other_cells", lambda: iter(sweep[1:]))
-    assert len(storeroom.Storeroom(trained).union().layers) == 2
-    assert len(storeroom.Storeroom(untrained).union().layers) == 1
+    monkeypatch.setattr(stores, "other_cells", lambda: iter(sweep[:1]))
+    assert stores.Storeroom(trained).union().layers == ()
+    assert len(stores.Storeroom(untrained).union().layers) == 2
+    monkeypatch.setattr(stores, "other_cells", lambda: iter(sweep[1:]))
+    assert len(stores.Storeroom(trained).union().layers) == 2
+    assert len(stores.Storeroom(untrained).union().layers) == 1
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hskd_lightning.distiller import learned_map
+from hskd_lightning.training.distiller import learned_map
 
 
 def drawn(start: str, seed: int = 0) -> nn.Module:

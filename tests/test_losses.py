@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import BertConfig, PreTrainedModel
 
+from hskd_lightning.compress.compression import Compression, HskPlan, Shape
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.length.cls_first import ClsFirst
 from hskd_lightning.compress.length.random import RandomTokens
-from hskd_lightning.compress.pipeline import Compression, HskPlan, Shape
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.random_mask import RandomMask
 from hskd_lightning.data.loader import collate

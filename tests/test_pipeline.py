@@ -12,15 +12,15 @@ import torch
 from omegaconf import DictConfig
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
-from hskd_lightning.distiller import Distiller
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
+from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.module import EncoderModule
-from hskd_lightning.workshop import Workshop
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]

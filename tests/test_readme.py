@@ -14,10 +14,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from hskd_lightning import store
 from hskd_lightning.config import check_arguments, plain
-from hskd_lightning.study.collect import read
-from hskd_lightning.study.compose import as_multirun
+from hskd_lightning.store import __main__ as store
+from hskd_lightning.study.sweep.collect import read
+from hskd_lightning.study.sweep.compose import as_multirun
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

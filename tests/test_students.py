@@ -13,17 +13,17 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertConfig
 
+from hskd_lightning.assets.student import FirstWeights
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.models import encoder
 from hskd_lightning.models.init.hub import learned_map
 from hskd_lightning.models.prune import Weighing, importance
 from hskd_lightning.models.rosita import RositaForSequenceClassification
 from hskd_lightning.pipeline import run
-from hskd_lightning.workshop import Workshop
 from tests.conftest import SMALL
 from tests.models.conftest import CONFIGS
 

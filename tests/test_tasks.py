@@ -17,13 +17,13 @@ from transformers import (
     BertForSequenceClassification,
 )
 
+from hskd_lightning.assets.student import FirstWeights
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.first_weights import FirstWeights
 from hskd_lightning.pipeline import run
-from hskd_lightning.workshop import Workshop
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import Keep, Spelled, check_keep
 from hskd_lightning.compress.length.base import kept_counts
-from hskd_lightning.compress.pipeline import HskPlan
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import KnowledgeAmount, TokenBatch
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from hskd_lightning.artifacts import make_writable
+from hskd_lightning.config import CONF
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.trackers import choose_mode
 
-DEFAULTS = Path(__file__).parents[2] / "conf/logger/wandb.yaml"
+DEFAULTS = CONF / "logger" / "wandb.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hskd_lightning.data import tables
+from hskd_lightning.data import table_files
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.tables import Labelled, Source
+from hskd_lightning.data.table_files import Labelled, Source
 from hskd_lightning.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ class Glue:
     def digest(self) -> str:
         """A short name for the data: from the files' bytes or, without asking the hub, from its address."""
         if self._root is None:
-            return tables.digest([self._hub, self.task.name, self._revision])
+            return table_files.digest([self._hub, self.task.name, self._revision])
         files = ["train.tsv", *(file for _, file in self._spec.dev.values())]
-        return tables.digest([self.task.name], [self._source(self._root, file) for file in files])
+        return table_files.digest([self.task.name], [self._source(self._root, file) for file in files])
 
     def _from_folder(self, root: Path) -> Corpus:
         train = self._read(self._source(root, "train.tsv"))
@@ -161,12 +161,12 @@ class Glue:
         return Source(root / self._spec.folder / file, "data.root")
 
     def _read(self, source: Source) -> Examples:
-        return tables.collect(source, self._rows(source))
+        return table_files.collect(source, self._rows(source))
 
     def _rows(self, source: Source) -> Iterator[Labelled]:
         spec = self._spec
         classes = {name: number for number, name in enumerate(spec.written)}
-        for record in tables.unquoted(source, spec.columns, spec.header, spec.skip_broken):
+        for record in table_files.unquoted(source, spec.columns, spec.header, spec.skip_broken):
             *texts, written = (str(value) for value in record.values)
             label = self._score(source, record.line, written) if spec.labels is None else classes.get(written)
             if label is None:
@@ -175,7 +175,7 @@ class Glue:
             yield Labelled(record.row, tuple(texts), label)
 
     def _score(self, source: Source, line: int, written: str) -> float:
-        value = tables.score(source, line, written)
+        value = table_files.score(source, line, written)
         if not _SCORES[0] <= value <= _SCORES[1]:
             allowed = f"{_SCORES[0]} to {_SCORES[1]}"
             raise source.error(f"the score {written}", allowed, "use the labelled files of the task", line)

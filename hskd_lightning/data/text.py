@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from hskd_lightning.data import tables
+from hskd_lightning.data import table_files
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.tables import Labelled, Record, Source
+from hskd_lightning.data.table_files import Labelled, Record, Source
 from hskd_lightning.errors import ConfigError
 
 _CLASS_METRICS = ("accuracy", "accuracy_f1", "mcc")
@@ -73,7 +73,7 @@ class TextFiles:
     def digest(self) -> str:
         """A short name for the data: from the bytes of the files and the choice of columns and labels."""
         settings = [self._text, self._label, self._labels, self._regression]
-        return tables.digest(settings, [self._train, self._dev])
+        return table_files.digest(settings, [self._train, self._dev])
 
     def _classes(self) -> tuple[str, ...]:
         seen = {_class_name(self._train, record) for record in self._records(self._train)}
@@ -84,7 +84,7 @@ class TextFiles:
         return self._labels or _sorted(seen)
 
     def _read(self, source: Source, classes: tuple[str, ...] | None) -> Examples:
-        return tables.collect(source, self._rows(source, classes))
+        return table_files.collect(source, self._rows(source, classes))
 
     def _rows(self, source: Source, classes: tuple[str, ...] | None) -> Iterator[Labelled]:
         numbers = {name: number for number, name in enumerate(classes or ())}
@@ -94,21 +94,21 @@ class TextFiles:
                 for column, value in zip(self._text, record.values, strict=False)
             )
             if classes is None:
-                label = tables.score(source, record.line, record.values[-1])
+                label = table_files.score(source, record.line, record.values[-1])
             else:
                 label = _class_number(source, record, numbers)
             yield Labelled(record.row, texts, label)
 
     def _records(self, source: Source) -> Iterator[Record]:
         """The rows with the label last, after the text."""
-        return tables.READERS[source.path.suffix](source, [*self._text, self._label])
+        return table_files.READERS[source.path.suffix](source, [*self._text, self._label])
 
 
 def _source(key: str, path: str | None) -> Source:
-    given = _given(key, path, "a path ending in " + ", ".join(tables.READERS))
+    given = _given(key, path, "a path ending in " + ", ".join(table_files.READERS))
     source = Source(Path(given).expanduser(), key)
-    if source.path.suffix not in tables.READERS:
-        allowed = "the suffix " + " or ".join(tables.READERS)
+    if source.path.suffix not in table_files.READERS:
+        allowed = "the suffix " + " or ".join(table_files.READERS)
         raise source.error(f"the suffix {source.path.suffix!r}", allowed, "convert or rename the file")
     return source
 

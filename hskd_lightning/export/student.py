@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.data.vocabulary import load_tokenizer
 from hskd_lightning.errors import ConfigError
@@ -40,7 +41,6 @@ from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
 from hskd_lightning.runs.cell import FILES, check_finished, read_result
 from hskd_lightning.training.evaluate import score
-from hskd_lightning.workshop import Workshop
 
 log = logging.getLogger(__name__)
 EXPORT, FIGURES = "export", "export.json"

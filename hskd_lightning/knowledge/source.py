@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.pipeline import Compression
+from hskd_lightning.compress.compression import Compression
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.store import Store
 

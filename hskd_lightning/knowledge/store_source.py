@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.pipeline import Compression, HskPlan
+from hskd_lightning.compress.compression import Compression, HskPlan
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store, Wanted

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.pipeline import Compression, HskPlan
+from hskd_lightning.compress.compression import Compression, HskPlan
 from hskd_lightning.compress.width.base import Moments
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.models.teacher import Teacher

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.artifacts import Recipe, hold
+from hskd_lightning.compress.compression import Compression, Padding
 from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
-from hskd_lightning.compress.pipeline import Compression, Padding
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit

@@ -14,8 +14,8 @@ from urllib.parse import urlparse
 import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.runs.result import curve
+from hskd_lightning.training.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
 OFFLINE_RUNS = "*/wandb/offline-run-*"

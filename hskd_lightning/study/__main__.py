@@ -22,13 +22,15 @@ from pathlib import Path
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study import collect, figures, outcome, report
-from hskd_lightning.study.chart import MARGIN
-from hskd_lightning.study.compose import CONF, as_multirun, composer
-from hskd_lightning.study.estimate import estimate
-from hskd_lightning.study.intervals import check_share
-from hskd_lightning.study.plan import Plan
-from hskd_lightning.study.sweep import make_plan
+from hskd_lightning.study.figures.chart import MARGIN
+from hskd_lightning.study.figures.draw import draw
+from hskd_lightning.study.report.page import write_report
+from hskd_lightning.study.stats.intervals import check_share
+from hskd_lightning.study.sweep import collect, outcome
+from hskd_lightning.study.sweep.compose import as_multirun, composer
+from hskd_lightning.study.sweep.estimate import estimate
+from hskd_lightning.study.sweep.plan import Plan
+from hskd_lightning.study.sweep.run import make_plan
 
 log = logging.getLogger("hskd_lightning.study")
 
@@ -88,7 +90,7 @@ def _collect(given: argparse.Namespace) -> None:
 
 def _retry(given: argparse.Namespace) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
-    command = [sys.executable, str(CONF.parent / "train.py"), "-m", *where, "--config-name", given.config_name]
+    command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
     sys.exit(subprocess.run([*command, *given.overrides, "hydra.sweeper.only=FAILED"]).returncode)
 
 
@@ -113,9 +115,9 @@ def _figures(given: argparse.Namespace) -> None:
             "--to", str(given.to), "a folder with a results.csv", "make it: ... study collect --to FOLDER"
         )
     table = collect.read(path)
-    for drawn in figures.draw(table, given.to / "figures", margin=given.margin):
+    for drawn in draw(table, given.to / "figures", margin=given.margin):
         print(drawn)
-    print(report.write_report(table, given.to / "report.html", given.margin))
+    print(write_report(table, given.to / "report.html", given.margin))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

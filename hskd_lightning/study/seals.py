@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.settings import NEEDED
+from hskd_lightning.study.results import NEEDED
 
 log = logging.getLogger(__name__)
 SEAL = "seal"

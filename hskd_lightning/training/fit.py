@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
-from hskd_lightning.runs.metrics_csv import MetricsCsv
 from hskd_lightning.training import checkpoints
+from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
-from hskd_lightning.training.progress import progress
+from hskd_lightning.training.step_progress import progress
 
 log = logging.getLogger(__name__)
 EXPECTED = (

@@ -1,5 +1,5 @@
 """Where Hydra looks for sweepers. `hydra/sweeper=study` (the default here) plans a sweep as a study; see
-`hskd_lightning.study.sweep`, which this hands everything to: Hydra imports this file at every start.
+`hskd_lightning.study.sweep.run`, which this hands everything to: Hydra imports this file at every start.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StudySweeper(Sweeper):
         Raises:
             SystemExit: a cell failed, or the user asked for what cannot be; with the exit code 1.
         """
-        from hskd_lightning.study.sweep import run_sweep
+        from hskd_lightning.study.sweep.run import run_sweep
 
         assert self.config is not None and self.launcher is not None
         run_sweep(self.config, self.launcher, arguments)

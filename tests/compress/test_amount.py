@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from hskd_lightning.compress.amount import measure, spread_amount
+from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.keep import Count, Keep, Share
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.cls_first import ClsFirst
-from hskd_lightning.compress.pipeline import HskPlan, Shape
 from hskd_lightning.compress.width.all import AllUnits
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.pca import Pca

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.keep import Count, Share
 from hskd_lightning.compress.length.all import AllTokens
@@ -17,7 +18,6 @@ from hskd_lightning.compress.length.attention_received import AttentionReceived
 from hskd_lightning.compress.length.base import AttentionRequest, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.length.cls_first import ClsFirst
 from hskd_lightning.compress.length.random import RandomTokens
-from hskd_lightning.compress.pipeline import Compression
 from hskd_lightning.compress.width.codes import EveryUnit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenBatch, TokenSelection

@@ -10,14 +10,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from hskd_lightning.assets.knowledge import Sources
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import collate
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models.encoder import logits
-from hskd_lightning.sources import Sources
-from hskd_lightning.workshop import Workshop
 from tests.conftest import ROOT
 
 CONTROLS = sorted(path.stem for path in (ROOT / "conf/control").glob("*.yaml"))

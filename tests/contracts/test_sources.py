@@ -8,6 +8,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from hskd_lightning.assets.stores import Storeroom
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import collate
 from hskd_lightning.experiment import Experiment
@@ -15,8 +17,6 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models.encoder import hidden_states, logits
-from hskd_lightning.storeroom import Storeroom
-from hskd_lightning.workshop import Workshop
 
 
 def online(workshop: Workshop) -> KnowledgeSource:

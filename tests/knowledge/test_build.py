@@ -17,13 +17,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from hskd_lightning.assets.stores import Storeroom
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge import writer
 from hskd_lightning.knowledge.store import Store
-from hskd_lightning.storeroom import Storeroom
-from hskd_lightning.workshop import Workshop
 from tests.conftest import ROOT, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def without_store(unbroken: Path, root: Path) -> None:
 def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hskd_lightning.storeroom", "tests.knowledge.test_build"])
+    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.knowledge.test_build"])
     for _ in range(2):  # the first one's time has the imports in it, and the life to be cut short has none
         shutil.rmtree(tmp_path / "artifacts/store", ignore_errors=True)
         started = time.monotonic()

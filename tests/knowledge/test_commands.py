@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from hskd_lightning.knowledge.transfer import pull
-from hskd_lightning.store import COMMANDS, main
+from hskd_lightning.store.__main__ import COMMANDS, main
 from tests.conftest import ROOT, SMALL, TINY
 
 pytestmark = pytest.mark.slow

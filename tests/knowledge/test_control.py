@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.draws import normal, scramble
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.hashed_random import normal, scramble
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.knowledge.control.constant import Constant
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets

@@ -14,6 +14,8 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
 from hskd_lightning.artifacts import build_once
+from hskd_lightning.assets.stores import Storeroom
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
@@ -21,8 +23,6 @@ from hskd_lightning.integrity import digest, sha256, write_json
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.verify import recompute
-from hskd_lightning.storeroom import Storeroom
-from hskd_lightning.workshop import Workshop
 from tests.conftest import SMALL, TINY
 
 Small = Callable[..., DictConfig]

@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from hskd_lightning.artifacts import build_once
+from hskd_lightning.assets.stores import Storeroom
+from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import Collate, collate, eval_loader
 from hskd_lightning.errors import ConfigError
@@ -20,8 +22,6 @@ from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
-from hskd_lightning.storeroom import Storeroom
-from hskd_lightning.workshop import Workshop
 from tests.contracts.test_strategies import EXAMPLES, names, one_option
 
 Small = Callable[..., DictConfig]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import MASKED_SCORE
-from hskd_lightning.compress.pipeline import Compression
 from hskd_lightning.compress.width.codes import EveryUnit
 from hskd_lightning.hsk import LayerMap, TokenBatch
 from hskd_lightning.models import encoder

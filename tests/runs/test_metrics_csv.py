@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hskd_lightning.runs.metrics_csv import MetricsCsv
+from hskd_lightning.training.metrics_csv import MetricsCsv
 
 
 def test_one_row_a_value(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from hskd_lightning.study.chart import Chart
-from hskd_lightning.study.figures import charts
+from hskd_lightning.study.figures.chart import Chart
+from hskd_lightning.study.figures.draw import charts
 from tests.study.browser import CHROMIUM, Browser, browser
 from tests.study.toy_study import toy_study
 

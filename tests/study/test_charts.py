@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.chart import Chart, Line, Point, Skipped
-from hskd_lightning.study.charts import CHARTS
-from hskd_lightning.study.charts.marginal import paths
-from hskd_lightning.study.comparison import paired_difference
-from hskd_lightning.study.curve import marginal_utility
-from hskd_lightning.study.intervals import summarize
-from hskd_lightning.study.settings import finished, settings_of
+from hskd_lightning.study.figures.chart import Chart, Line, Point, Skipped
+from hskd_lightning.study.figures.charts import CHARTS
+from hskd_lightning.study.figures.charts.marginal import paths
+from hskd_lightning.study.results import finished, settings_of
+from hskd_lightning.study.stats.comparison import paired_difference
+from hskd_lightning.study.stats.intervals import summarize
+from hskd_lightning.study.stats.marginal_utility import marginal_utility
 
 
 def scores(rows: pd.DataFrame) -> dict[int, float]:

@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.comparison import compare, equivalence, holm, paired_difference, rank
-from hskd_lightning.study.intervals import Summary
+from hskd_lightning.study.stats.comparison import compare, equivalence, holm, paired_difference, rank
+from hskd_lightning.study.stats.intervals import Summary
 from tests.study.scores import by_seed
 
 ZERO = by_seed(0.0, 0.0, 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.curve import Curve, diminishing, marginal_utility, on_shared_seeds
+from hskd_lightning.study.stats.marginal_utility import Curve, diminishing, marginal_utility, on_shared_seeds
 from tests.study.scores import by_seed, noisy, one_seed
 
 TWO_STEPS = {

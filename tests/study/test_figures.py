@@ -11,11 +11,11 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.chart import Chart
-from hskd_lightning.study.charts import CHARTS
-from hskd_lightning.study.figures import charts, draw
-from hskd_lightning.study.palette import COLORS, LIT, PRINTED, SHOWN, styles
-from hskd_lightning.study.printed import RC, render
+from hskd_lightning.study.figures.chart import Chart
+from hskd_lightning.study.figures.charts import CHARTS
+from hskd_lightning.study.figures.draw import charts, draw
+from hskd_lightning.study.figures.matplotlib_figure import RC, render
+from hskd_lightning.study.figures.style import COLORS, LIT, PRINTED, SHOWN, styles
 from tests.study.toy_study import toy_study
 
 

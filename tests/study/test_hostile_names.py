@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hskd_lightning.study import interactive
-from hskd_lightning.study.figures import charts
-from hskd_lightning.study.findings import origins
-from hskd_lightning.study.markup import Markup, element, joined
-from hskd_lightning.study.report import write_report
+from hskd_lightning.study.figures import plotly_figure
+from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.report.findings import origins
+from hskd_lightning.study.report.html_tables import Markup, element, joined
+from hskd_lightning.study.report.page import write_report
 from tests.study.browser import Browser
 from tests.study.toy_study import toy_study
 
@@ -105,7 +105,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_plotly_is_given_no_markup_but_bold_italics_and_breaks(hostile: pd.DataFrame) -> None:
-    texts = [text for chart in charts(hostile) for text in strings(interactive.figures(chart))]
+    texts = [text for chart in charts(hostile) for text in strings(plotly_figure.figures(chart))]
     assert {element for text in texts for element in Elements(text).found} == {"b []", "i []", "br []"}
     assert {SCRIPT, f"{IMAGE} (n=1)"} <= {Elements(text).text for text in texts}
 

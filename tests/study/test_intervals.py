@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.intervals import (
+from hskd_lightning.study.stats.intervals import (
     bootstrap_interval,
     mean_curve,
     p_above,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.curve import Curve
-from hskd_lightning.study.minimum import judge, smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.marginal_utility import Curve
+from hskd_lightning.study.stats.minimum import judge, smallest_keeping, smallest_serving
 from tests.study.scores import by_seed, noisy, one_seed
 
 FULL = by_seed(0.900, 0.910, 0.920)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
-from hskd_lightning.study.chart import Point
-from hskd_lightning.study.pareto import dominated, front
+from hskd_lightning.study.figures.chart import Point
+from hskd_lightning.study.figures.pareto import dominated, front
 
 CHEAP, BETTER, WORSE = Point(1, 3, 0.80, 0.79, 0.81), Point(2, 3, 0.85, 0.84, 0.86), Point(3, 3, 0.82, 0.81, 0.83)
 

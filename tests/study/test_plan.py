@@ -13,9 +13,9 @@ from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import write_json
-from hskd_lightning.study.collect import quirk
-from hskd_lightning.study.plan import Plan, expand, parse, written
-from hskd_lightning.study.sweep import make_plan, wanted
+from hskd_lightning.study.sweep.collect import quirk
+from hskd_lightning.study.sweep.plan import Plan, expand, parse, written
+from hskd_lightning.study.sweep.run import make_plan, wanted
 
 Settings = dict[str, Any]
 

@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from hskd_lightning.study import interactive
-from hskd_lightning.study.chart import Chart
-from hskd_lightning.study.report import write_report
+from hskd_lightning.study.figures import plotly_figure
+from hskd_lightning.study.figures.chart import Chart
+from hskd_lightning.study.report.page import write_report
 from tests.study.browser import Browser
 
 
@@ -66,7 +66,7 @@ def test_the_page_shows_every_panel_with_its_numbers(report: Path, drawn: list[C
 
 def test_plotly_knows_every_property(drawn: list[Chart]) -> None:
     for chart in drawn:
-        for figure in interactive.figures(chart):
+        for figure in plotly_figure.figures(chart):
             plain = json.loads(re.sub(r"var\(--[\w-]+\)", "#123456", json.dumps(figure)))
             go.Figure(data=plain["data"], layout=plain["layout"])
 

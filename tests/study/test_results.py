@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hskd_lightning.study.charts import CHARTS
-from hskd_lightning.study.collect import read
-from hskd_lightning.study.figures import charts
-from hskd_lightning.study.report import write_report
+from hskd_lightning.study.figures.charts import CHARTS
+from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.seals import parse, seal
+from hskd_lightning.study.sweep.collect import read
 from tests.conftest import ROOT
 
 STUDIES = sorted(path.parent for path in ROOT.glob("results/*/results.csv"))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.comparison import equivalence, paired_difference, rank
-from hskd_lightning.study.curve import diminishing, marginal_utility
-from hskd_lightning.study.intervals import summarize
-from hskd_lightning.study.minimum import smallest_keeping, smallest_serving
-from hskd_lightning.study.saturation import fit_saturation
+from hskd_lightning.study.stats.comparison import equivalence, paired_difference, rank
+from hskd_lightning.study.stats.intervals import summarize
+from hskd_lightning.study.stats.marginal_utility import diminishing, marginal_utility
+from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.saturation import fit_saturation
 from tests.study.scores import noisy
 
 AMOUNTS = np.array([0.0, 100, 250, 500, 1000])

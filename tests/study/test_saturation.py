@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from hskd_lightning.study.curve import Curve
-from hskd_lightning.study.intervals import mean_curve
-from hskd_lightning.study.saturation import fit_saturation
+from hskd_lightning.study.stats.intervals import mean_curve
+from hskd_lightning.study.stats.marginal_utility import Curve
+from hskd_lightning.study.stats.saturation import fit_saturation
 from tests.study.scores import by_seed, noisy, one_seed
 
 AMOUNTS = np.array([0.0, 100, 250, 500, 1000, 2500, 5000])

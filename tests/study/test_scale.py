@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hskd_lightning.study.chart import Axis
-from hskd_lightning.study.scale import BREAK, span, squashed, ticks, unsquashed, written
+from hskd_lightning.study.figures.chart import Axis
+from hskd_lightning.study.figures.ticks import BREAK, span, squashed, ticks, unsquashed, written
 
 ZERO_LOG = Axis("", "zero_log", least=100.0)
 

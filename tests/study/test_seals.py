@@ -13,9 +13,9 @@ import pytest
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.__main__ import main
-from hskd_lightning.study.collect import read, write
-from hskd_lightning.study.figures import charts
-from hskd_lightning.study.tables import settings_table
+from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.report.tables import settings_table
+from hskd_lightning.study.sweep.collect import read, write
 from tests.conftest import ROOT
 
 ROWS = pd.DataFrame(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.settings import (
+from hskd_lightning.study.results import (
     finished,
     full_hsk,
     grouped,

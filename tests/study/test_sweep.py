@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from hskd_lightning.study.__main__ import main
-from hskd_lightning.study.collect import TIMES, read
+from hskd_lightning.study.sweep.collect import TIMES, read
 from tests.conftest import ROOT, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow

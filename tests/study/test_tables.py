@@ -3,10 +3,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from hskd_lightning.study.comparison import equivalence, paired_difference
-from hskd_lightning.study.intervals import summarize
-from hskd_lightning.study.minimum import smallest_keeping, smallest_serving
-from hskd_lightning.study.tables import minimum_table, settings_table
+from hskd_lightning.study.report.tables import minimum_table, settings_table
+from hskd_lightning.study.stats.comparison import equivalence, paired_difference
+from hskd_lightning.study.stats.intervals import summarize
+from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
 
 
 def scores(rows: pd.DataFrame) -> dict[int, float]:

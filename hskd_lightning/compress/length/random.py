@@ -5,7 +5,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.keep import Spelled, check_keep
 from hskd_lightning.compress.length.base import AttentionRequest, Tokens
-from hskd_lightning.draws import of_examples, scramble
+from hskd_lightning.hashed_random import of_examples, scramble
 
 
 class RandomTokens:

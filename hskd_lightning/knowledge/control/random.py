@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hskd_lightning import draws
+from hskd_lightning import hashed_random
 from hskd_lightning.hsk import HiddenTarget
 from hskd_lightning.knowledge.control.base import Controlled, Sources, with_values
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets
@@ -47,9 +47,9 @@ class Noise:
 
 
 def standard_normal(ids: Tensor, positions: Tensor, units: int, seed: int) -> Tensor:
-    """(B,) example ids and (B, P, K) token positions -> (B, P, K, W) draws."""
+    """(B,) example ids and (B, P, K) token positions -> (B, P, K, W) hashed_random."""
     pair = torch.arange(positions.shape[1], device=ids.device)[:, None]
     unit = torch.arange(units, device=ids.device)
-    by_pair = draws.scramble(draws.of_examples(ids, seed)[:, None, None] + pair)  # (B, P, 1)
-    by_token = draws.scramble(by_pair + positions)  # (B, P, K)
-    return draws.normal(draws.scramble(by_token[..., None] + unit))  # (B, P, K, W)
+    by_pair = hashed_random.scramble(hashed_random.of_examples(ids, seed)[:, None, None] + pair)  # (B, P, 1)
+    by_token = hashed_random.scramble(by_pair + positions)  # (B, P, K)
+    return hashed_random.normal(hashed_random.scramble(by_token[..., None] + unit))  # (B, P, K, W)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hskd_lightning import draws
+from hskd_lightning import hashed_random
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget
@@ -69,7 +69,7 @@ def derangement(ids: Tensor, lengths: Tensor, seed: int) -> Tensor:
     if len(ids) == 1:
         remedy = "give it more examples, or none with data.selection=0.0"
         raise ConfigError("control", "shuffled", "splits of at least 2 examples: one of these has 1", remedy)
-    by_draw = draws.of_examples(ids, seed).argsort(stable=True)
+    by_draw = hashed_random.of_examples(ids, seed).argsort(stable=True)
     order = by_draw[lengths[by_draw].argsort(stable=True)]  # by length, and by draw within one
     partners = torch.empty_like(order)
     for block in order.split(block_sizes(lengths[order])):

@@ -1,0 +1,219 @@
+"""python -m hskd_lightning.store: look after knowledge stores, with the same overrides as train.py.
+
+plan     what a store would hold and weigh, and how long it would take
+build    make it; --shard i/n makes one of n parts, on as many machines as you like; then `finish`
+verify   compare every file with its checksum, and a sample with the live teacher
+info     one store's manifest         list   all stores         rm   remove some by name
+push     copy a store to an address   pull   fetch one          (a folder, s3://, hf://datasets/..., by fsspec)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+
+from hskd_lightning import config as configuration
+from hskd_lightning import console
+from hskd_lightning.artifacts import build_once
+from hskd_lightning.assets.stores import KIND, Storeroom, stores
+from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.knowledge.request import Request
+from hskd_lightning.knowledge.shards import shares
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.transfer import pull, push
+from hskd_lightning.knowledge.verify import recompute
+from hskd_lightning.store.probe import seconds_to_read
+
+log = logging.getLogger("hskd_lightning.store")
+SEE = "see them all: python -m hskd_lightning.store list"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in its message and exit code 1."""
+    parser = argparse.ArgumentParser(
+        "hskd_lightning.store", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--shard", metavar="i/n", help="build: make only the i-th of n parts, i from 1")
+    parser.add_argument("rest", nargs="*", metavar="name | address | key=value", help="overrides as for train.py")
+    given = parser.parse_intermixed_args(arguments)
+    overrides = [word for word in given.rest if "=" in word]
+    names = [word for word in given.rest if "=" not in word]
+    console.log_plainly()
+    try:
+        COMMANDS[given.command](_compose(overrides), names, given.shard)
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
+
+
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+    with initialize_config_dir(str(configuration.CONF), version_base="1.3"):
+        return configuration.plain(compose("train", overrides=list(overrides)))
+
+
+def _room(config: dict[str, Any]) -> Storeroom:
+    """The storeroom of a configuration that asks for a store."""
+    experiment = Experiment.resolve(config)
+    if config["knowledge"]["source"] != "store":
+        name = config["knowledge"]["name"]
+        raise ConfigError("knowledge", name, "offline, or logits", "leave knowledge out")
+    return Storeroom(Workshop(experiment, experiment.control.trained))
+
+
+def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    room = _room(config)
+    workshop, request = room.workshop, room.request
+    writer = room.writer(room.folder / request.name, request)
+    size, split = writer.size, writer.source.split
+    tokens = int(split.lengths.sum())
+    seconds = seconds_to_read(room.experiment.teacher_config, writer.source, tokens)
+    pairs, width = room.experiment.student_config.num_hidden_layers + 1, writer.source.width
+    full = tokens * pairs * width
+    found = room.find()
+    rows = [
+        ("store", request.name + (f", covered by {found.name}" if found else ", not built yet")),
+        ("kept", str(request)),
+        ("examples", f"{size.examples:,} (train and selection), {tokens:,} real tokens"),
+        ("rows kept", f"{size.rows:,}: tokens x layers"),
+        ("values kept", f"{size.values:,}, {size.values / full:.2%} of full HSK's {full:,}"),
+        ("on disk", f"{size.bytes:,} bytes as {request.dtype}, {size.bytes / size.examples:,.0f} an example"),
+        ("full HSK", f"{full * 4:,} bytes as fp32, {full * 2:,} as fp16"),
+        ("shards", f"{len(writer.shards)} of {request.shard_tokens:,} real tokens"),
+        ("free disk", f"{shutil.disk_usage(workshop.root if workshop.root.exists() else '.').free:,} bytes"),
+        ("time to build", f"about {seconds:,.0f} s on {workshop.device}, by a probe of three batches"),
+    ]
+    console.show_table(("", "this store"), rows)
+
+
+def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    room = _room(config)
+    if shard is None:
+        print(room.find() or room.build())
+        return
+    part = _part(shard)
+    request = room.request
+    if (whole := room.folder / request.name).is_dir():
+        print(whole)
+        return
+    writer = room.writer(room.partial(request), request)
+    missing = set(writer.missing())
+    writer.write([number for number in shares(len(writer.shards), part) if number in missing])
+    print(f"part {shard} of store {request.name}: there; when all parts are, run finish")
+
+
+def _part(shard: str) -> tuple[int, int]:
+    try:
+        number, of = map(int, shard.split("/"))
+    except ValueError:
+        number, of = 0, 0
+    if not 1 <= number <= of:
+        raise ConfigError("--shard", shard, "i/n with i from 1 to n", "write --shard 1/4 for the first of four parts")
+    return number, of
+
+
+def _finish(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    room = _room(config)
+    request = room.request
+    made = build_once(
+        room.workshop.root, KIND, request.recipe, lambda folder: room.finish(room.writer(folder, request)), vouched=True
+    )
+    print(made)
+
+
+def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    room = _room(config)
+    folder = room.given() or _named(room, names) or room.find()
+    if folder is None:
+        remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
+        raise ConfigError("store", "none", "a store that answers this configuration", remedy)
+    room.check(folder)
+    store = Store(folder)
+    log.info("%s: %d files are what was written", folder, len(store.facts["shards"]) + (store.facts["fit"] is not None))
+    for name, error in recompute(store, room.writer(folder, store.request)).items():
+        log.info("%s: relative error %.2e against the live teacher", name, error)
+    print(f"{folder}: good")
+
+
+def _named(room: Storeroom, names: list[str]) -> Path | None:
+    return _folder(room.folder, names[0]) if names else None
+
+
+def _info(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    folder = _folder(_stores(config), names[0]) if names else _room(config).find()
+    if folder is None:
+        raise ConfigError("store", "none", "a store that answers this configuration", SEE)
+    store = Store(folder, check=False)
+    print(json.dumps({**store.manifest["recipe"], **store.facts, "seal": None}, indent=2))
+
+
+def _list(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    rows = []
+    for folder, recipe, facts in stores(_stores(config)):
+        what = f"{facts['examples']:,} examples, {facts['bytes']:,} bytes: {Request.read(recipe)}"
+        rows.append((folder.name, what))
+    console.show_table(("store", str(_stores(config))), rows)
+
+
+def _rm(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    for name in names:
+        folder = _folder(_stores(config), name)
+        shutil.rmtree(folder)
+        print(f"{folder}: removed")
+
+
+def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    url = _one(names, "push")
+    room = _room(config)
+    folder = room.given() or room.find()
+    if folder is None:
+        remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
+        raise ConfigError("store", "none", "a store that answers this configuration", remedy)
+    print(push(folder, url))
+
+
+def _pull(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    print(pull(_one(names, "pull"), _stores(config)))
+
+
+def _one(names: list[str], command: str) -> str:
+    if len(names) != 1:
+        raise ConfigError(command, " ".join(names), "one address", f"write {command} s3://bucket/stores, or a folder")
+    return names[0]
+
+
+def _stores(config: dict[str, Any]) -> Path:
+    return Path(config["paths"]["artifacts"]) / KIND
+
+
+def _folder(root: Path, name: str) -> Path:
+    """A store by its name, or by the first letters of it."""
+    found = [path for path in root.glob(f"{name}*") if path.is_dir()] if name.isalnum() else []
+    if len(found) != 1:
+        raise ConfigError("store", name, f"one of the stores in {root}", SEE)
+    return found[0]
+
+
+COMMANDS: dict[str, Callable[[dict[str, Any], list[str], str | None], None]] = {
+    "plan": _plan,
+    "build": _build,
+    "finish": _finish,
+    "verify": _verify,
+    "info": _info,
+    "list": _list,
+    "rm": _rm,
+    "push": _push,
+    "pull": _pull,
+}
+
+if __name__ == "__main__":
+    main()

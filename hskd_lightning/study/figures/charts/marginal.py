@@ -1,0 +1,177 @@
+"""The main figure: what hidden-state knowledge brings, and what each further scalar of it is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.figures.chart import (
+    LEVEL,
+    MARGIN,
+    Axis,
+    Chart,
+    Line,
+    Panel,
+    Point,
+    Skipped,
+    of_figure,
+    point,
+    score_axis,
+    teacher_level,
+)
+from hskd_lightning.study.results import (
+    CONTEXT,
+    KEEPS,
+    Setting,
+    full_hsk,
+    grouped,
+    label,
+    logits_only,
+    telling,
+    varying,
+)
+from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
+from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.saturation import fit_saturation
+
+SCALARS = "Hidden-state scalars per example"
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Path:
+    """Settings of rising amounts, from logits only to full HSK where these were run; `name` among the others."""
+
+    name: str
+    settings: tuple[Setting, ...]
+    full: Setting | None
+
+    @property
+    def curve(self) -> dict[float, dict[int, float]]:
+        return {each.amount: dict(each.scores) for each in self.settings}
+
+
+def paths(settings: Sequence[Setting]) -> list[Path]:
+    """One path per student and way to spend an amount, with the baselines of that student.
+
+    Raises:
+        ConfigError: two settings of a path cost the same, so there is no one score at that amount.
+    """
+    found = []
+    for members in grouped(settings, CONTEXT):
+        full, baseline = full_hsk(members), logits_only(members)
+        between = [each for each in members if each.distils and each.true and not _as_much(each, full)]
+        axes = [axis for axis in varying(between) if axis not in (*KEEPS, "hsk_amount")]
+        for way in grouped(between, axes) or [[]]:
+            ends = [each for each in (baseline, full) if each is not None]
+            if way or len(ends) > 1:
+                found.append((sorted([*way, *ends], key=lambda each: each.amount), full))
+    return _named(found)
+
+
+def _as_much(setting: Setting, full: Setting | None) -> bool:
+    """An amount of 1 by whichever strategy is full HSK, which is in every path once."""
+    return setting is full or (full is not None and math.isclose(setting.amount, full.amount, rel_tol=1e-3))
+
+
+def _named(found: list[tuple[list[Setting], Setting | None]]) -> list[Path]:
+    inner = [next((each for each in way if each.distils and each is not full), way[-1]) for way, full in found]
+    named = telling(inner, [axis for axis in ("student", *varying(inner)) if axis not in (*KEEPS, "hsk_amount")])
+    ways = [
+        Path(label(each, named) or str(each["student"]), tuple(way), full)
+        for each, (way, full) in zip(inner, found, strict=True)
+    ]
+    for path in ways:
+        _check_amounts(path)
+    return ways
+
+
+def _check_amounts(path: Path) -> None:
+    for less, more in zip(path.settings, path.settings[1:], strict=False):
+        if less.amount == more.amount:
+            allowed = "one setting for each amount of a path"
+            remedy = "leave one of them out of the figure marginal_utility; the figure joint takes both"
+            raise ConfigError("results", [less.cells[0], more.cells[0]], allowed, remedy)
+
+
+def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+    """Score and gain per scalar against the amount, a row of panels for each task."""
+    settings = of_figure(results, "marginal_utility")
+    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, margin)]
+    if not panels:
+        raise Skipped("it takes two amounts of hidden-state knowledge, or one and logits only")
+    caption = CAPTION.format(margin=margin, alpha=ALPHA)
+    return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", caption, tuple(panels), 2)
+
+
+CAPTION = (
+    "Left: means over seeds with 95% t intervals; 0 scalars is logits only. Bands: full HSK, give or take the margin "
+    "of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
+    "(one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
+    "its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
+    "holds. Right: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
+    "it is not 0 after Holm's correction."
+)
+
+
+def _panels(ways: Sequence[Path], members: Sequence[Setting], margin: float) -> Iterator[Panel]:
+    ways = [path for path in ways if len(path.settings) > 1]
+    if not ways:
+        return
+    task = str(members[0]["task"])
+    positive = [amount for path in ways for amount in path.curve if amount > 0]
+    x = Axis(SCALARS, "zero_log", least=min(positive))
+    lines = [line for path in ways for line in _scores(path)]
+    marks = [line for path in ways for line in _marks(path, margin)]
+    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *teacher_level(members)))
+    steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in ways]
+    largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
+    gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
+    yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
+
+
+def _scores(path: Path) -> list[Line]:
+    points = tuple(point(each, each.amount, "" if each.distils else "logits only") for each in path.settings)
+    fit = fit_saturation(path.curve, LEVEL)
+    if not fit.verdict.startswith("saturates"):
+        return [Line(path.name, "curve", points)]
+    least, most = path.settings[1].amount, path.settings[-1].amount
+    amounts = [*np.linspace(0, least, 12).tolist(), *np.geomspace(least, most, 60).tolist()[1:]]
+    drawn = tuple(Point(amount, fit.n, fit.at(amount)) for amount in amounts)
+    return [Line(path.name, "points", points), Line("saturating fit", "fit", drawn, path.name)]
+
+
+def _marks(path: Path, margin: float) -> list[Line]:
+    """Full HSK with its margin, and the two definitions of the minimum knowledge."""
+    if path.full is None:
+        return []
+    top = point(path.full, math.nan)
+    within = Point(math.nan, top.n, top.mean, top.mean - margin, top.mean + margin, cells=top.cells)
+    lines = [Line(f"full HSK ± {margin:g}", "band", (within,), path.name)]
+    serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA)
+    if serving.amount is not None:
+        at = next(each for each in path.settings if each.amount == serving.amount)
+        note = f"{serving.amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {serving.verdict}"
+        ring = Point(at.amount, serving.n, point(at, 0).mean, note=note, flag=f"{serving.amount:,.0f}", cells=at.cells)
+        lines.append(Line("least that serves as well", "ring", (ring,), path.name))
+    keeping = smallest_keeping(path.curve, level=LEVEL)
+    if keeping.amount is not None:
+        height = top.mean - (1 - keeping.share) * keeping.gain
+        reach = Point(keeping.amount, keeping.n, height, keeping.low, keeping.high, note=f"{keeping.amount:,.0f}")
+        lines.append(Line("90% of the gain", "reach", (reach,), path.name))
+    return lines
+
+
+def _steps(path: Path, segments: Sequence[Segment]) -> Line:
+    return Line(path.name, "steps", tuple(_step(each) for each in segments))
+
+
+def _step(segment: Segment) -> Point:
+    mean, low, high = (1000 * value for value in (segment.per_scalar, segment.low, segment.high))
+    flag = "*" if segment.p_holm < ALPHA else ""
+    return Point(segment.from_amount, segment.n, mean, low, high, segment.to_amount, flag=flag)

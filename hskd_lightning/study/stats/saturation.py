@@ -1,0 +1,146 @@
+"""A curve as three numbers: where it starts, how much there is to gain, and how fast that is used up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from hskd_lightning.study.stats.intervals import (
+    DECIMALS,
+    Array,
+    bootstrap_interval,
+    check_share,
+    mean_curve,
+    resampled_means,
+)
+from hskd_lightning.study.stats.marginal_utility import Curve, on_shared_seeds
+
+TRIED_SCALES = 48
+BEYOND = 5.0
+"""Scales are sought from a fifth of the first amount, by which the first step takes all but 0.7% of the gain, to five
+times the last, where the curve is a straight line to within a 40th of its rise."""
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """score = floor + gain * (1 - exp(-amount / scale)), with bootstrap intervals over the `n` seeds at `level`.
+
+    `floor`: the score of logits only. `gain`: what all the knowledge in the world would add to it. `scale`: scalars
+    per example that bring 63% of the gain; each further `scale` brings 63% of what is left. `rmse`: of the mean
+    curve around the fit, in units of score: what the shape does not catch.
+
+    `verdict` is one of
+      saturates                        the numbers hold
+      saturates by the first amount    they hold, but the scale is only known to be at most this
+      not shown to saturate            a straight line fits as well: gain and scale have no bound
+      no gain                          the curve does not surely rise
+      too few amounts                  fewer than four: three numbers would fit any three
+      no baseline                      the curve does not start at amount 0
+      no shared seed                   no seed was run at all amounts
+    In the last five cases every number of the fit is nan: a number that does not hold is not to be quoted.
+    With one seed there is no interval, and the verdict is that of the curve as it is.
+    """
+
+    verdict: str
+    n: int
+    amounts: int
+    level: float
+    floor: float = math.nan
+    floor_low: float = math.nan
+    floor_high: float = math.nan
+    gain: float = math.nan
+    gain_low: float = math.nan
+    gain_high: float = math.nan
+    scale: float = math.nan
+    scale_low: float = math.nan
+    scale_high: float = math.nan
+    rmse: float = math.nan
+
+    def at(self, amount: float) -> float:
+        """The fitted score at an amount."""
+        return self.floor - self.gain * math.expm1(-amount / self.scale)
+
+
+def fit_saturation(curve: Curve, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Saturation:
+    """Fit a saturating exponential to the mean over shared seeds by least squares.
+
+    An exponential rather than a hyperbola (Michaelis-Menten): its plateau lies within a sweep and is read off the
+    last points, where a hyperbola lacks a tenth of its gain even at ten times its scale and puts the plateau beyond
+    anything measured. Its marginal utility, gain / scale * exp(-amount / scale), falls by the same share with every
+    scalar, which is the simplest way to diminish. `rmse` tells where a curve does otherwise.
+
+    For a given scale the floor and the gain are a straight-line fit, so only the scale is searched: on a grid, then
+    between the best one's neighbours. There is no starting value, and nothing that fails to converge.
+
+    Args:
+        level: of the intervals; seeds are resampled whole and the curve refitted.
+        resamples: how often, a quarter of a millisecond each.
+        seed: of the resampling.
+
+    Raises:
+        ConfigError: a negative amount, a score that is not finite, a level or a number of resamples out of range.
+    """
+    check_share("level", level)
+    amounts, scores = on_shared_seeds(curve)
+    n = len(scores)
+    missing = _missing(amounts, scores)
+    if missing:
+        return Saturation(missing, n, len(amounts), level)
+    fitted = _fit(amounts, mean_curve(scores))
+    again = np.array([_fit(amounts, means) for means in resampled_means(scores, resamples, seed)])  # (R, 4)
+    ends = [bootstrap_interval(values, n, level) for values in again.T[:3]]
+    verdict = _verdict(fitted, ends, _scales(amounts))
+    if not verdict.startswith("saturates"):
+        return Saturation(verdict, n, len(amounts), level)
+    (floor, gain, scale, rmse), (of_floor, of_gain, of_scale) = fitted, ends
+    return Saturation(verdict, n, len(amounts), level, floor, *of_floor, gain, *of_gain, scale, *of_scale, rmse)
+
+
+def _missing(amounts: Array, scores: Array) -> str:
+    if len(amounts) < 4:
+        return "too few amounts"
+    if amounts[0] > 0:
+        return "no baseline"
+    return "" if len(scores) else "no shared seed"
+
+
+def _verdict(fitted: tuple[float, ...], ends: list[tuple[float, float]], scales: Array) -> str:
+    """Judged by the ends of the intervals that speak against the fit; by the fit itself where one seed has none."""
+    _, (gain_low, _), (_, scale_high) = ends
+    _, gain, scale, _ = fitted
+    if not round(min(gain, float(np.nan_to_num(gain_low, nan=gain))), DECIMALS) > 0:
+        return "no gain"
+    if max(scale, np.nan_to_num(scale_high, nan=scale)) > 0.99 * scales[-1]:
+        return "not shown to saturate"
+    return "saturates by the first amount" if scale < 1.01 * scales[0] else "saturates"
+
+
+def _fit(amounts: Array, means: Array) -> tuple[float, float, float, float]:
+    """floor, gain, scale, rmse of a mean curve (A,)."""
+    scales = _scales(amounts)
+    best = int(np.argmin(_line(amounts, means, scales)[2]))
+    found = minimize_scalar(
+        lambda log: _line(amounts, means, np.exp([log]))[2][0],
+        bounds=np.log([scales[max(best - 1, 0)], scales[min(best + 1, TRIED_SCALES - 1)]]),
+        method="bounded",
+    )
+    scale = math.exp(found.x)
+    floor, gain, rmse = (float(values[0]) for values in _line(amounts, means, np.array([scale])))
+    return floor, gain, scale, rmse
+
+
+def _scales(amounts: Array) -> Array:
+    return np.geomspace(amounts[1] / BEYOND, BEYOND * amounts[-1], TRIED_SCALES)
+
+
+def _line(amounts: Array, means: Array, scales: Array) -> tuple[Array, Array, Array]:
+    """Least squares of the means (A,) on what each scale (G,) says has been used up: floor, gain, rmse, each (G,)."""
+    used = -np.expm1(-amounts / scales[:, None])  # (G, A)
+    centred = used - used.mean(axis=1, keepdims=True)
+    gain = centred @ means / np.square(centred).sum(axis=1)
+    floor = means.mean() - gain * used.mean(axis=1)
+    residual = floor[:, None] + gain[:, None] * used - means
+    return floor, gain, np.sqrt(np.square(residual).mean(axis=1))

@@ -1,0 +1,102 @@
+"""result.json files -> one table: a row for each figure and cell, and the names of those that are missing.
+
+Only result.json is read, never a tracker's history, so a half-done sweep gives a half-full table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.seals import intact, sealed
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+
+log = logging.getLogger(__name__)
+FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
+"""Columns that come first, for whoever opens the file."""
+TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
+"""Columns that differ between two runs of the same cell."""
+
+
+def collect(plan: Plan) -> pd.DataFrame:
+    """A row for each figure and finished cell, in the plan's order; a result that is damaged is named, and no row."""
+    found = ((cell, _result(cell)) for cell in plan.cells if cell.id is not None)
+    return frame(
+        {"figure": cell.figure, "quirk": quirk(cell), **flat(result), **swept(plan, cell, result)}
+        for cell, result in found
+        if result
+    )
+
+
+def _result(cell: PlannedCell) -> dict[str, Any] | None:
+    try:
+        return cell.result
+    except ConfigError as error:
+        log.warning("cell %s of figure %s is left out.\n%s", cell.id, cell.figure, error)
+        return None
+
+
+def swept(plan: Plan, cell: PlannedCell, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
+    pairs = (override.split("=", 1) for override in plan.told(cell).split() if plan.own_axes)
+    named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
+    return {f"swept_{name}": value for name, value in named.items() if name not in result}
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, the axes first and the rest in the order in which results have it."""
+    table = pd.DataFrame(list(rows))
+    first = [name for name in FIRST if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def flat(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without nesting: `dev_dev_accuracy`, `versions_torch`."""
+    row: dict[str, Any] = {}
+    for key, value in result.items():
+        row |= (
+            {f"{key}_{inner}": each for inner, each in flat(value).items()} if isinstance(value, dict) else {key: value}
+        )
+    return row
+
+
+def quirk(cell: PlannedCell) -> str | None:
+    """The switch of the released code that a cell was run for, if any."""
+    if cell.figure != "quirks":
+        return None
+    switched = [override.split("=")[0] for override in cell.overrides if override.startswith("preset.")]
+    return ", ".join(name.removeprefix("preset.") for name in switched) or None
+
+
+def write(table: pd.DataFrame, folder: Path) -> Path:
+    """results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = sealed(table)
+    parquet, csv = folder / "results.parquet", folder / "results.csv"
+    for path, save in ((parquet, table.to_parquet), (csv, table.to_csv)):
+        temporary = path.with_suffix(".partial")
+        save(temporary, index=False)
+        temporary.replace(path)
+    return csv
+
+
+def read(path: Path) -> pd.DataFrame:
+    """What `write` wrote as CSV, as far as it still is that; without the seals, which say nothing of a cell.
+
+    Raises:
+        ConfigError: it is no such table, or none of its rows is as it was written.
+    """
+    rows = intact(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    text.seek(0)
+    return pd.read_csv(text, dtype={"cell_id": str, "store": str})

@@ -1,0 +1,85 @@
+"""What a sweep will cost, before anything runs: hours of training, bytes on disk."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.data.loader import collate
+from hskd_lightning.data.split import shuffled
+from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.experiment import Experiment
+from hskd_lightning.models import encoder
+from hskd_lightning.study.sweep.plan import Plan
+
+PROBED = 3
+"""Steps that are timed where no finished cell tells how long one takes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of the cells that are not done."""
+
+    cells: int
+    seconds: float
+    """Of training, one cell after another; teachers and stores come on top."""
+    weights_bytes: int
+    """What their checkpoints and students weigh."""
+    measured: int
+    """Finished cells that the pace was taken from; 0: a probe of a few steps."""
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Price the rest of a sweep by the pace of its finished cells, or by a probe for each student."""
+    rest = plan.in_state("MISSING", "STARTED", "FAILED")
+    paces: dict[str, list[float]] = {}
+    for cell in plan.in_state("DONE"):
+        paces.setdefault(_student(cell.config), []).append(_pace(cell.result or {}))
+    probed: dict[str, float] = {}
+    seconds, weights = 0.0, 0
+    for cell in rest:
+        experiment = Experiment.resolve(cell.config)
+        student = _student(cell.config)
+        if student not in paces and student not in probed:
+            probed[student] = probe(experiment)
+        pace = statistics.median(paces[student]) if student in paces else probed[student]
+        seconds += pace * _steps(experiment)
+        weights += 4 * (2 + len(experiment.stages)) * encoder.count_from_config(experiment.student_config)
+    return Estimate(len(rest), seconds, weights, sum(map(len, paces.values())))
+
+
+def _student(config: Mapping[str, Any]) -> str:
+    return f"{config['student']} {config['data']['max_length']}"
+
+
+def _pace(result: Mapping[str, Any]) -> float:
+    """Seconds a step, both stages together."""
+    stages = [name.removeprefix("steps_") for name in result if name.startswith("steps_")]
+    return sum(result[f"seconds_{name}"] for name in stages) / max(1, sum(result[f"steps_{name}"] for name in stages))
+
+
+def _steps(experiment: Experiment) -> int:
+    split = Workshop(experiment).student_splits.train
+    total = 0
+    for stage in experiment.stages:
+        batch = experiment.config["stage"][stage]["batch_size"]
+        total += experiment.settings(stage).steps(-(-len(split) // batch))
+    return total
+
+
+def probe(experiment: Experiment) -> float:
+    """Seconds a step: a student of this shape, forward and backward, on a few batches of its data."""
+    workshop = Workshop(experiment)
+    split: TokenSplit = workshop.student_splits.train
+    model = encoder.build_classifier(experiment.student_config).train().to(workshop.device)
+    rows = shuffled(len(split), seed=0)[: 32 * PROBED].split(32)
+    batches = [collate(split, part, workshop.tokenizer.pad_token_id).to(workshop.device) for part in rows]
+    encoder.logits(model, batches[0]).sum().backward()  # the first sets things up
+    started = time.perf_counter()
+    for batch in batches:
+        encoder.logits(model, batch).sum().backward()
+    return (time.perf_counter() - started) / len(batches)

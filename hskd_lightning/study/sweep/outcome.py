@@ -1,0 +1,99 @@
+"""What a person reads of a sweep: its plan before it runs, its table and figure after, and what failed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hskd_lightning import console
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.figures.draw import draw
+from hskd_lightning.study.report import tables
+from hskd_lightning.study.report.page import write_report
+from hskd_lightning.study.sweep import collect
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+
+log = logging.getLogger(__name__)
+
+
+def say_plan(plan: Plan) -> None:
+    """How many cells there are and where they stand; what is left out, and why."""
+    states = Counter(cell.state for cell in plan.to_run)
+    told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
+    log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
+    if plan.repeated:
+        log.info("%d more combinations are one of these again: what they set changes nothing", plan.repeated)
+    if plan.skipped:
+        first = plan.skipped[0]
+        log.warning(
+            "%d combinations make no sense, the first: %s\n%s", len(plan.skipped), plan.told(first), first.reason
+        )
+
+
+def show_plan(plan: Plan) -> None:
+    """Every cell with its state."""
+    rows = [(str(cell.id), cell.state.lower(), cell.figure, plan.told(cell)) for cell in plan.cells if cell.id]
+    console.show_table(("cell", "state", "figure", "overrides"), rows, width=150)
+
+
+def show_unfinished(plan: Plan) -> None:
+    """The cells without a result, with the last line of what went wrong."""
+    for cell in plan.to_run:
+        if cell.state != "DONE":
+            log.info("%s %s: %s%s", cell.state.lower(), cell.id, plan.told(cell), _last_words(cell))
+
+
+def _last_words(cell: PlannedCell) -> str:
+    """The last line of a failed cell's traceback; what is wrong with the result of a damaged one."""
+    try:
+        cell.result  # noqa: B018
+    except ConfigError as error:
+        return f"\n    {error.found}: {error.remedy}"
+    path = cell.folder / "error.txt"
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return f"\n    {lines[-1]}" if lines else ""
+
+
+def show_results(table: pd.DataFrame, margin: float) -> None:
+    """Each setting of each figure: amount, score with its interval, and how it compares with full HSK."""
+    for figure in table["figure"].unique():
+        rows = tables.settings_table(table, figure, margin)
+        students = {row["student"] for row in rows}
+        header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
+        console.show_table(header, [_told(row, len(students) > 1) for row in rows])
+
+
+def _told(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+    interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
+    name = f"{row['student']}: {row['setting']}" if several else row["setting"]
+    amount = (f"{row['scalars']:,.0f}", f"{row['share']:.1%}")
+    return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
+
+
+def finish(plan: Plan, folder: Path, margin: float) -> None:
+    """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
+    table = collect.collect(plan)
+    if len(table):
+        csv = collect.write(table, folder)
+        show_results(table, margin)
+        drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
+        written = write_report(table, folder / "report.html", margin)
+        log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
+    failed = [cell for cell in plan.to_run if cell.state != "DONE"]
+    wrong = plan.skipped if plan.own_axes else ()
+    if failed or wrong:
+        sys.exit(_failures(plan, failed, wrong))
+
+
+def _failures(plan: Plan, failed: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
+    of = len(plan.to_run) + len(wrong)
+    lines = [f"\n{len(failed) + len(wrong)} of {of} cells did not end in a result:"]
+    lines += [f"  {cell.id} {cell.state.lower()}: {plan.told(cell)}{_last_words(cell)}" for cell in failed]
+    lines += [f"  cannot be: {plan.told(cell)}" for cell in wrong]
+    return "\n".join([*lines, "The same command runs what is missing."])

@@ -1,0 +1,123 @@
+"""`-m`: plan the cells of a sweep, run those that are not done, and say what came of them.
+
+Whatever launcher runs the cells, what counts is what they leave on disk: a sweep that was killed, or whose launcher
+lost a job, goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from hskd_lightning import config as configuration
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.trackers import untold
+from hskd_lightning.study.stats.intervals import check_share
+from hskd_lightning.study.sweep import outcome
+from hskd_lightning.study.sweep.compose import Compose, composer
+from hskd_lightning.study.sweep.plan import Axis, Plan, PlannedCell, expand, parse, resolve
+from hskd_lightning.study.sweep.progress import watching
+
+log = logging.getLogger(__name__)
+Block = dict[str, Any]
+CURVE = "curve"
+"""The figure of a sweep that is no plan of sweeps/."""
+
+
+def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
+    """Run a sweep to its end; exit with 1 if a cell failed or cannot be."""
+    settings = configuration.plain(config.hydra.sweeper)
+    try:
+        check_share("hydra.sweeper.margin", settings["margin"], below=math.inf)
+        loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
+        plan = make_plan(settings, arguments, composer(loader, config))
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
+    outcome.say_plan(plan)
+    if config.explain:
+        outcome.show_plan(plan)
+        return
+    plan.note(Path(config.hydra.sweep.dir))
+    launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
+    name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
+    folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
+    outcome.finish(plan, folder, settings["margin"])
+
+
+def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
+    """The cells of a sweep.
+
+    Args:
+        settings: the node hydra.sweeper.
+        arguments: the user's overrides.
+
+    Raises:
+        ConfigError: overrides or blocks that cannot be expanded.
+    """
+    given = parse(arguments)
+    plans, seeds = plans_of(settings, given)
+    composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
+    chosen = [int(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
+    cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
+    asked = 0
+    for figure, blocks in plans.items():
+        for setting in expand(blocks, given):
+            for overrides, config in _with_seeds(setting, composed(setting), chosen):
+                cell = resolve(figure, overrides, config)
+                cells.setdefault((figure, cell.id, cell.reason), cell)
+                asked += 1
+    ordered = sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))
+    return Plan(tuple(ordered), own_axes=not settings["plans"], repeated=asked - len(ordered))
+
+
+def _with_seeds(
+    setting: tuple[str, ...], config: Mapping[str, Any], seeds: Sequence[int]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """A setting with each seed. Nothing in conf/ is made from the seed, so it is put in rather than composed anew."""
+    if not seeds:
+        yield setting, config
+    for seed in seeds:
+        yield (*setting, f"seed={seed}"), {**config, "seed": seed}
+
+
+def plans_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
+    """Blocks by figure, and the seeds: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
+    seeds = list(settings["seeds"])
+    if settings["plans"]:
+        return settings["plans"], seeds
+    if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
+        return {CURVE: [{}]}, []
+    amounts = list(settings["amounts"])
+    baseline: list[Block] = [{"knowledge": "logits"}] if 0 in amounts else []
+    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in amounts if amount]}]}, seeds
+
+
+def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[PlannedCell]:
+    """The cells to run now: those that are not done, or those in the one state that was asked for.
+
+    A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
+    """
+    if settings["only"] is not None:
+        return plan.in_state(settings["only"])
+    if force:
+        return list(plan.to_run)
+    return [cell for cell in plan.to_run if cell.state != "DONE" or untold(cell.config["logger"], cell.folder)]
+
+
+def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:
+    """Run cells by any launcher. What a launcher says of a lost job is told, and the disk tells the rest."""
+    with watching(plan, launcher):
+        for first in range(0, len(cells), at_once or len(cells) or 1):
+            batch = cells[first : first + (at_once or len(cells))]
+            try:
+                launcher.launch([list(cell.overrides) for cell in batch], initial_job_idx=first)
+            except Exception as error:  # a job that was killed: the launchers' exceptions have no common class
+                log.error("the launcher stopped: %s: %s", type(error).__name__, error)
