@@ -14,9 +14,10 @@ from rich.table import Table
 
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import said
-from hskd_lightning.experiment import AXES, Experiment, strategy_name
+from hskd_lightning.experiment import AXES, Experiment
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.models import encoder
+from hskd_lightning.settings import Choice, KnowledgeSettings
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +39,18 @@ def log_plainly() -> None:
 
 def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
     """What a cell will do, as far as its configuration alone says it."""
-    config = experiment.config
+    settings = experiment.settings
     rows = [
         ("cell", experiment.cell_id),
         ("task", f"{experiment.task.name}, scored by {experiment.task.metric}"),
-        ("teacher", _model(config["teacher"]["name"], experiment.teacher_config)),
-        ("student", _model(config["student"]["name"], experiment.student_config)),
-        ("initialised", _named(config["student"]["init"])),
-        ("knowledge", _knowledge(config["knowledge"])),
+        ("teacher", _model(settings.teacher.name, experiment.teacher_config)),
+        ("student", _model(settings.student.name, experiment.student_config)),
+        ("initialised", _named(settings.student.init)),
+        ("knowledge", _knowledge(settings.knowledge)),
     ]
     if experiment.plan is not None:
         rows += [(axis, _axis(axis, experiment)) for axis in AXES]
-        rows.append(("control", _named(config["control"])))
+        rows.append(("control", _named(settings.control)))
     rows += [(f"stage {stage}", _stage(experiment, stage)) for stage in experiment.stages]
     return rows
 
@@ -118,21 +119,21 @@ def _model(name: str, config: Any) -> str:
     return f"{name}: {shape}, {encoder.count_from_config(config):,} parameters"
 
 
-def _named(settings: Mapping[str, Any]) -> str:
-    """A node's name, and its options."""
-    options = [f"{key} {value}" for key, value in settings.items() if key != "_target_" and value is not None]
-    return ", ".join([strategy_name(settings["_target_"]), *options])
+def _named(choice: Choice) -> str:
+    """A choice's name, and its options."""
+    options = [f"{key} {value}" for key, value in choice.options.items() if value is not None]
+    return ", ".join([choice.name, *options])
 
 
-def _knowledge(settings: Mapping[str, Any]) -> str:
-    what = "hidden states, then " if settings["hidden"] else ""
-    return f"{settings['name']}: {what}{settings['target']}"
+def _knowledge(settings: KnowledgeSettings) -> str:
+    what = "hidden states, then " if settings.hidden else ""
+    return f"{settings.name}: {what}{settings.target}"
 
 
 def _axis(axis: str, experiment: Experiment) -> str:
     plan = experiment.plan
     assert plan is not None
-    name = strategy_name(experiment.config[axis]["_target_"])
+    name = experiment.settings.axis(axis).name
     if axis == "depth":
         return f"{name}: student<-teacher states {plan.layer_map}"
     if axis == "length":
@@ -150,6 +151,7 @@ def _attention(plan: HskPlan) -> str:
 
 
 def _stage(experiment: Experiment, stage: str) -> str:
-    settings = experiment.settings(stage)
-    batch = experiment.config["stage"][stage]["batch_size"]
-    return f"{settings.epochs:g} epochs, batch {batch}, learning rate {settings.lr:g}, {settings.schedule}"
+    settings = experiment.stage(stage)
+    return (
+        f"{settings.epochs:g} epochs, batch {settings.batch_size}, learning rate {settings.lr:g}, {settings.schedule}"
+    )

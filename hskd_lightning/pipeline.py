@@ -1,13 +1,13 @@
 """One cell, from its configuration to its score.
 
-resolve -> workshop (teacher, tokens, student) -> hidden stage -> prediction stage -> score dev -> result.json
+resolve -> assets (tokens, teacher, student, knowledge) -> hidden stage -> prediction stage -> score dev -> result.json
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
-from hskd_lightning.assets.knowledge import Sources
-from hskd_lightning.assets.student import FirstWeights
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.assets.corpus import Corpus
 from hskd_lightning.compress.amount import measure
 from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
@@ -32,11 +31,12 @@ from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell, check_finished
-from hskd_lightning.runs.device import settle
+from hskd_lightning.runs.device import check_devices, settle
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.trackers import replay, report, trackers, untold
+from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training import fit
-from hskd_lightning.training.distiller import HIDDEN, PREDICTION, Distiller
+from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
@@ -55,27 +55,27 @@ def run(cfg: DictConfig) -> float | None:
         TrainingError: a training that cannot go on.
     """
     console.quiet()
-    config = configuration.plain(cfg)
-    configuration.check_devices(config["trainer"])
-    settle(config["threads"], Path(config["paths"]["runs"]))
-    experiment = Experiment.resolve(config)
-    if config["explain"]:
+    experiment = Experiment.resolve(configuration.plain(cfg))
+    settings = experiment.settings
+    check_devices(settings.trainer)
+    if settings.explain:
         console.show_plan(experiment, amount_at_hand(experiment))
         return None
-    if config["export"]:
+    if settings.export:
         require_onnx()
-    runs = Path(config["paths"]["runs"])
-    with Cell.open(runs, experiment.cell_id, experiment.config, config["force"]) as cell:
+    runs = Path(settings.paths.runs)
+    settle(settings.threads, runs)
+    with Cell.open(runs, experiment.cell_id, experiment.config, settings.force) as cell:
         if cell.result is None:
             cell.finish(_Run(experiment, cell).result())
         else:
             log.info("cell %s: done before, force=true runs it again", cell.id)
-            if untold(config["logger"], cell.folder):
-                _report_late(experiment, cell, config["logger"])
+            if untold(settings.logger, cell.folder):
+                _report_late(experiment, cell)
         assert cell.result is not None
         (console.say_result if configuration.in_multirun() else console.show_result)(cell.result, cell.folder)
         result = cell.result
-    if config["export"]:
+    if settings.export:
         export(cell.folder)
     return float(result["score"])
 
@@ -85,25 +85,23 @@ class _Run:
 
     def __init__(self, experiment: Experiment, cell: Cell) -> None:
         self.experiment = experiment
-        self.config = experiment.config
+        self.settings = experiment.settings
         self.cell = cell
-        self.workshop = Workshop(experiment)
-        self.first = FirstWeights(self.workshop)
+        self.assets = Assets(experiment)
 
     def result(self) -> dict[str, Any]:
         """Run what is missing of the cell; its result."""
-        experiment, workshop = self.experiment, self.workshop
+        experiment, assets = self.experiment, self.assets
         console.say_plan(experiment)
-        amount = measure_amount(experiment, workshop)
+        amount = measure_amount(experiment, assets.corpus)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
-        first = self.first.folder  # before the store: one from elsewhere must be of the teacher used here
-        source = self._source()
-        stored = None if source is None else source.store
-        tracked = trackers(self.config["logger"], self.cell.folder, flat, self.config, configuration.sweep_name())
+        first = assets.student.folder  # before the store: one from elsewhere must be of the teacher used here
+        source = assets.knowledge.source()
+        tracked = trackers(self.settings.logger, self.cell.folder, flat, experiment.config, configuration.sweep_name())
         with tracked as loggers:
             state = encoder.load_classifier(str(first))
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
-            teacher_dev = workshop.teacher_scores if stored is None else stored.facts["teacher_dev"]
+            teacher_dev = assets.teacher.scores() if source is None else source.teacher_scores()
             scores = self._score(teacher_dev)
             result = {
                 **flat,
@@ -111,24 +109,18 @@ class _Run:
                 **scores["summary"],
                 "dev": scores["dev"],
                 "teacher_dev": teacher_dev,
-                "store": None if stored is None else stored.folder.name,
+                "store": None if source is None else source.origin,
                 "peak_memory_mb": peak_memory_mb(),
                 "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
                 "parameters_student": encoder.count_parameters(state),
                 **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
                 "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
-                "data_digest": experiment.source.digest(),
+                "data_digest": experiment.dataset.digest(),
                 "versions": versions(),
                 "git_sha": git_sha(),
             }
             report(loggers, result, flat)
         return result
-
-    def _source(self) -> KnowledgeSource | None:
-        """A store, or the live teacher, as the control leaves it; None where gold labels are all there is to learn."""
-        if self.config["knowledge"]["source"] is None:
-            return None
-        return self.experiment.control.source(Sources(self.workshop))
 
     def _train(
         self, stage: str, student: PreTrainedModel, source: KnowledgeSource | None, loggers: Sequence[Logger]
@@ -139,40 +131,39 @@ class _Run:
             module = self._module(stage, student)
             if source is not None:
                 assert isinstance(module, Distiller)
-                module.attach(source)
+                module.attach(source, self.assets.knowledge.first_step(source))
             self._take_over(module, stage, student)
             read = None if source is None else source.reader(stage == HIDDEN)
             batches, selection = self._batches(stage, read), self._selection(stage, read)
-            fit.fit_stage(module, batches, folder, self.config["trainer"], selection, loggers)
+            fit.fit_stage(module, batches, folder, self.settings.trainer, selection, loggers)
         return fit.read_facts(folder)
 
     def _batches(self, stage: str, read: Reader | None = None) -> ResumableLoader:
-        split, settings = self.workshop.student_splits.train, self.config["stage"][stage]
-        pad_to = self.workshop.pad_to if stage == HIDDEN else None
-        drop_last = self.config["preset"]["drop_last"]
-        seed = self.config["seed"]
-        return self.workshop.train_batches(split, settings["batch_size"], seed, drop_last, pad_to, read)
+        corpus, settings = self.assets.corpus, self.settings
+        pad_to = corpus.pad_to if stage == HIDDEN else None
+        batch_size, drop_last = self.experiment.stage(stage).batch_size, settings.preset.drop_last
+        return corpus.train_batches(corpus.student_splits.train, batch_size, settings.seed, drop_last, pad_to, read)
 
     def _module(self, stage: str, student: PreTrainedModel) -> EncoderModule:
-        settings = self.experiment.settings(stage)
-        common = {
+        settings = self.experiment.stage(stage)
+        common: dict[str, Any] = {
             "stage": stage,
             "config": plain_config(student.config),
             "task": dataclasses.asdict(self.experiment.task),
             "settings": dataclasses.asdict(settings),
             "total_steps": settings.steps(len(self._batches(stage))),
-            "seed": self.config["seed"],
+            "seed": self.settings.seed,
         }
-        if self.config["knowledge"]["target"] == "labels":
+        if self.settings.knowledge.target == "labels":
             return FineTuner(**common)
-        preset = self.config["preset"]
+        preset = self.settings.preset
         return Distiller(
             **common,
             teacher_width=self.experiment.teacher_config.hidden_size,
-            temperature=self.config["stage"][PREDICTION]["temperature"],
-            soft_loss_mean=preset["soft_loss_mean"],
-            regression_target=preset["regression_target"],
-            map_init=self.config["stage"][HIDDEN]["map_init"],
+            temperature=self.settings.stage.prediction.temperature,
+            soft_loss_mean=preset.soft_loss_mean,
+            regression_target=preset.regression_target,
+            map_init=self.settings.stage.hidden.map_init,
         )
 
     def _take_over(self, module: EncoderModule, stage: str, student: PreTrainedModel) -> None:
@@ -187,26 +178,25 @@ class _Run:
 
     def _start_map(self, module: EncoderModule) -> None:
         """The learned map starts as it was drawn, or from the one in the student's checkpoint."""
-        start, widen = self.config["stage"][HIDDEN]["map_init"], module.get_submodule("widen")
+        start, widen = self.settings.stage.hidden.map_init, module.get_submodule("widen")
         if start == "torch" or not list(widen.parameters()):
             return
-        found = self.first.learned_map if start == "checkpoint" else {}
-        if found:
-            widen.load_state_dict(found)
-        log.info("hidden: the learned map starts from %s", "the checkpoint's own" if found else "N(0, 0.02)")
+        own = self.assets.student.learned_map if start == "checkpoint" else {}
+        if own:
+            widen.load_state_dict(own)
+        log.info("hidden: the learned map starts from %s", "the checkpoint's own" if own else "N(0, 0.02)")
 
     def _selection(self, stage: str, read: Reader | None) -> fit.Selection | None:
         """What the stage looks at; only the prediction stage keeps its best checkpoint, the hidden stage its last."""
-        settings = self.config["stage"][stage]
-        on_dev = stage == PREDICTION and settings["select_on"] == "dev"
-        split = next(iter(self.workshop.corpus.dev.values())) if on_dev else self.workshop.student_splits.selection
+        corpus, prediction = self.assets.corpus, self.settings.stage.prediction
+        on_dev = stage == PREDICTION and prediction.select_on == "dev"
+        split = next(iter(corpus.tokens.dev.values())) if on_dev else corpus.student_splits.selection
         if len(split) == 0:
             return None
         if stage == HIDDEN:
-            return fit.Selection(self.workshop.eval_batches(split, self.workshop.pad_to, read))
-        loader = self.workshop.eval_batches(split)
+            return fit.Selection(corpus.eval_batches(split, corpus.pad_to, read))
         monitor = f"{stage}/selection_{metric_of(self.experiment.task).headline}"
-        return fit.Selection(loader, monitor, every_steps=settings["eval_every"])
+        return fit.Selection(corpus.eval_batches(split), monitor, every_steps=prediction.eval_every)
 
     def _score(self, teacher_dev: dict[str, dict[str, float]]) -> dict[str, Any]:
         """Score dev once for the selected and for the last weights, and leave the selected student to take away."""
@@ -227,41 +217,43 @@ class _Run:
         return next(iter(dev.values()))[metric_of(self.experiment.task).headline]
 
     def _score_checkpoint(self, path: Path, export: bool = False) -> dict[str, dict[str, float]]:
-        kind = FineTuner if self.config["knowledge"]["target"] == "labels" else Distiller
+        kind = FineTuner if self.settings.knowledge.target == "labels" else Distiller
         module = kind.load_from_checkpoint(fit.checked(path), map_location="cpu", weights_only=True)
         if export:
             module.model.save_pretrained(self.cell.student)
-            self.workshop.tokenizer.save_pretrained(self.cell.student)
-        module.eval().to(self.workshop.device)
+            self.assets.corpus.tokenizer.save_pretrained(self.cell.student)
+        corpus, device = self.assets.corpus, self.settings.trainer.device
+        module.eval().to(device)
         return {
-            name: score(module, self.workshop.eval_batches(split), self.experiment.task, self.workshop.device)
-            for name, split in self.workshop.corpus.dev.items()
+            name: score(module, corpus.eval_batches(split), self.experiment.task, device)
+            for name, split in corpus.tokens.dev.items()
         }
 
 
-def _report_late(experiment: Experiment, cell: Cell, settings: Mapping[str, Any]) -> None:
+def _report_late(experiment: Experiment, cell: Cell) -> None:
     """A finished cell's axes, curves and scores, for a tracker that was not there when it ran."""
     result = cell.result
     assert result is not None
     check_finished(cell.folder, "metrics.csv")
     counted = {name: value for name, value in result.items() if name.startswith("knowledge_")}
     flat = {**axes(experiment), **counted, "cell_id": cell.id}
-    with trackers(settings, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
+    logger = experiment.settings.logger
+    with trackers(logger, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
         replay(loggers, MetricsCsv(cell.folder / "metrics.csv").rows())
         report(loggers, result, flat)
 
 
-def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmount:
+def measure_amount(experiment: Experiment, corpus: Corpus) -> KnowledgeAmount:
     """Hidden-state knowledge per training example."""
     if experiment.plan is None:
         return KnowledgeAmount(scalars=0.0, bytes=0.0, full_scalars=0.0)
-    stored = experiment.config["knowledge"]["source"] == "store"
-    value_bytes = BYTES[experiment.config["store"]["dtype"] if stored else "fp32"]
-    return measure(experiment.plan, workshop.eval_batches(workshop.student_splits.train), value_bytes)
+    settings = experiment.settings
+    value_bytes = BYTES[settings.store.dtype if settings.knowledge.stored else "fp32"]
+    return measure(experiment.plan, corpus.eval_batches(corpus.student_splits.train), value_bytes)
 
 
 def amount_at_hand(experiment: Experiment) -> KnowledgeAmount | None:
     """The amount where the data is local; None where it would have to be downloaded first."""
-    data = experiment.config["data"]
-    local = data.get("root", "") is not None
-    return measure_amount(experiment, Workshop(experiment)) if local else None
+    data = experiment.settings.data
+    from_hub = data.hub is not None and data.root is None
+    return None if from_hub else measure_amount(experiment, Assets(experiment).corpus)

@@ -1,20 +1,22 @@
-"""The sources of knowledge that an experiment could have; its control chooses among them."""
+"""The source of knowledge that an experiment asks for: a store, or the teacher itself, as its control leaves it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets.stores import Stores
+from hskd_lightning.assets.teacher import TeacherStates
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import Splits
 from hskd_lightning.data.tokens import TokenSplit, concatenate
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.control.base import LookUp
 from hskd_lightning.knowledge.source import KnowledgeSource
@@ -22,52 +24,71 @@ from hskd_lightning.knowledge.teacher_source import TeacherSource
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Made from what a workshop makes; see `knowledge.control.base.Sources`."""
+class Knowledge:
+    """What an experiment can learn from; a control chooses among it, see `knowledge.control.base.Teachable`."""
 
-    workshop: Workshop
+    experiment: Experiment
+    states: TeacherStates
+    """Of the fine-tuned teacher."""
+
+    def source(self) -> KnowledgeSource | None:
+        """Who teaches this experiment's student; None where gold labels are all there is to learn."""
+        if self.experiment.settings.knowledge.source is None:
+            return None
+        control = self.experiment.control
+        return self.true() if control is None else control.source(self)
+
+    def first_step(self, source: KnowledgeSource | None) -> KnowledgeSource | None:
+        """Who teaches in the very first step, where the released code leaves static masks out of it."""
+        masked = self.experiment.settings.preset.mask_first_step
+        return source.without_mask() if isinstance(source, TeacherSource) and not masked else source
 
     @property
     def splits(self) -> Splits:
-        return self.workshop.student_splits
+        return self.states.corpus.student_splits
 
     def true(self) -> KnowledgeSource:
-        return source_of(self.workshop)
+        return self._of(self.states, self.experiment.plan)
 
     def logits(self) -> KnowledgeSource:
-        return source_of(Workshop(replace(self.workshop.experiment, plan=None)))
+        return self._of(self.states, None)
 
     def untrained(self) -> KnowledgeSource:
-        return source_of(Workshop(self.workshop.experiment, trained=False))
+        return self._of(TeacherStates(self.states.teacher.untrained, self.states.corpus), self.experiment.plan)
 
     def look_up(self, source: KnowledgeSource) -> LookUp:
         read = source.reader(hidden=True)
         return partial(self._run, source) if read is None else cast(LookUp, read)
 
     def targets(self, source: KnowledgeSource) -> Iterator[HiddenTarget]:
-        for batch in self.workshop.eval_batches(self.splits.train, self.workshop.pad_to):
-            yield source.hidden(batch.to(self.workshop.device), step=1)
+        corpus = self.states.corpus
+        for batch in corpus.eval_batches(self.splits.train, corpus.pad_to):
+            yield source.hidden(batch.to(self._device))
+
+    def _of(self, states: TeacherStates, plan: HskPlan | None) -> KnowledgeSource:
+        """A store, or the teacher in memory, of what a plan keeps of these states."""
+        if self.experiment.settings.knowledge.stored:
+            return Stores(states, plan).source()
+        teacher = states.teacher.load()
+        if plan is None:
+            return TeacherSource(teacher, scores=states.teacher.scores)
+        moments = partial(states.moments, teacher, plan.layer_map.teacher_states)
+        return TeacherSource(teacher, plan, moments, states.teacher.scores)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.experiment.settings.trainer.device
 
     def _run(self, source: KnowledgeSource, ids: Tensor) -> HiddenTarget:
-        return source.hidden(self._batch(ids).to(self.workshop.device), step=1)
+        return source.hidden(self._batch(ids).to(self._device))
 
     def _batch(self, ids: Tensor) -> TokenBatch:
         """These examples, of whichever split."""
-        rows = torch.searchsorted(self._every.ids, ids)
-        return collate(self._every, rows, self.workshop.tokenizer.pad_token_id, self.workshop.pad_to)
+        rows, corpus = torch.searchsorted(self._every.ids, ids), self.states.corpus
+        return collate(self._every, rows, corpus.tokenizer.pad_token_id, corpus.pad_to)
 
     @cached_property
     def _every(self) -> TokenSplit:
         """Both splits as one, by rising id."""
         both = concatenate(*self.splits)
         return both.take(both.ids.argsort())
-
-
-def source_of(workshop: Workshop) -> KnowledgeSource:
-    """A store, or the live teacher, of what the workshop's experiment keeps."""
-    if workshop.config["knowledge"]["source"] == "store":
-        return Storeroom(workshop).source()
-    teacher, plan = workshop.load_teacher(), workshop.experiment.plan
-    if plan is None:
-        return TeacherSource(teacher)
-    return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))

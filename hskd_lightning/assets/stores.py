@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, make_writable
+from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.siblings import other_cells
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets.teacher import TeacherStates
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import as_number
 from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.experiment import Experiment, strategy_name
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.manifest import REBUILD, read_sealed, sealed
-from hskd_lightning.knowledge.request import Request, height
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
-from hskd_lightning.knowledge.writer import Source, Writer
-from hskd_lightning.models.teacher import Teacher
+from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.runs.provenance import versions
 
 log = logging.getLogger(__name__)
 KIND = "store"
-LATER = {"counts": "rounded"}
-"""Options younger than the first stores, and what was done before there were any: it enters no store's name."""
 
 
-class Storeroom:
-    """The stores among an experiment's artifacts."""
+class Stores:
+    """The stores of a teacher's states among the artifacts.
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop = workshop
-        self.experiment = workshop.experiment
-        self.config = workshop.config
-        self.folder = workshop.root / KIND
+    Args:
+        states: what is stored.
+        plan: what of them this cell keeps; None for logits alone.
+    """
+
+    def __init__(self, states: TeacherStates, plan: HskPlan | None) -> None:
+        self.states = states
+        self.plan = plan
+        self.experiment = states.teacher.experiment
+        self.settings = self.experiment.settings
+        self.folder = artifacts(self.experiment) / KIND
 
     @cached_property
     def request(self) -> Request:
         """What this cell needs."""
-        return request_of(self.experiment, self.workshop.origin)
+        return request_of(self.experiment, self.plan, self.states.origin)
 
     def source(self) -> StoreSource:
         """Knowledge without a teacher: from the store at `store.path`, one found among the artifacts, or a new one."""
         folder = self.given() or self.find() or self.build()
         store = Store(folder)
         self._check_teacher(store)
-        return StoreSource(store, self.experiment.plan, self.request)
+        return StoreSource(store, self.plan, self.request)
 
     def given(self) -> Path | None:
         """The store at `store.path`.
@@ -60,7 +66,7 @@ class Storeroom:
         Raises:
             ConfigError: it does not answer this cell; the differing field is named.
         """
-        path = self.config["store"]["path"]
+        path = self.settings.store.path
         if path is None:
             return None
         self.check(Path(path))
@@ -94,9 +100,11 @@ class Storeroom:
         request = self.union()
         if request != self.request and (found := self.find(request)):
             return found
-        return build_once(
-            self.workshop.root, KIND, request.recipe, lambda folder: self.write(folder, request), vouched=True
-        )
+        return self.build_once(request, lambda folder: self.write(folder, request))
+
+    def build_once(self, request: Request, write: Callable[[Path], Recipe]) -> Path:
+        """The folder of a store, made by `write` if it is not there; it returns the store's facts."""
+        return build_once(self.folder.parent, KIND, request.recipe, write, vouched=True)
 
     def union(self) -> Request:
         """The least store that answers this cell and those cells of its sweep that can share one with it."""
@@ -108,12 +116,12 @@ class Storeroom:
 
     def writer(self, folder: Path, request: Request) -> Writer:
         """Whoever makes this store's shards in `folder`."""
-        return Writer(folder, self._writers_source(request))
+        return Writer(folder, self._contents(request))
 
     def finish(self, writer: Writer) -> Recipe:
         """The facts of a store whose shards are all there."""
         facts = writer.finish()
-        facts |= {"versions": versions(), "teacher_dev": self.workshop.teacher_scores, "recipe": writer.request.name}
+        facts |= {"versions": versions(), "teacher_dev": self.states.teacher.scores(), "recipe": writer.request.name}
         return sealed(facts)
 
     def partial(self, request: Request) -> Path:
@@ -135,67 +143,63 @@ class Storeroom:
         writer.write(missing)
         return self.finish(writer)
 
-    def _writers_source(self, request: Request) -> Source:
-        workshop, width = self.workshop, self.experiment.teacher_config.hidden_size
+    def _contents(self, request: Request) -> Contents:
+        corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size
         length, strategy = self._strategies(request)
-        splits = workshop.student_splits
-        loaded: list[Teacher] = []
-
-        def teacher() -> Teacher:
-            if not loaded:
-                loaded.append(workshop.load_teacher())
-            return loaded[0]
+        load = functools.cache(self.states.teacher.load)
 
         def fit() -> UnitCode:
             states = tuple(state for state, _ in request.layers)
-            return strategy.fit(width, workshop.moments(teacher(), states) if strategy.needs_moments else None)
+            return strategy.fit(width, self.states.moments(load(), states) if strategy.needs_moments else None)
 
-        return Source(
+        return Contents(
             request=request,
             length=length,
             unfitted=strategy.fit(width, Moments.of_nothing(len(request.layers), width)),
             fit=fit,
-            teacher=teacher,
-            split=concatenate(splits.train, splits.selection),
+            teacher=load,
+            split=concatenate(*corpus.student_splits),
             width=width,
             classes=self.experiment.task.outputs,
-            pad_id=workshop.tokenizer.pad_token_id,
-            pad_to=workshop.pad_to,
-            padding=self.config["preset"]["padding"],
-            device=workshop.device,
-            precision=self.config["trainer"]["precision"],
+            pad_id=corpus.tokenizer.pad_token_id,
+            pad_to=corpus.pad_to,
+            padding=self.settings.preset.padding,
+            device=self.settings.trainer.device,
+            precision=self.settings.trainer.precision,
         )
 
     def _strategies(self, request: Request) -> tuple[LengthStrategy, WidthStrategy]:
         """Length and width as the store keeps them: this cell's own, with the store's `keep`s."""
         keeps = {"length": as_number(request.tokens), "width": request.units or None}
+        if not request.ordered:
+            keeps["width"] = as_number(self.experiment.keeps.get("width"))  # the store's own, spelling included
         built = []
         for axis, keep in keeps.items():
-            node = dict(self.config[axis])
-            if not request.ordered and axis == "width":
-                keep = as_number(self.experiment.keeps.get(axis))  # the store's own, spelling included
-            node |= {"keep": keep} if "keep" in node else {}
-            node |= {"masked": "ignore"} if "masked" in node else {}
-            built.append(configuration.build(node, axis))
+            options = self.settings.axis(axis).options
+            changed = {name: value for name, value in (("keep", keep), ("masked", "ignore")) if name in options}
+            built.append(configuration.build(self.settings.axis(axis), axis, **changed))
         length, width = built
         return length, width
 
     def _sibling(self, config: Mapping[str, Any]) -> Request | None:
         """What another cell of the sweep needs; None where it needs no store, is wrong, or learns from other states."""
-        same = ("data", "teacher", "preset")
-        if config["knowledge"]["source"] != "store" or any(config[key] != self.config[key] for key in same):
-            return None
-        if config["trainer"]["precision"] != self.config["trainer"]["precision"]:
-            return None
         try:
             other = Experiment.resolve(config)
         except ConfigError:
             return None  # that cell will say so itself
-        return request_of(other, self.workshop.origin) if other.control.trained == self.workshop.trained else None
+        ours, theirs = self.settings, other.settings
+        same = theirs.data == ours.data and theirs.teacher == ours.teacher and theirs.preset == ours.preset
+        if not (same and theirs.knowledge.stored and theirs.trainer.precision == ours.trainer.precision):
+            return None
+        return request_of(other, other.plan, self.states.origin) if self._teaches(other) else None
+
+    def _teaches(self, other: Experiment) -> bool:
+        """Whether another cell is taught these states, and not those of before, or after, the teacher's training."""
+        return other.taught_by_trained == self.states.teacher.trained
 
     def _check_teacher(self, store: Store) -> None:
         """A student that starts from the teacher's weights, or is scored against it, must have the store's teacher."""
-        here = self.workshop.teacher_weights
+        here = self.states.teacher.weights
         if here is not None and here != store.facts["weights"]:
             remedy = f"use the teacher that the store was made with, or remove the store: {REBUILD}"
             raise ConfigError(f"store {store.folder}: weights", store.facts["weights"], repr(here), remedy)
@@ -214,38 +218,21 @@ def stores(folder: Path) -> Iterator[tuple[Path, Recipe, dict[str, Any]]]:
         yield path.parent, manifest["recipe"], manifest["facts"]
 
 
-def request_of(experiment: Experiment, origin: Recipe) -> Request:
-    """What a cell needs of a store."""
-    origin = json.loads(json.dumps(origin))  # as a manifest will give it back
-    plan, settings = experiment.plan, experiment.config["store"]
-    if plan is None:
-        return Request(origin, shard_tokens=settings["shard_tokens"])
-    width, units = plan.width, plan.shape.teacher_width
-    code = plan.fit(plan.unfitted_moments()).code
-    blocks = plan.attention_blocks or (None,) * len(plan.layer_map)
-    layers = set(zip(plan.layer_map.teacher_states, blocks, strict=True))
-    return Request(
-        origin,
-        layers=tuple(sorted(layers, key=height)),
-        length=_options(experiment, "length", "keep", "attention_from"),
-        tokens=experiment.keeps.get("length"),
-        width=_options(experiment, "width", "masked", "ties", *(("keep", "counts") if width.ordered else ())),
-        units=code.scalars(units),
-        dtype=settings["dtype"],
-        shard_tokens=settings["shard_tokens"],
-        ordered=width.ordered,
-        per_token=width.reach == "token",
-        masks=code.mask_bits(units) > 0,
-    )
+def request_of(experiment: Experiment, plan: HskPlan | None, origin: Recipe) -> Request:
+    """What a cell needs of a store.
 
-
-def _options(experiment: Experiment, axis: str, *without: str) -> Recipe:
-    """A strategy's name and those of its options that tell stores apart.
-
-    Not `masked`, which is the reader's affair; nor `ties`, of which a store has one; nor, where `units` says it all,
-    `keep` and `counts`.
+    Args:
+        experiment: the cell.
+        plan: what it keeps; None for its logits alone.
+        origin: what decides the states, see `TeacherStates`.
     """
-    node = {**experiment.config[axis], "keep": as_number(experiment.keeps.get(axis))}
-    told = {key: value for key, value in node.items() if key not in ("_target_", *without)}
-    options = {key: value for key, value in told.items() if (key, value) not in LATER.items()}
-    return {"name": strategy_name(node["_target_"]), **options}
+    origin = json.loads(json.dumps(origin))  # as a manifest will give it back
+    length, width = (_options(experiment, axis) for axis in ("length", "width"))
+    store = experiment.settings.store
+    return Request.of(plan, origin, length, width, store.dtype, store.shard_tokens)
+
+
+def _options(experiment: Experiment, axis: str) -> Recipe:
+    """A strategy's name and options, `hsk.amount` worked in."""
+    choice = experiment.settings.axis(axis)
+    return {"name": choice.name, **choice.options, "keep": as_number(experiment.keeps.get(axis))}

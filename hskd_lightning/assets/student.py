@@ -17,7 +17,9 @@ from torch import Tensor
 
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets.corpus import artifacts
+from hskd_lightning.assets.teacher import TeacherStates
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
 from hskd_lightning.models.init.base import FineTuned
 from hskd_lightning.models.init.hub import learned_map
@@ -33,38 +35,37 @@ TAYLOR = {"rule": "|W * sum over batches |dL/dW||", "batch_size": BATCH, "batche
 """What an importance of first order is made by, so that one made otherwise is never taken for it."""
 
 
-class FirstWeights:
-    """The student of an experiment before distillation."""
+class StudentAssets:
+    """The student of an experiment before distillation: its first weights, made when they are first asked for.
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop = workshop
-        self.experiment = workshop.experiment
-        self.seed = workshop.config["seed"]
+    Args:
+        experiment: whose.
+        states: of the teacher that a student may begin with, on the examples that it may be weighed on.
+    """
+
+    def __init__(self, experiment: Experiment, states: TeacherStates) -> None:
+        self.experiment = experiment
+        self.states = states
+        self.seed = experiment.settings.seed
 
     @cached_property
     def folder(self) -> Path:
         """The student: a Hugging Face folder."""
-        return build_once(self.workshop.root, "student", self.recipe, self._create)
+        return build_once(self._root, "student", self.recipe, self._create)
 
     @property
     def recipe(self) -> Recipe:
         """What decides the student's first weights. The seed is not in it where nothing is drawn: seeds share them."""
-        init, student = self.experiment.student_init, self.workshop.config["student"]
+        init, settings = self.experiment.student_init, self.experiment.settings.student
         return {
             "version": VERSION,
-            "teacher": self.workshop.teacher_identity,
-            "shape": configuration.by_content(student["shape"]),
-            "init": configuration.by_content(student["init"]),
+            "teacher": self.states.teacher.identity,
+            "shape": configuration.identity(settings.shape.node),
+            "init": configuration.identity(settings.init.node),
             "importance": None if init.weighing is None else self._importance_recipe(init.weighing),
             "task": dataclasses.asdict(self.experiment.task),
             "seed": self.seed if init.drawn else None,
         }
-
-    def _create(self, folder: Path) -> Recipe:
-        experiment = self.experiment
-        model = experiment.student_init.create(experiment.student_config, self._teacher, self.seed)
-        model.save_pretrained(folder)
-        return {"parameters": encoder.count_parameters(model)}
 
     @cached_property
     def learned_map(self) -> dict[str, Tensor]:
@@ -75,22 +76,32 @@ class FirstWeights:
         shape = (self.experiment.teacher_config.hidden_size, self.experiment.student_config.hidden_size)
 
         def build(folder: Path) -> Recipe:
-            found = learned_map(path, shape)
-            save_file(found, folder / "map.safetensors")
-            return {"found": bool(found)}
+            own = learned_map(path, shape)
+            save_file(own, folder / "map.safetensors")
+            return {"found": bool(own)}
 
-        recipe = {"checkpoint": configuration.identity(path), "shape": shape}
-        return load_file(build_once(self.workshop.root, "map", recipe, build) / "map.safetensors")
+        recipe = {"checkpoint": configuration.content(path), "shape": shape}
+        return load_file(build_once(self._root, "map", recipe, build) / "map.safetensors")
+
+    @property
+    def _root(self) -> Path:
+        return artifacts(self.experiment)
+
+    def _create(self, folder: Path) -> Recipe:
+        experiment = self.experiment
+        model = experiment.student_init.create(experiment.student_config, self._teacher, self.seed)
+        model.save_pretrained(folder)
+        return {"parameters": encoder.count_parameters(model)}
 
     @property
     def _teacher(self) -> FineTuned:
-        experiment, workshop = self.experiment, self.workshop
-        return FineTuned(experiment.teacher_config, experiment.label_order, lambda: workshop.teacher_path, self._weigh)
+        experiment, teacher = self.experiment, self.states.teacher
+        return FineTuned(experiment.teacher_config, experiment.label_order, lambda: teacher.path, self._weigh)
 
     def _importance_recipe(self, weighing: Weighing) -> Recipe:
-        reads = {"origin": self.workshop.origin, **TAYLOR} if weighing.kind == "taylor" else {}
+        reads = {"origin": self.states.origin, **TAYLOR} if weighing.kind == "taylor" else {}
         drawn = {"seed": self.seed} if weighing.drawn else {}
-        return {"teacher": self.workshop.teacher_identity, **dataclasses.asdict(weighing), **reads, **drawn}
+        return {"teacher": self.states.teacher.identity, **dataclasses.asdict(weighing), **reads, **drawn}
 
     def _weigh(self, weighing: Weighing) -> list[BlockScores]:
         def build(folder: Path) -> Recipe:
@@ -99,17 +110,17 @@ class FirstWeights:
             save_file({part: values.float().cpu() for part, values in named.items()}, folder / "scores.safetensors")
             return {"blocks": len(scores)}
 
-        folder = build_once(self.workshop.root, "importance", self._importance_recipe(weighing), build)
-        found: dict[str, Any] = load_file(folder / "scores.safetensors")
-        return [BlockScores(*parts) for parts in zip(*(found[part] for part in BlockScores._fields), strict=True)]
+        folder = build_once(self._root, "importance", self._importance_recipe(weighing), build)
+        scores: dict[str, Any] = load_file(folder / "scores.safetensors")
+        return [BlockScores(*parts) for parts in zip(*(scores[part] for part in BlockScores._fields), strict=True)]
 
     def _measure(self, weighing: Weighing) -> list[BlockScores]:
-        workshop = self.workshop
-        split = workshop.student_splits.train
+        corpus, settings = self.states.corpus, self.experiment.settings
+        split = corpus.student_splits.train
         passed = f", one pass over {len(split):,} examples" if weighing.kind == "taylor" else ""
         log.info("importance: the teacher's heads and neurons by %s%s", weighing.kind, passed)
-        model = self._teacher.load().to(workshop.device)
+        model = self._teacher.load().to(settings.trainer.device)
         # As training draws them: batches of examples sorted by length are others. By the data's seed and not the run's,
         # so that all seeds of a study share one importance, unless dropout is drawn.
-        drawn_by = workshop.config["data"]["split_seed"]
-        return importance(model, weighing, lambda: workshop.train_batches(split, BATCH, drawn_by), self.seed)
+        drawn_by = settings.data.split_seed
+        return importance(model, weighing, lambda: corpus.train_batches(split, BATCH, drawn_by), self.seed)

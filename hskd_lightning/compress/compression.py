@@ -16,6 +16,8 @@ from hskd_lightning.compress.width.codes import EveryUnit, StaticMask
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 
 Padding = Literal["ignore", "distill"]
+Layer = tuple[int, int | None]
+"""A teacher state, and the teacher block (0-based) whose attention ranks its tokens, where attention does."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,16 @@ class Compression:
 
     Args:
         padding: `distill` counts [PAD] as a token, as the released code does.
-        mask_first_step: False leaves a static mask out of the very first step, as the released code does.
     """
 
     layer_map: LayerMap
     length: LengthStrategy
     code: UnitCode
     padding: Padding = "ignore"
-    mask_first_step: bool = True
 
-    def at(self, step: int) -> Compression:
-        """The compression in force after `step` optimiser steps: only the released code's quirk looks at it."""
-        if step == 0 and not self.mask_first_step and isinstance(self.code, StaticMask):
-            return replace(self, code=EveryUnit())
-        return self
+    def without_mask(self) -> Compression:
+        """The same with every unit, where a static mask chooses some."""
+        return replace(self, code=EveryUnit()) if isinstance(self.code, StaticMask) else self
 
     def compress(self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None) -> HiddenTarget:
         """The teacher's P mapped states, each (B, T, D), and (B, P, T) attention if `length` asked -> the target."""
@@ -81,7 +79,6 @@ class HskPlan:
     length: LengthStrategy
     width: WidthStrategy
     padding: Padding = "ignore"
-    mask_first_step: bool = True
 
     @classmethod
     def resolve(
@@ -91,7 +88,6 @@ class HskPlan:
         length: LengthStrategy,
         width: WidthStrategy,
         padding: Padding = "ignore",
-        mask_first_step: bool = True,
     ) -> HskPlan:
         """Check the three strategies against the models' shapes.
 
@@ -99,7 +95,7 @@ class HskPlan:
             ConfigError: a layer, a unit count or a pairing that these models do not have.
         """
         layer_map = depth.layer_map(shape.teacher_blocks, shape.student_blocks)
-        plan = cls(shape, layer_map, length, width, padding, mask_first_step)
+        plan = cls(shape, layer_map, length, width, padding)
         width.fit(shape.teacher_width, plan.unfitted_moments())
         return plan
 
@@ -112,9 +108,10 @@ class HskPlan:
         return request.blocks(self.layer_map, self.shape.teacher_blocks, self.shape.student_blocks)
 
     @property
-    def offline(self) -> bool:
-        """Whether a store can hold this: no example's target depends on its batch."""
-        return self.length.offline and self.width.reach != "batch"
+    def layers(self) -> tuple[Layer, ...]:
+        """What is kept of depth, pair by pair."""
+        blocks = self.attention_blocks or (None,) * len(self.layer_map)
+        return tuple(zip(self.layer_map.teacher_states, blocks, strict=True))
 
     def fit(self, moments: Moments | None, stored: Mapping[str, Tensor] | None = None) -> Compression:
         """The compression, once the teacher's moments are known (None where `width` needs none).
@@ -125,7 +122,7 @@ class HskPlan:
         code = self.width.fit(self.shape.teacher_width, moments)
         if stored:
             code = code.refitted(stored)
-        return Compression(self.layer_map, self.length, code, self.padding, self.mask_first_step)
+        return Compression(self.layer_map, self.length, code, self.padding)
 
     def unfitted_moments(self) -> Moments:
         """Moments of the right shape that say nothing: for counting and checking before a teacher has run."""

@@ -1,4 +1,4 @@
-"""What a data source is: the classes of conf/data/."""
+"""What a data set is: the classes of conf/data/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 from hskd_lightning.data.examples import Corpus, Task
 
 
-class DataSource(Protocol):
+class Dataset(Protocol):
     """Labelled text from somewhere."""
 
     @property

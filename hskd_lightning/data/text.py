@@ -29,7 +29,7 @@ class TextFiles:
         labels: the classes in the order of their ids, to fix it by hand.
         regression: whether `label` holds scores.
         metric: accuracy (the default), accuracy_f1 or mcc for classes, pearson_spearman for scores.
-        name: what to call the task in reports.
+        task: what to call it in reports.
 
     Raises:
         ConfigError: a setting is missing or contradicts another.
@@ -44,7 +44,7 @@ class TextFiles:
         labels: Sequence[str | int] | None = None,
         regression: bool = False,
         metric: str | None = None,
-        name: str = "text",
+        task: str = "text",
     ) -> None:
         self._train = _source("data.train", train)
         self._dev = _source("data.dev", dev)
@@ -53,7 +53,7 @@ class TextFiles:
         self._labels = _listed(labels, regression)
         self._regression = regression
         self._metric = _metric(metric, regression)
-        self._name = name
+        self._name = task
 
     @cached_property
     def task(self) -> Task:

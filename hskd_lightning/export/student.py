@@ -20,11 +20,12 @@ from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.consistency import positions
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.data.vocabulary import load_tokenizer
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.experiment import Experiment, positions
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
 from hskd_lightning.export.cost import latencies, lengths_within, multiply_adds, random_batch
 from hskd_lightning.export.onnx_model import (
@@ -101,12 +102,11 @@ def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
 
 def _configuration(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """A cell's configuration. It was resolved when it was written: one that interpolates was not written by a cell."""
-    before = {"control": {"_target_": configuration.UNCONTROLLED}}  # a cell may be older than controls are
     try:
         asked = OmegaConf.load(path)
         if "${" in path.read_text():
             raise ValueError("${...}, where a cell has plain values")
-        merged = OmegaConf.merge(before, asked, OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.merge(asked, OmegaConf.from_dotlist(list(overrides)))
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise damaged(path, f"it cannot be read ({error})", "export", "run train.py again with force=true") from error
     return configuration.plain(merged)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ class _Exporter:
         self.folder = folder
         self.result = result
         self.experiment = experiment
-        self.workshop = Workshop(experiment)
+        self.assets = Assets(experiment)
         self.seconds = seconds
         self.lengths = lengths_within(
             min(positions(config) for config in (experiment.student_config, experiment.teacher_config))
@@ -129,7 +129,7 @@ class _Exporter:
         """Everything but the Hugging Face files."""
         student = encoder.load_classifier(str(self.folder)).eval()
         tokenizer = load_tokenizer(str(self.folder))
-        tokenizer.model_max_length = self.experiment.config["data"]["max_length"]  # what it was trained on
+        tokenizer.model_max_length = self.experiment.settings.data.max_length  # what it was trained on
         tokenizer.save_pretrained(self.folder)
         onnx = self.folder / "onnx"
         onnx.mkdir()
@@ -152,7 +152,7 @@ class _Exporter:
 
     def _teacher(self) -> list[dict[str, Any]]:
         """The teacher's rows; none where its weights are not at hand: a store may have come from elsewhere."""
-        path = self.workshop.teacher_at_hand
+        path = self.assets.teacher.at_hand
         if path is None:
             log.info("export: the teacher is not at hand, so only the student is measured")
             return []
@@ -184,15 +184,15 @@ class _Exporter:
 
     def _score(self, predict: Predict) -> float:
         """The headline figure on the first dev split, as in result.json."""
-        split = next(iter(self.workshop.corpus.dev.values()))
-        figures = score(predict, self.workshop.eval_batches(split), self.experiment.task, torch.device("cpu"))
+        split = next(iter(self.assets.corpus.tokens.dev.values()))
+        figures = score(predict, self.assets.corpus.eval_batches(split), self.experiment.task, torch.device("cpu"))
         return figures[metric_of(self.experiment.task).headline]
 
     def _check(self, student: PreTrainedModel, written: Path) -> float:
         """The largest difference of a logit, on dev's own batches, on one example, and on one token."""
-        split = next(iter(self.workshop.corpus.dev.values()))
+        split = next(iter(self.assets.corpus.tokens.dev.values()))
         odd = [random_batch(*shape, student.config.vocab_size) for shape in ((1, 1), (1, self.lengths[-1]), (3, 2))]
-        batches = [*self.workshop.eval_batches(split), *odd]
+        batches = [*self.assets.corpus.eval_batches(split), *odd]
         difference = largest_difference(student, OnnxModel(written), batches)
         if difference > TOLERANCE:
             raise ExportError(f"the ONNX file's logits differ from the student's by {difference:.2g} ({written})")

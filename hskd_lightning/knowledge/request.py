@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hskd_lightning.artifacts import Recipe
+from hskd_lightning.compress.compression import HskPlan, Layer
 from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, includes, least_including, said
 from hskd_lightning.integrity import fingerprint
 
 FORMAT = 1
 """Of the files; a store of another format is refused."""
-Layer = tuple[int, int | None]
-"""A teacher state, and the teacher block (0-based) whose attention ranks its tokens, where attention does."""
 WIDER = {"fp16": ("fp32",), "bf16": ("fp32",), "fp32": (), "int8": ()}
 """Dtypes from which a narrower one is had by rounding, bit for bit."""
 
@@ -49,6 +48,39 @@ class Request:
     """Whether what is kept of a token depends on that token alone."""
     masks: bool = False
     """Whether each token has units of its own."""
+
+    @classmethod
+    def of(
+        cls, plan: HskPlan | None, origin: Recipe, length: Recipe, width: Recipe, dtype: str, shard_tokens: int
+    ) -> Request:
+        """What a plan needs of a store.
+
+        Args:
+            plan: what is kept; None for logits alone.
+            origin: as JSON gives it back.
+            length: the length strategy's name and options, `keep` among them.
+            width: the width strategy's.
+            dtype: of the values.
+            shard_tokens: real tokens a file.
+        """
+        if plan is None:
+            return cls(origin, shard_tokens=shard_tokens)
+        units = plan.shape.teacher_width
+        code = plan.fit(plan.unfitted_moments()).code
+        said_by_units = ("keep", "counts") if plan.width.ordered else ()
+        return cls(
+            origin,
+            layers=tuple(sorted(set(plan.layers), key=height)),
+            length=_without(length, "keep", "attention_from"),
+            tokens=plan.length.keep,
+            width=_without(width, "masked", "ties", *said_by_units),
+            units=code.scalars(units),
+            dtype=dtype,
+            shard_tokens=shard_tokens,
+            ordered=plan.width.ordered,
+            per_token=plan.width.reach == "token",
+            masks=code.mask_bits(units) > 0,
+        )
 
     @property
     def recipe(self) -> Recipe:
@@ -145,6 +177,15 @@ def height(layer: Layer) -> tuple[int, int]:
     """Sorts layers from the bottom to the top."""
     state, block = layer
     return state, -1 if block is None else block
+
+
+def _without(options: Recipe, *names: str) -> Recipe:
+    """The options that tell stores apart.
+
+    Not `keep` and `attention_from`, which have fields of their own; nor `masked`, which is the reader's affair; nor
+    `ties`, of which a store has one; nor, where `units` says it all, `counts`.
+    """
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def _spell(layers: tuple[Layer, ...]) -> str:

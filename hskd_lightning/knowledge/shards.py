@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.compress.compression import Layer
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.values import BYTES, Loss, Meter, Range, from_int8, narrowed, to_int8
 
 

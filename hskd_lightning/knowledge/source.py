@@ -10,7 +10,9 @@ from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
-from hskd_lightning.knowledge.store import Store
+
+DevScores = dict[str, dict[str, float]]
+"""Dev split -> name of a figure -> its value."""
 
 
 class KnowledgeSource(Protocol):
@@ -20,12 +22,16 @@ class KnowledgeSource(Protocol):
     """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
 
     @property
-    def store(self) -> Store | None:
-        """Where the logits are kept; None where a teacher gives them."""
+    def origin(self) -> str | None:
+        """The name of the store that the logits come from; None where a teacher in memory gives them."""
         ...
 
-    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
-        """The hidden stage's target on the batch's device, after `step` optimiser steps."""
+    def teacher_scores(self) -> DevScores:
+        """The figures that the teacher behind the logits reaches on each dev split."""
+        ...
+
+    def hidden(self, batch: TokenBatch) -> HiddenTarget:
+        """The hidden stage's target on the batch's device."""
         ...
 
     def logits(self, batch: TokenBatch) -> Tensor:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hskd_lightning.artifacts import MANIFEST
+from hskd_lightning.compress.compression import Layer
 from hskd_lightning.compress.keep import Keep
 from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
@@ -18,7 +19,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.knowledge.layout import fit_fault, shard_fault
 from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed
-from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.schema import shard_file
 from hskd_lightning.knowledge.shards import cumulative, flat_index, layer_key, unpack_bits
 from hskd_lightning.knowledge.values import DTYPES, from_int8

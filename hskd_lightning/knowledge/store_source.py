@@ -10,6 +10,7 @@ from torch import Tensor
 from hskd_lightning.compress.compression import Compression, HskPlan
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.request import Request
+from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.store import Store, Wanted
 
 
@@ -27,13 +28,19 @@ class StoreSource:
         self.compression: Compression | None = None
         if plan is None:
             return
-        blocks = plan.attention_blocks or (None,) * len(plan.layer_map)
-        layers = tuple(zip(plan.layer_map.teacher_states, blocks, strict=True))
-        self.compression = plan.fit(plan.unfitted_moments(), store.fit(layers))
+        self.compression = plan.fit(plan.unfitted_moments(), store.fit(plan.layers))
         units = store.facts["width"] if request.masks else request.units  # who chooses by token sees all that is kept
-        self.wanted = Wanted(layers, request.tokens, units, request.dtype, self.compression.code)
+        self.wanted = Wanted(plan.layers, request.tokens, units, request.dtype, self.compression.code)
 
-    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+    @property
+    def origin(self) -> str:
+        return self.store.folder.name
+
+    def teacher_scores(self) -> DevScores:
+        scores: DevScores = self.store.facts["teacher_dev"]
+        return scores
+
+    def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught
         return self.read_hidden(batch.ids.cpu()).to(batch.ids.device)

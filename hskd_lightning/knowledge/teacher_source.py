@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from hskd_lightning.compress.compression import Compression, HskPlan
 from hskd_lightning.compress.width.base import Moments
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.models.teacher import Teacher
 
 
@@ -20,20 +22,32 @@ class TeacherSource:
         teacher: the fine-tuned teacher.
         plan: what is kept; None for logits only.
         moments: computes the teacher's moments over the training split, called if the plan's width needs them.
+        scores: what the teacher reaches on dev, called if somebody asks.
     """
 
-    store = None
+    origin = None
 
     def __init__(
-        self, teacher: Teacher, plan: HskPlan | None = None, moments: Callable[[], Moments] | None = None
+        self,
+        teacher: Teacher,
+        plan: HskPlan | None = None,
+        moments: Callable[[], Moments] | None = None,
+        scores: Callable[[], DevScores] = dict,
     ) -> None:
         self.teacher = teacher
         self.plan = plan
+        self.teacher_scores = scores
         self.compression: Compression | None = None
         if plan is not None:
             self.compression = plan.fit(moments() if moments is not None and plan.width.needs_moments else None)
 
-    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+    def without_mask(self) -> TeacherSource:
+        """The same source, of every unit: what the released code teaches in the very first step."""
+        whole = copy.copy(self)
+        whole.compression = None if self.compression is None else self.compression.without_mask()
+        return whole
+
+    def hidden(self, batch: TokenBatch) -> HiddenTarget:
         assert self.plan is not None and self.compression is not None
         states, attention = self.teacher.states(
             batch,
@@ -43,7 +57,7 @@ class TeacherSource:
         )
         # The teacher may run in bfloat16; what is measured against is float32, projections included.
         with torch.autocast(states[0].device.type, enabled=False):
-            return self.compression.at(step).compress([state.float() for state in states], batch, attention)
+            return self.compression.compress([state.float() for state in states], batch, attention)
 
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.teacher.logits(batch).clone()  # an inference tensor may not be kept for a backward pass

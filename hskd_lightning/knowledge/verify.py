@@ -29,7 +29,7 @@ def recompute(store: Store, writer: Writer) -> dict[str, float]:
     Raises:
         ConfigError: the teacher is another one, or says something else; the field is named.
     """
-    teacher = writer.source.teacher()
+    teacher = writer.contents.teacher()
     if (weights := teacher.digest()) != store.facts["weights"]:
         raise _differs(store, "weights", store.facts["weights"], repr(weights))
     request = store.request
@@ -40,7 +40,7 @@ def recompute(store: Store, writer: Writer) -> dict[str, float]:
     for shard in writer.shards[::step][:SHARDS]:
         rows = writer.in_order(shard)[:BATCH]
         _, _, target, logits = writer.run_teacher(rows, writer.compression, teacher)
-        ids = writer.source.split.ids[rows]
+        ids = writer.contents.split.ids[rows]
         _note(errors, "logits", _relative(store.logits(ids), logits.cpu().float(), centred=False), store, allowed=SLACK)
         if target is not None:
             _compare(errors, store, store.hidden(ids, wanted), target.to("cpu"))

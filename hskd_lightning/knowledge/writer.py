@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.artifacts import Recipe, hold
-from hskd_lightning.compress.compression import Compression, Padding
+from hskd_lightning.compress.compression import Compression, Layer, Padding
 from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.data.loader import collate
@@ -22,7 +22,7 @@ from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.parts import FULL, Parts
-from hskd_lightning.knowledge.request import Layer, Request
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.teacher import Teacher
@@ -34,7 +34,7 @@ MARGIN = 1.2
 
 
 @dataclass(frozen=True)
-class Source:
+class Contents:
     """What a store is made from. The two callables run a teacher, so they are called only where shards are missing."""
 
     request: Request
@@ -59,30 +59,30 @@ class Writer:
 
     Args:
         folder: where; it may hold what an earlier writer left.
-        source: from what.
+        contents: from what.
     """
 
-    def __init__(self, folder: Path, source: Source) -> None:
+    def __init__(self, folder: Path, contents: Contents) -> None:
         self.folder = folder
         self.parts = Parts(folder)
-        self.source = source
-        self.request = source.request
+        self.contents = contents
+        self.request = contents.request
 
     @cached_property
     def shards(self) -> list[Tensor]:
         """The rows of the split that each shard has."""
-        return partition(self.source.split.lengths, self.request.shard_tokens)
+        return partition(self.contents.split.lengths, self.request.shard_tokens)
 
     @cached_property
     def size(self) -> Size:
         """What the store will weigh."""
-        source, request = self.source, self.request
+        contents, request = self.contents, self.request
         if not request.layers:
-            kept = counts = torch.zeros(len(source.split), dtype=torch.int64)
+            kept = counts = torch.zeros(len(contents.split), dtype=torch.int64)
         else:
-            kept = torch.cat([self._kept(rows) for rows in torch.arange(len(source.split)).split(4096)])
+            kept = torch.cat([self._kept(rows) for rows in torch.arange(len(contents.split)).split(4096)])
             counts = self._value_counts(kept)
-        return Size.of(request, kept, source.classes, source.width, counts, len(self.shards))
+        return Size.of(request, kept, contents.classes, contents.width, counts, len(self.shards))
 
     def missing(self) -> list[int]:
         """Numbers of the shards that are not whole."""
@@ -97,12 +97,12 @@ class Writer:
         if not numbers:
             return
         self._check_space(len(numbers) / len(self.shards))
-        compression, teacher = self.compression, self.source.teacher()
+        compression, teacher = self.compression, self.contents.teacher()
         weights = teacher.digest()
         started, tokens = time.perf_counter(), 0
         for done, number in enumerate(numbers, start=1):
             self._write_shard(number, compression, teacher, weights)
-            tokens += int(self.source.split.lengths[self.shards[number]].sum())
+            tokens += int(self.contents.split.lengths[self.shards[number]].sum())
             speed = tokens / (time.perf_counter() - started)
             log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), speed)
 
@@ -128,8 +128,8 @@ class Writer:
             "weights": teachers.pop(),
             "shards": notes,
             "fit": fit,
-            "width": self.source.width,
-            "classes": self.source.classes,
+            "width": self.contents.width,
+            "classes": self.contents.classes,
             "examples": self.size.examples,
             "values": self.size.values,
             "bytes": sum(note["bytes"] for note in notes),
@@ -141,31 +141,31 @@ class Writer:
         """What is kept, with the fit that all the store's writers share."""
         layers = self.request.layers
         layer_map = LayerMap(tuple((state, state) for state, _ in layers))
-        return Compression(layer_map, self.source.length, self._fit(), self.source.padding)
+        return Compression(layer_map, self.contents.length, self._fit(), self.contents.padding)
 
     def _fit(self) -> UnitCode:
         """Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree."""
-        unfitted, parts = self.source.unfitted, self.parts
+        unfitted, parts = self.contents.unfitted, self.parts
         if not self.request.layers or not unfitted.fitted:
             return unfitted
         if not parts.has_fit:
             with hold(parts.fit_lock, "the fit"):
                 if not parts.has_fit:
-                    parts.write_fit(self.source.fit().fitted)
+                    parts.write_fit(self.contents.fit().fitted)
         return unfitted.refitted(parts.read_fit())
 
     def _kept(self, rows: Tensor) -> Tensor:
         """(n,) tokens kept of each of these examples."""
-        source = self.source
-        batch = collate(source.split, rows, source.pad_id, source.pad_to)
-        tokens = Compression(LayerMap(()), source.length, source.unfitted, source.padding).tokens(batch, None)
-        return kept_counts(source.length.keep, tokens.real, source.length.eligible(tokens))
+        contents = self.contents
+        batch = collate(contents.split, rows, contents.pad_id, contents.pad_to)
+        tokens = Compression(LayerMap(()), contents.length, contents.unfitted, contents.padding).tokens(batch, None)
+        return kept_counts(contents.length.keep, tokens.real, contents.length.eligible(tokens))
 
     def _value_counts(self, kept: Tensor) -> Tensor:
         """(n,) values kept of each example in each layer."""
         if self.request.per_token:
             return kept * self.request.units
-        budget = {n: self.source.unfitted.scalars(n * self.source.width) for n in kept.unique().tolist()}
+        budget = {n: self.contents.unfitted.scalars(n * self.contents.width) for n in kept.unique().tolist()}
         return torch.tensor([budget[n] for n in kept.tolist()])
 
     def _write_shard(self, number: int, compression: Compression, teacher: Teacher, weights: str) -> None:
@@ -175,14 +175,14 @@ class Writer:
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""
-        return rows[self.source.split.lengths[rows].argsort(stable=True)]
+        return rows[self.contents.split.lengths[rows].argsort(stable=True)]
 
     def _shard(
         self, rows: Tensor, compression: Compression, teacher: Teacher
     ) -> tuple[dict[str, Tensor], dict[str, Loss]]:
         """The tensors of one shard. The batches are the shard's own, so it does not matter who makes it."""
-        split, request = self.source.split, self.request
-        layers = empty_layers(request, self.source.width if request.masks else request.units)
+        split, request = self.contents.split, self.request
+        layers = empty_layers(request, self.contents.width if request.masks else request.units)
         rows = self.in_order(rows)
         made = [self._batch(part, compression, teacher, layers) for part in rows.split(BATCH)]
         kept, logits, counts = (torch.cat(parts) for parts in zip(*made, strict=True))
@@ -202,7 +202,7 @@ class Writer:
 
     def _real(self, lengths: Tensor) -> Tensor:
         """(n,) tokens of which a share is a share: [PAD] too where it is distilled."""
-        pad_to = self.source.pad_to
+        pad_to = self.contents.pad_to
         return lengths.int() if pad_to is None else torch.full_like(lengths, pad_to).int()
 
     def _batch(
@@ -224,8 +224,8 @@ class Writer:
         self, rows: Tensor, compression: Compression, teacher: Teacher
     ) -> tuple[TokenBatch, list[Tensor], HiddenTarget | None, Tensor]:
         """The teacher on some rows of the split: the batch, the states, what is kept of them, and (B, C) logits."""
-        source = self.source
-        batch = collate(source.split, rows, source.pad_id, source.pad_to).to(source.device)
+        contents = self.contents
+        batch = collate(contents.split, rows, contents.pad_id, contents.pad_to).to(contents.device)
         states, attention, logits = self._forward(batch, teacher)
         if not states:
             return batch, states, None, logits
@@ -239,10 +239,10 @@ class Writer:
         return batch, states, target._replace(values=exact), logits
 
     def _forward(self, batch: TokenBatch, teacher: Teacher) -> tuple[list[Tensor], Tensor | None, Tensor]:
-        request, length = self.request, self.source.length
+        request, length = self.request, self.contents.length
         blocks = tuple(block for _, block in request.layers if block is not None)
-        half = self.source.precision == "bf16-mixed"
-        with torch.autocast(self.source.device.type, torch.bfloat16, enabled=half):
+        half = self.contents.precision == "bf16-mixed"
+        with torch.autocast(self.contents.device.type, torch.bfloat16, enabled=half):
             states, attention, logits = teacher.everything(
                 batch, tuple(state for state, _ in request.layers), length.attention, blocks
             )

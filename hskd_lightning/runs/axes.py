@@ -6,62 +6,63 @@ from collections.abc import Mapping
 from typing import Any
 
 from hskd_lightning.compress.keep import as_number, check_keep
-from hskd_lightning.experiment import AXES, Experiment, strategy_name
-from hskd_lightning.knowledge.control.none import NoControl
+from hskd_lightning.experiment import AXES, Experiment
+from hskd_lightning.settings import Choice
 
 KEEPS = ("keep", "top")
 """Options of the axes that are a count, a share or everything."""
 
 
 def axes(experiment: Experiment) -> dict[str, Any]:
-    """Every axis of the cell as a flat, filterable value: what trackers and tables group by."""
-    config = experiment.config
+    """What was chosen: a column a choice, and one for each of its options."""
+    settings = experiment.settings
+    stored = settings.knowledge.stored and experiment.plan is not None
     flat: dict[str, Any] = {
         "task": experiment.task.name,
-        "teacher": config["teacher"]["name"],
-        "student": config["student"]["name"],
-        **_init(config["student"]["init"]),
-        "knowledge": config["knowledge"]["name"],
-        "preset": config["preset"]["name"],
+        "teacher": settings.teacher.name,
+        "student": settings.student.name,
+        **_init(settings.student.init),
+        "knowledge": settings.knowledge.name,
+        "preset": settings.preset.name,
         **_control(experiment),
-        "hsk_amount": config["hsk"]["amount"],
-        "store_dtype": config["store"]["dtype"]
-        if config["knowledge"]["source"] == "store" and experiment.plan
-        else None,
-        "seed": config["seed"],
+        "hsk_amount": settings.hsk.amount,
+        "store_dtype": settings.store.dtype if stored else None,
+        "seed": settings.seed,
     }
     for axis in AXES:
-        flat |= _axis(axis, config[axis], experiment)
+        flat |= _axis(axis, experiment)
     return flat
 
 
-def _axis(name: str, settings: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+def _axis(name: str, experiment: Experiment) -> dict[str, Any]:
     """`length`, `length_keep`, `length_attention_from`, ... Nothing where no hidden states are distilled.
 
     A table's column makes 1 and 1.0 one number, so a share is below 1 here, a count from 1 on, and everything null.
     """
     if experiment.plan is None:
         return {name: None, f"{name}_keep": None}
-    values = {**settings, "keep": experiment.keeps.get(name)}
+    choice = experiment.settings.axis(name)
+    values = {**choice.options, "keep": experiment.keeps.get(name)}
     values |= {key: as_number(check_keep(f"{name}.{key}", values[key])) for key in KEEPS if key in values}
-    options = {f"{name}_{option}": _flat(value) for option, value in values.items() if option != "_target_"}
-    return {name: strategy_name(settings["_target_"]), **options}
+    return {name: choice.name, **_prefixed(name, values)}
 
 
 def _control(experiment: Experiment) -> dict[str, Any]:
     """`control`, and its seed. null where the student is taught the teacher's own states, or none at all."""
-    if isinstance(experiment.control, NoControl):
+    if experiment.control is None:
         return {"control": None}
-    settings = experiment.config["control"]
-    options = {f"control_{key}": _flat(value) for key, value in settings.items() if key != "_target_"}
-    return {"control": strategy_name(settings["_target_"]), **options}
+    choice = experiment.settings.control
+    return {"control": choice.name, **_prefixed("control", choice.options)}
 
 
-def _init(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _init(choice: Choice) -> dict[str, Any]:
     """`student_init`, and its options: how a student began decides much, so every result says it."""
-    options = {key: _flat(value) for key, value in settings.items() if key not in ("_target_", "path", "otherwise")}
-    name = strategy_name(settings["_target_"])
-    return {"student_init": name, **{f"student_init_{key}": value for key, value in options.items()}}
+    options = {key: value for key, value in choice.options.items() if key not in ("path", "otherwise")}
+    return {"student_init": choice.name, **_prefixed("student_init", options)}
+
+
+def _prefixed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}_{option}": _flat(value) for option, value in options.items()}
 
 
 def _flat(value: Any) -> Any:

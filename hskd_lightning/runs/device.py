@@ -12,9 +12,29 @@ from filelock import FileLock, Timeout
 
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import in_multirun
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.settings.groups import TrainerSettings
 
 log = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def check_devices(trainer: TrainerSettings) -> None:
+    """A cell runs in one process on one device, which must be there.
+
+    Under `-m` Lightning would start its child processes by the sweep's own command line; alone, they would wait for the
+    cell that their parent holds.
+
+    Raises:
+        ConfigError: in under a second, rather than a sweep that starts itself again.
+    """
+    devices = trainer.devices
+    if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
+        remedy = "set trainer.devices=1; to use several, run several cells at once, each with its own"
+        raise ConfigError("trainer.devices", devices, "1: one cell, one device", remedy)
+    if trainer.accelerator in ("gpu", "cuda") and torch.cuda.device_count() == 0:
+        allowed = "auto or cpu: this machine has no GPU that torch can use"
+        raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
 
 
 def settle(threads: int | None, runs: Path) -> None:

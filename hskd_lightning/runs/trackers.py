@@ -15,6 +15,7 @@ import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from hskd_lightning.runs.result import curve
+from hskd_lightning.settings.groups import LoggerSettings
 from hskd_lightning.training.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ PATIENCE = 3.0
 
 @contextmanager
 def trackers(
-    settings: Mapping[str, Any],
+    settings: LoggerSettings,
     cell_folder: Path,
     axes: Mapping[str, Any],
     config: Mapping[str, Any],
@@ -42,10 +43,10 @@ def trackers(
         group: the sweep's name.
     """
     csv = MetricsCsv(cell_folder / "metrics.csv")
-    if settings["kind"] == "wandb":
+    if settings.kind == "wandb":
         with _wandb(settings, cell_folder, axes, config, group) as run:
             yield [csv] if run is None else [csv, WandbLogger(experiment=run)]
-    elif settings["kind"] == "tensorboard":
+    elif settings.kind == "tensorboard":
         board = TensorBoardLogger(cell_folder, name="", version="tensorboard")
         try:
             yield [csv, board]
@@ -67,7 +68,7 @@ def _wandb(*start: Any) -> Iterator[Any | None]:
 
 
 def start_wandb(
-    settings: Mapping[str, Any],
+    settings: LoggerSettings,
     cell_folder: Path,
     axes: Mapping[str, Any],
     config: Mapping[str, Any],
@@ -80,10 +81,10 @@ def start_wandb(
     """
     for variable, folder in (("WANDB_CACHE_DIR", "cache"), ("WANDB_DATA_DIR", "data")):
         os.environ.setdefault(variable, str(cell_folder / "wandb" / folder))  # not the user's home
-    mode = choose_mode(settings["mode"])
+    mode = choose_mode(settings.mode)
     if mode == "offline":
         log.info("wandb: offline; upload all cells later with: wandb sync %s", cell_folder.parent / OFFLINE_RUNS)
-    ours = {"id": cell_folder.name, "project": settings["project"], "entity": settings["entity"]}
+    ours: dict[str, Any] = {"id": cell_folder.name, "project": settings.project, "entity": settings.entity}
     try:
         return wandb.init(
             **({} if under_agent() else ours),
@@ -105,9 +106,9 @@ def under_agent() -> bool:
     return bool(wandb.setup().settings.sweep_id)
 
 
-def untold(settings: Mapping[str, Any], cell_folder: Path) -> bool:
+def untold(settings: LoggerSettings, cell_folder: Path) -> bool:
     """Whether W&B knows nothing yet of a finished cell: it ran with another logger, or an agent asks for it again."""
-    return settings["kind"] == "wandb" and (under_agent() or not (cell_folder / "wandb").exists())
+    return settings.kind == "wandb" and (under_agent() or not (cell_folder / "wandb").exists())
 
 
 def report(loggers: Sequence[Logger], result: Mapping[str, Any], axes: Mapping[str, Any]) -> None:

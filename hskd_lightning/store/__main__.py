@@ -22,9 +22,8 @@ from hydra import compose, initialize_config_dir
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console
-from hskd_lightning.artifacts import build_once
-from hskd_lightning.assets.stores import KIND, Storeroom, stores
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.assets.stores import KIND, Stores, stores
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.request import Request
@@ -32,6 +31,7 @@ from hskd_lightning.knowledge.shards import shares
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.transfer import pull, push
 from hskd_lightning.knowledge.verify import recompute
+from hskd_lightning.settings import read_settings
 from hskd_lightning.store.probe import seconds_to_read
 
 log = logging.getLogger("hskd_lightning.store")
@@ -61,25 +61,25 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         return configuration.plain(compose("train", overrides=list(overrides)))
 
 
-def _room(config: dict[str, Any]) -> Storeroom:
-    """The storeroom of a configuration that asks for a store."""
+def _stores(config: dict[str, Any]) -> Stores:
+    """The stores of a configuration that asks for one."""
     experiment = Experiment.resolve(config)
-    if config["knowledge"]["source"] != "store":
-        name = config["knowledge"]["name"]
-        raise ConfigError("knowledge", name, "offline, or logits", "leave knowledge out")
-    return Storeroom(Workshop(experiment, experiment.control.trained))
+    knowledge = experiment.settings.knowledge
+    if not knowledge.stored:
+        raise ConfigError("knowledge", knowledge.name, "offline, or logits", "leave knowledge out")
+    return Assets(experiment).stores
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    room = _room(config)
-    workshop, request = room.workshop, room.request
-    writer = room.writer(room.folder / request.name, request)
-    size, split = writer.size, writer.source.split
+    ours = _stores(config)
+    request = ours.request
+    writer = ours.writer(ours.folder / request.name, request)
+    size, split = writer.size, writer.contents.split
     tokens = int(split.lengths.sum())
-    seconds = seconds_to_read(room.experiment.teacher_config, writer.source, tokens)
-    pairs, width = room.experiment.student_config.num_hidden_layers + 1, writer.source.width
+    seconds = seconds_to_read(ours.experiment.teacher_config, writer.contents, tokens)
+    pairs, width = ours.experiment.student_config.num_hidden_layers + 1, writer.contents.width
     full = tokens * pairs * width
-    found = room.find()
+    found = ours.find()
     rows = [
         ("store", request.name + (f", covered by {found.name}" if found else ", not built yet")),
         ("kept", str(request)),
@@ -89,23 +89,23 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
         ("on disk", f"{size.bytes:,} bytes as {request.dtype}, {size.bytes / size.examples:,.0f} an example"),
         ("full HSK", f"{full * 4:,} bytes as fp32, {full * 2:,} as fp16"),
         ("shards", f"{len(writer.shards)} of {request.shard_tokens:,} real tokens"),
-        ("free disk", f"{shutil.disk_usage(workshop.root if workshop.root.exists() else '.').free:,} bytes"),
-        ("time to build", f"about {seconds:,.0f} s on {workshop.device}, by a probe of three batches"),
+        ("free disk", f"{shutil.disk_usage(ours.folder.parent if ours.folder.parent.exists() else '.').free:,} bytes"),
+        ("time to build", f"about {seconds:,.0f} s on {writer.contents.device}, by a probe of three batches"),
     ]
     console.show_table(("", "this store"), rows)
 
 
 def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    room = _room(config)
+    ours = _stores(config)
     if shard is None:
-        print(room.find() or room.build())
+        print(ours.find() or ours.build())
         return
     part = _part(shard)
-    request = room.request
-    if (whole := room.folder / request.name).is_dir():
+    request = ours.request
+    if (whole := ours.folder / request.name).is_dir():
         print(whole)
         return
-    writer = room.writer(room.partial(request), request)
+    writer = ours.writer(ours.partial(request), request)
     missing = set(writer.missing())
     writer.write([number for number in shares(len(writer.shards), part) if number in missing])
     print(f"part {shard} of store {request.name}: there; when all parts are, run finish")
@@ -122,34 +122,31 @@ def _part(shard: str) -> tuple[int, int]:
 
 
 def _finish(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    room = _room(config)
-    request = room.request
-    made = build_once(
-        room.workshop.root, KIND, request.recipe, lambda folder: room.finish(room.writer(folder, request)), vouched=True
-    )
-    print(made)
+    ours = _stores(config)
+    request = ours.request
+    print(ours.build_once(request, lambda folder: ours.finish(ours.writer(folder, request))))
 
 
 def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    room = _room(config)
-    folder = room.given() or _named(room, names) or room.find()
+    ours = _stores(config)
+    folder = ours.given() or _named(ours, names) or ours.find()
     if folder is None:
         remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
-    room.check(folder)
+    ours.check(folder)
     store = Store(folder)
     log.info("%s: %d files are what was written", folder, len(store.facts["shards"]) + (store.facts["fit"] is not None))
-    for name, error in recompute(store, room.writer(folder, store.request)).items():
+    for name, error in recompute(store, ours.writer(folder, store.request)).items():
         log.info("%s: relative error %.2e against the live teacher", name, error)
     print(f"{folder}: good")
 
 
-def _named(room: Storeroom, names: list[str]) -> Path | None:
-    return _folder(room.folder, names[0]) if names else None
+def _named(ours: Stores, names: list[str]) -> Path | None:
+    return _folder(ours.folder, names[0]) if names else None
 
 
 def _info(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    folder = _folder(_stores(config), names[0]) if names else _room(config).find()
+    folder = _folder(_place(config), names[0]) if names else _stores(config).find()
     if folder is None:
         raise ConfigError("store", "none", "a store that answers this configuration", SEE)
     store = Store(folder, check=False)
@@ -158,23 +155,23 @@ def _info(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 def _list(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     rows = []
-    for folder, recipe, facts in stores(_stores(config)):
+    for folder, recipe, facts in stores(_place(config)):
         what = f"{facts['examples']:,} examples, {facts['bytes']:,} bytes: {Request.read(recipe)}"
         rows.append((folder.name, what))
-    console.show_table(("store", str(_stores(config))), rows)
+    console.show_table(("store", str(_place(config))), rows)
 
 
 def _rm(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     for name in names:
-        folder = _folder(_stores(config), name)
+        folder = _folder(_place(config), name)
         shutil.rmtree(folder)
         print(f"{folder}: removed")
 
 
 def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     url = _one(names, "push")
-    room = _room(config)
-    folder = room.given() or room.find()
+    ours = _stores(config)
+    folder = ours.given() or ours.find()
     if folder is None:
         remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
@@ -182,7 +179,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 
 def _pull(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    print(pull(_one(names, "pull"), _stores(config)))
+    print(pull(_one(names, "pull"), _place(config)))
 
 
 def _one(names: list[str], command: str) -> str:
@@ -191,8 +188,8 @@ def _one(names: list[str], command: str) -> str:
     return names[0]
 
 
-def _stores(config: dict[str, Any]) -> Path:
-    return Path(config["paths"]["artifacts"]) / KIND
+def _place(config: dict[str, Any]) -> Path:
+    return Path(read_settings(config).paths.artifacts) / KIND
 
 
 def _folder(root: Path, name: str) -> Path:

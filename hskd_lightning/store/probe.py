@@ -9,25 +9,26 @@ from transformers import PreTrainedConfig
 
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import shuffled
-from hskd_lightning.knowledge.writer import BATCH, Source
+from hskd_lightning.knowledge.writer import BATCH, Contents
 from hskd_lightning.models import encoder
 
 BATCHES = 3
 
 
 @torch.inference_mode()
-def seconds_to_read(teacher: PreTrainedConfig, source: Source, tokens: int) -> float:
+def seconds_to_read(teacher: PreTrainedConfig, contents: Contents, tokens: int) -> float:
     """Seconds for a teacher of this shape (random weights: it need not exist yet) to read `tokens` real tokens."""
-    model = encoder.build_classifier(teacher).eval().to(source.device)
-    rows = shuffled(len(source.split), seed=0)[: BATCH * BATCHES]
-    rows = rows[source.split.lengths[rows].argsort()]
+    model = encoder.build_classifier(teacher).eval().to(contents.device)
+    rows = shuffled(len(contents.split), seed=0)[: BATCH * BATCHES]
+    rows = rows[contents.split.lengths[rows].argsort()]
     batches = [
-        collate(source.split, part, source.pad_id, source.pad_to).to(source.device) for part in rows.split(BATCH)
+        collate(contents.split, part, contents.pad_id, contents.pad_to).to(contents.device)
+        for part in rows.split(BATCH)
     ]
     encoder.logits(model, batches[0])  # the first call sets things up
     started = time.perf_counter()
     for batch in batches:
         encoder.logits(model, batch)
-    if source.device.type == "cuda":
+    if contents.device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) * tokens / int(source.split.lengths[rows].sum())
+    return (time.perf_counter() - started) * tokens / int(contents.split.lengths[rows].sum())

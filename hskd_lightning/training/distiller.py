@@ -11,11 +11,8 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
 from hskd_lightning.models import encoder
+from hskd_lightning.settings.stages import PREDICTION
 from hskd_lightning.training.module import EncoderModule
-
-HIDDEN, PREDICTION = "hidden", "prediction"
-MAP_STARTS = ("torch", "normal", "checkpoint")
-"""What the learned map may start from; see `learned_map`."""
 
 
 class Distiller(EncoderModule):
@@ -56,24 +53,32 @@ class Distiller(EncoderModule):
         self._source: tuple[KnowledgeSource, ...] = ()  # a tuple: Lightning registers what it finds on attributes
         self._selection_losses: list[tuple[float, int]] = []
 
-    def attach(self, source: KnowledgeSource) -> Distiller:
-        """Give the source of knowledge."""
-        self._source = (source,)
+    def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
+        """Give the source of knowledge.
+
+        Args:
+            source: of every step.
+            first: of the very first one, where the released code teaches something else there.
+        """
+        self._source = (source, first or source)
         return self
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self._source[0].to(self.device)
+        for source in self._source:
+            source.to(self.device)
 
     def loss(self, batch: TokenBatch) -> Tensor:
-        return self.hidden_loss(batch, self.global_step) if self.stage == HIDDEN else self.prediction_loss(batch)
+        if self.stage == PREDICTION:
+            return self.prediction_loss(batch)
+        source, first = self._source
+        return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
-    def hidden_loss(self, batch: TokenBatch, step: int) -> Tensor:
+    def hidden_loss(self, batch: TokenBatch, source: KnowledgeSource) -> Tensor:
         """Sum over layer pairs of the mean squared error."""
-        (source,) = self._source
-        assert source.compression is not None
-        compression = source.compression.at(step)
-        target = source.hidden(batch, step)
+        compression = source.compression
+        assert compression is not None
+        target = source.hidden(batch)
         states = encoder.hidden_states(self.model, batch, compression.layer_map.student_states)
         with torch.autocast(self.device.type, enabled=False):
             view = compression.view([state.float() for state in states], target, self.widen)
@@ -97,7 +102,7 @@ class Distiller(EncoderModule):
         if self.stage == PREDICTION:
             super().validation_step(batch, batch_idx)
         else:
-            loss = self.hidden_loss(batch, max(1, self.global_step))
+            loss = self.hidden_loss(batch, self._source[0])
             self._selection_losses.append((float(loss.detach()), len(batch.ids)))
 
     def on_validation_epoch_end(self) -> None:

@@ -12,11 +12,6 @@ from hskd_lightning.data.examples import Task
 from hskd_lightning.hsk import TokenBatch
 
 
-def pick_device(accelerator: str) -> torch.device:
-    """The device on which one process evaluates."""
-    return torch.device("cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu")
-
-
 @torch.inference_mode()
 def score(
     predict: Callable[[TokenBatch], Tensor], batches: Iterable[TokenBatch], task: Task, device: torch.device

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
+from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.training import checkpoints
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
@@ -53,7 +54,7 @@ def fit_stage(
     module: EncoderModule,
     train: ResumableLoader,
     folder: Path,
-    trainer: Mapping[str, Any],
+    trainer: TrainerSettings,
     selection: Selection | None = None,
     loggers: Sequence[Logger] = (),
 ) -> dict[str, float]:
@@ -66,16 +67,17 @@ def fit_stage(
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
     """
-    settings = dict(trainer)
     folder.mkdir(parents=True, exist_ok=True)
     timer = Timer()
     resume = _resumable(folder / RESUME, module.stage)
-    callbacks: list[Callback] = [timer, _resumer(folder, settings.pop("checkpoint_every"))]
+    callbacks: list[Callback] = [timer, _resumer(folder, trainer.checkpoint_every)]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
     callbacks.append(progress(module.stage, module.kept_steps))
     runner = pl.Trainer(
-        **settings,
+        accelerator=trainer.accelerator,
+        devices=trainer.devices,
+        precision=trainer.precision,
         **_look_at(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,

@@ -17,7 +17,8 @@ from hskd_lightning.errors import TrainingError
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.losses import label_loss
 from hskd_lightning.models import encoder
-from hskd_lightning.training.optim import StageSettings, build_optimizer, build_schedule, clip_gradients
+from hskd_lightning.settings.stages import StageSettings
+from hskd_lightning.training.optim import build_optimizer, build_schedule, clip_gradients
 
 
 class EncoderModule(pl.LightningModule):

@@ -3,61 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from hskd_lightning.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class StageSettings:
-    """How one stage trains. See conf/stage/."""
-
-    epochs: float
-    lr: float
-    schedule: str = "constant"
-    """constant, or linear: down to 0 at the last step."""
-    warmup: float = 0.0
-    """Share of the steps over which the learning rate rises."""
-    warmup_from_zero: bool = False
-    """Start it at 0, as the released code does: its first step changes nothing."""
-    weight_decay: float = 0.01
-    clip: float | None = 1.0
-    """Largest gradient norm; None never clips."""
-    clip_per_tensor: bool = False
-    """Clip each parameter by its own norm, as the released code does, instead of all by their common one."""
-    optimizer: str = "adamw"
-    dropout: bool = True
-    """Whether the student's own dropout is on while it trains."""
-    saved_every: int | None = None
-    """End with the weights that the released code keeps, which saves before every so manyth update: for 200 those after
-    199, 399, ... updates, whichever is the last. A shorter stage keeps its end, as does every stage with None."""
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "linear"):
-            raise ConfigError("stage.*.schedule", self.schedule, "constant, linear", "choose one of these")
-        if self.optimizer not in OPTIMIZERS:
-            raise ConfigError("stage.*.optimizer", self.optimizer, ", ".join(OPTIMIZERS), "choose one of these")
-        if self.epochs <= 0 or self.lr <= 0:
-            found = f"epochs {self.epochs}, lr {self.lr}"
-            raise ConfigError("stage.*", found, "both above 0", "to skip the hidden stage, use knowledge=logits")
-        if self.saved_every is not None and self.saved_every < 2:
-            remedy = "write null: the weights of the stage's end"
-            raise ConfigError("stage.*.saved_every", self.saved_every, "null, or steps from 2", remedy)
-
-    def steps(self, steps_per_epoch: int) -> int:
-        """Optimiser steps of the stage, over which its schedule runs: at least one."""
-        return max(1, round(self.epochs * steps_per_epoch))
-
-    def kept(self, steps: int) -> int:
-        """After how many of so many steps the stage's weights are taken; those that follow are not worth making."""
-        if self.saved_every is None or steps < self.saved_every:
-            return steps
-        return steps // self.saved_every * self.saved_every - 1
+from hskd_lightning.settings.stages import StageSettings
 
 
 def decayed(module: nn.Module) -> list[dict[str, Any]]:

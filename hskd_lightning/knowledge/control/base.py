@@ -11,8 +11,7 @@ from torch import Tensor
 
 from hskd_lightning.data.split import Splits
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
-from hskd_lightning.knowledge.source import KnowledgeSource
-from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.source import DevScores, KnowledgeSource
 
 Change = Callable[[Tensor, HiddenTarget], HiddenTarget]
 """(B,) example ids and their target -> the target to teach instead. It depends on the ids alone, never on the batch."""
@@ -20,7 +19,7 @@ LookUp = Callable[[Tensor], HiddenTarget]
 """(B,) example ids on the CPU -> their target, wherever it is made."""
 
 
-class Sources(Protocol):
+class Teachable(Protocol):
     """What an experiment can learn from, and about, before a control changes it."""
 
     @property
@@ -55,7 +54,7 @@ class Control(Protocol):
     trained: bool
     """Whether what is taught comes from the fine-tuned teacher."""
 
-    def source(self, sources: Sources) -> KnowledgeSource:
+    def source(self, teachable: Teachable) -> KnowledgeSource:
         """Where the student gets its knowledge."""
         ...
 
@@ -81,13 +80,16 @@ class Controlled:
         self.compression = shown.compression
 
     @property
-    def store(self) -> Store | None:
-        return self.true.store
+    def origin(self) -> str | None:
+        return self.true.origin
 
-    def hidden(self, batch: TokenBatch, step: int) -> HiddenTarget:
+    def teacher_scores(self) -> DevScores:
+        return self.true.teacher_scores()
+
+    def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught  # changed where the batch was made
-        return self.change(batch.ids, self.shown.hidden(batch, step))
+        return self.change(batch.ids, self.shown.hidden(batch))
 
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.true.logits(batch)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hskd_lightning.hsk import HiddenTarget
-from hskd_lightning.knowledge.control.base import Controlled, Sources, with_values
+from hskd_lightning.knowledge.control.base import Controlled, Teachable, with_values
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets
 from hskd_lightning.knowledge.source import KnowledgeSource
 
@@ -19,9 +19,9 @@ class ConstantValues:
 
     trained = True
 
-    def source(self, sources: Sources) -> KnowledgeSource:
-        true = sources.true()
-        return Controlled(true, true, Constant(measure_targets(sources.targets(true))))
+    def source(self, teachable: Teachable) -> KnowledgeSource:
+        true = teachable.true()
+        return Controlled(true, true, Constant(measure_targets(teachable.targets(true))))
 
 
 @dataclass(frozen=True)

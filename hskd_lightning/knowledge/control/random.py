@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hskd_lightning import hashed_random
 from hskd_lightning.hsk import HiddenTarget
-from hskd_lightning.knowledge.control.base import Controlled, Sources, with_values
+from hskd_lightning.knowledge.control.base import Controlled, Teachable, with_values
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets
 from hskd_lightning.knowledge.source import KnowledgeSource
 
@@ -28,9 +28,9 @@ class RandomValues:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def source(self, sources: Sources) -> KnowledgeSource:
-        true = sources.true()
-        return Controlled(true, true, Noise(measure_targets(sources.targets(true)), self.seed))
+    def source(self, teachable: Teachable) -> KnowledgeSource:
+        true = teachable.true()
+        return Controlled(true, true, Noise(measure_targets(teachable.targets(true)), self.seed))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hskd_lightning import hashed_random
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget
-from hskd_lightning.knowledge.control.base import Controlled, LookUp, Sources
+from hskd_lightning.knowledge.control.base import Controlled, LookUp, Teachable
 from hskd_lightning.knowledge.source import KnowledgeSource
 
 
@@ -34,10 +34,10 @@ class ShuffledExamples:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def source(self, sources: Sources) -> KnowledgeSource:
-        true = sources.true()
-        partners = Partners.drawn([split for split in sources.splits if len(split)], self.seed)
-        return Controlled(true, true, Swap(partners, sources.look_up(true)))
+    def source(self, teachable: Teachable) -> KnowledgeSource:
+        true = teachable.true()
+        partners = Partners.drawn([split for split in teachable.splits if len(split)], self.seed)
+        return Controlled(true, true, Swap(partners, teachable.look_up(true)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """control=untrained"""
 
-from hskd_lightning.knowledge.control.base import Controlled, Sources
+from hskd_lightning.knowledge.control.base import Controlled, Teachable
 from hskd_lightning.knowledge.source import KnowledgeSource
 
 
@@ -14,5 +14,5 @@ class UntrainedTeacher:
 
     trained = False
 
-    def source(self, sources: Sources) -> KnowledgeSource:
-        return Controlled(sources.logits(), shown=sources.untrained())
+    def source(self, teachable: Teachable) -> KnowledgeSource:
+        return Controlled(teachable.logits(), shown=teachable.untrained())

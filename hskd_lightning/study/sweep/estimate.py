@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import shuffled
 from hskd_lightning.data.tokens import TokenSplit
@@ -63,21 +63,21 @@ def _pace(result: Mapping[str, Any]) -> float:
 
 
 def _steps(experiment: Experiment) -> int:
-    split = Workshop(experiment).student_splits.train
+    split = Assets(experiment).corpus.student_splits.train
     total = 0
     for stage in experiment.stages:
-        batch = experiment.config["stage"][stage]["batch_size"]
-        total += experiment.settings(stage).steps(-(-len(split) // batch))
+        settings = experiment.stage(stage)
+        total += settings.steps(-(-len(split) // settings.batch_size))
     return total
 
 
 def probe(experiment: Experiment) -> float:
     """Seconds a step: a student of this shape, forward and backward, on a few batches of its data."""
-    workshop = Workshop(experiment)
-    split: TokenSplit = workshop.student_splits.train
-    model = encoder.build_classifier(experiment.student_config).train().to(workshop.device)
+    corpus, device = Assets(experiment).corpus, experiment.settings.trainer.device
+    split: TokenSplit = corpus.student_splits.train
+    model = encoder.build_classifier(experiment.student_config).train().to(device)
     rows = shuffled(len(split), seed=0)[: 32 * PROBED].split(32)
-    batches = [collate(split, part, workshop.tokenizer.pad_token_id).to(workshop.device) for part in rows]
+    batches = [collate(split, part, corpus.tokenizer.pad_token_id).to(device) for part in rows]
     encoder.logits(model, batches[0]).sum().backward()  # the first sets things up
     started = time.perf_counter()
     for batch in batches:

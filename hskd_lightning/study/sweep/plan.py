@@ -21,6 +21,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import fingerprint
 from hskd_lightning.runs.cell import read_result, read_status
+from hskd_lightning.settings import Settings
 
 Axis = list[str]
 """One axis as overrides: key=value for each of its values."""
@@ -35,13 +36,16 @@ class PlannedCell:
     config: Mapping[str, Any]
     id: str | None
     """None for a combination that makes no sense."""
+    settings: Settings | None = None
+    """Its settings, where it makes sense."""
     reason: str | None = None
     """Why it makes none."""
 
     @property
     def folder(self) -> Path:
         """Where it keeps its files; whether it is there says nothing."""
-        return Path(self.config["paths"]["runs"]) / str(self.id)
+        assert self.settings is not None and self.id is not None
+        return Path(self.settings.paths.runs) / self.id
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -190,6 +194,7 @@ def written(key: str, value: Any) -> str:
 def resolve(figure: str, overrides: tuple[str, ...], config: Mapping[str, Any]) -> PlannedCell:
     """Give a cell its name, or the reason why it makes no sense."""
     try:
-        return PlannedCell(figure, overrides, config, Experiment.resolve(config).cell_id)
+        experiment = Experiment.resolve(config)
     except ConfigError as error:
-        return PlannedCell(figure, overrides, config, None, str(error))
+        return PlannedCell(figure, overrides, config, None, reason=str(error))
+    return PlannedCell(figure, overrides, config, experiment.cell_id, experiment.settings)

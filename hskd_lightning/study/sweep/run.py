@@ -109,7 +109,11 @@ def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[Planned
         return plan.in_state(settings["only"])
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != "DONE" or untold(cell.config["logger"], cell.folder)]
+    return [cell for cell in plan.to_run if cell.state != "DONE" or _untold(cell)]
+
+
+def _untold(cell: PlannedCell) -> bool:
+    return cell.settings is not None and untold(cell.settings.logger, cell.folder)
 
 
 def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:

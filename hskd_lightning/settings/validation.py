@@ -1,0 +1,103 @@
+"""Turns what pydantic says of a value into what a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from hskd_lightning.errors import ConfigError
+
+Checked = TypeVar("Checked")
+SPOKEN = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "none_required": "null",
+}
+"""pydantic's complaints of a type, as a user says it."""
+LONGEST = 60
+"""Characters of a value that a message repeats."""
+
+
+def checked(adapter: TypeAdapter[Checked], value: Any, key: str = "") -> Checked:
+    """The value as the adapter reads it.
+
+    Args:
+        adapter: of the type that is wanted.
+        value: what the user gave.
+        key: the configuration key of the value; that of a part of it is put behind.
+
+    Raises:
+        ConfigError: it, or a part of it, is not of that type; the first such part is named.
+    """
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise _refusal(error, value, key) from None
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that a mistyped one was meant to be, if any is near."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
+
+
+def shortened(value: object) -> object:
+    """A value for a message: a long text loses its end."""
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:LONGEST]}... ({len(value):,} characters)"
+    return value
+
+
+def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    path = _path(first["loc"], value, first["type"])
+    full = ".".join([*([key] if key else []), *map(str, path)])
+    if first["type"] == "unexpected_keyword_argument":
+        return _unknown(full, first["input"], _parent(value, path), error, path)
+    if first["type"] == "missing":
+        return ConfigError(full, "missing", "a value", f"give {full} a value, or choose an option of conf/ that has it")
+    remedy = first.get("ctx", {}).get("remedy") or f"change {full}, or leave it out"
+    allowed = " or ".join(dict.fromkeys(_wanted(each) for each in error.errors() if _same(each, first, value)))
+    return ConfigError(full, shortened(first["input"]), allowed, remedy)
+
+
+def _same(one: Any, other: Any, value: Any) -> bool:
+    """Whether two complaints are of one key: a union complains once for each of its members."""
+    return _path(one["loc"], value, one["type"]) == _path(other["loc"], value, other["type"])
+
+
+def _path(loc: Sequence[int | str], value: Any, kind: str) -> list[int | str]:
+    """The keys of the value that a complaint is about, without pydantic's own names for the members of a union."""
+    path: list[int | str] = []
+    for part in loc:
+        inside = isinstance(value, Mapping) and part in value or isinstance(value, list) and isinstance(part, int)
+        if not inside:
+            return [*path, part] if kind == "missing" else path
+        path.append(part)
+        value = value[part]
+    return path
+
+
+def _parent(value: Any, path: Sequence[int | str]) -> Mapping[str, Any]:
+    for part in path[:-1]:
+        value = value[part]
+    return value  # type: ignore[no-any-return]
+
+
+def _unknown(
+    full: str, found: object, beside: Mapping[str, Any], error: ValidationError, path: Sequence[int | str]
+) -> ConfigError:
+    known = [name for name in beside if name != path[-1]]
+    near = nearest(str(path[-1]), known)
+    meant = f"did you mean {'.'.join([*full.split('.')[:-1], near])}?" if near else f"leave {full} out"
+    return ConfigError(full, shortened(found), f"a key that there is: {', '.join(known)}", meant)
+
+
+def _wanted(complaint: Any) -> str:
+    """What pydantic would rather have: `Input should be 'ignore' or 'distill'` -> `ignore or distill`."""
+    spoken = str(complaint["msg"]).removeprefix("Input should be ").replace("'", "")
+    return SPOKEN.get(complaint["type"], spoken)
