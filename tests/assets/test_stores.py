@@ -73,7 +73,7 @@ def without_store(unbroken: Path, root: Path) -> None:
 def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.knowledge.test_build"])
+    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.assets.test_stores"])
     for _ in range(2):  # the first one's time has the imports in it, and the life to be cut short has none
         shutil.rmtree(tmp_path / "artifacts/store", ignore_errors=True)
         started = time.monotonic()
