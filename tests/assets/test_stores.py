@@ -24,7 +24,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge import writer
 from hskd_lightning.knowledge.store import Store
-from tests.conftest import ROOT, SMALL, TINY, command_line
+from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
@@ -58,11 +58,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("unbroken")
     room_at(root).build()
     return root
-
-
-def only_store(root: Path) -> Path:
-    (manifest,) = root.glob("artifacts/store/*/manifest.json")
-    return manifest.parent
 
 
 def without_store(unbroken: Path, root: Path) -> None:

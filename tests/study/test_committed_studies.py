@@ -13,7 +13,7 @@ from hskd_lightning.study.figures.draw import charts
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.seals import parse, seal
 from hskd_lightning.study.sweep.collect import read
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 STUDIES = sorted(path.parent for path in ROOT.glob("results/*/results.csv"))
 
