@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,22 +13,7 @@ from huggingface_hub import constants
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-ROOT = Path(__file__).parent.parent
-SMALL = (
-    "data.source.train=300",
-    "data.source.dev=60",
-    "data.distil_limit=96",
-    "data.hidden_epochs=2",
-    "data.prediction_epochs=2",
-    "teacher.init.shape.hidden_size=16",
-    "teacher.init.shape.num_attention_heads=2",
-    "teacher.init.shape.intermediate_size=32",
-    "teacher.training.epochs=1",
-    "trainer.accelerator=cpu",
-)
-"""The default run, shrunk until it takes a second or two. The scores mean nothing."""
-TINY = ("student.shape.hidden_size=8", "student.shape.intermediate_size=16")
-"""The same for student=tiny, the default."""
+from tests.helpers import ROOT, SMALL, TINY, command_line
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -95,8 +79,3 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
-
-
-def command_line(root: Path, *overrides: str) -> list[str]:
-    """train.py with everything written below `root`."""
-    return [sys.executable, str(ROOT / "train.py"), *overrides, f"paths.root={root}"]

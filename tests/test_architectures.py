@@ -16,8 +16,8 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
 from hskd_lightning.pipeline import run
-from tests.conftest import SMALL
-from tests.models.conftest import CONFIGS
+from tests.helpers import SMALL
+from tests.models.tiny_models import CONFIGS
 
 pytestmark = pytest.mark.slow
 NO_TINY = [override for override in SMALL if not override.startswith("teacher.init")]

@@ -17,9 +17,8 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.training.optim import StageSettings
-from tests.conftest import ROOT
+from tests.helpers import CONF, ROOT
 
-CONF = ROOT / "conf"
 Configure = Callable[..., DictConfig]
 NOT_CHOSEN = {"shared", "hydra"}
 """Folders whose files are parts of others."""

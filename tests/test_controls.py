@@ -23,11 +23,10 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
-from tests.conftest import ROOT, SMALL, TINY
-from tests.test_pipeline import every_step, only_cell, read, trace
+from tests.helpers import SMALL, TINY, every_step, options, read, result_of, trace
 
 Small = Callable[..., DictConfig]
-CONTROLS = sorted({path.stem for path in (ROOT / "conf/control").glob("*.yaml")} - {"none"})
+CONTROLS = [name for name in options("control") if name != "none"]
 
 
 def resolve(config: DictConfig) -> Experiment:
@@ -65,7 +64,7 @@ def test_a_baseline_is_one_cell_whatever_the_control_says(small: Small, control:
 @pytest.mark.slow
 def test_a_baseline_takes_no_notice_of_a_control(small: Small, tmp_path: Path) -> None:
     run(small("knowledge=logits", "control=random"))
-    result = read(only_cell(tmp_path), "result.json")
+    result = result_of(tmp_path)
     assert result["control"] is None
     assert "control_seed" not in result
 

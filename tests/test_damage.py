@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.export.student import export
 from hskd_lightning.pipeline import run
-from tests.conftest import ROOT, SMALL, command_line
+from tests.helpers import ROOT, SMALL, command_line, only_cell
 
 pytestmark = pytest.mark.slow
 PRUNED = (
@@ -52,7 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished cell with all that it was made of, and its export."""
     root = tmp_path_factory.mktemp("whole")
     answer(root)
-    export(cell_of(root), seconds=0.01)
+    export(only_cell(root), seconds=0.01)
     return root
 
 
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("other")
     answer(root, *OTHER)
-    export(cell_of(root), seconds=0.01)
+    export(only_cell(root), seconds=0.01)
     return root
 
 
@@ -78,11 +78,6 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     process.send_signal(signal.SIGKILL)
     process.wait()
     return root
-
-
-def cell_of(root: Path) -> Path:
-    (cell,) = (path for path in (root / "runs").iterdir() if path.is_dir())
-    return cell
 
 
 # What happens to files.
@@ -127,7 +122,7 @@ def damaged(path: Path, data: bytes) -> Iterator[None]:
 
 def reading(path: Path, root: Path) -> Callable[[], object]:
     """What a user does that reads this file, in a copy of the whole run."""
-    place, cell = path.relative_to(root).parts, cell_of(root)
+    place, cell = path.relative_to(root).parts, only_cell(root)
     if place[0] == "artifacts":
         for made_of in CHAIN[CHAIN.index(place[1]) + 1 :]:
             shutil.rmtree(root / "artifacts" / made_of, ignore_errors=True)
@@ -196,8 +191,8 @@ def test_a_damaged_resume_checkpoint_is_told_and_the_stage_begins_anew(
 ) -> None:
     root = tmp_path / "root"
     shutil.copytree(interrupted, root)
-    stage = cell_of(root) / "checkpoints/hidden"
-    others = cell_of(whole) / "checkpoints/hidden" / ("last.ckpt" if name == "resume.ckpt" else "facts.json")
+    stage = only_cell(root) / "checkpoints/hidden"
+    others = only_cell(whole) / "checkpoints/hidden" / ("last.ckpt" if name == "resume.ckpt" else "facts.json")
     (stage / name).write_bytes(DAMAGES[damage]((stage / name).read_bytes(), others.read_bytes()))
     answer(root, "data.hidden_epochs=100", "trainer.checkpoint_every=2")
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, SMALL, TINY, command_line
+from tests.helpers import ROOT, SMALL, TINY, command_line, only_cell, read, result_of, trace
 
 pytestmark = pytest.mark.slow
 LONG = ("data.hidden_epochs=40", "data.prediction_epochs=40", "trainer.checkpoint_every=7")
@@ -48,20 +46,9 @@ def kill_when(process: subprocess.Popen[str], moment: Callable[[], bool]) -> Non
     assert process.returncode == -signal.SIGKILL
 
 
-def result(root: Path) -> dict:
-    (path,) = root.glob("runs/*/result.json")
-    return json.loads(path.read_text())
-
-
 def weights(root: Path) -> dict[str, torch.Tensor]:
     (path,) = root.glob("runs/*/checkpoints/prediction/last.ckpt")
     return torch.load(path, weights_only=True)["state_dict"]
-
-
-def trace(root: Path) -> list[list[str]]:
-    (path,) = root.glob("runs/*/metrics.csv")
-    with path.open() as file:
-        return list(csv.reader(file))
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +72,12 @@ def test_killed_in_a_stage_ends_as_the_unbroken_run(stage: str, unbroken: Path, 
     assert not list(tmp_path.glob("runs/*/result.json"))
     out = finish(tmp_path)
     assert f"{stage}: resumed at step" in out
-    ours, theirs = result(tmp_path), result(unbroken)
+    ours, theirs = result_of(tmp_path), result_of(unbroken)
     assert [ours[key] for key in ("score", "score_last", "teacher_score")] == [
         theirs[key] for key in ("score", "score_last", "teacher_score")
     ]
     assert all(torch.equal(value, weights(unbroken)[name]) for name, value in weights(tmp_path).items())
-    assert trace(tmp_path) == trace(unbroken)
+    assert trace(tmp_path / "runs") == trace(unbroken / "runs")
 
 
 PRUNED = (
@@ -119,7 +106,7 @@ def test_killed_before_a_pruned_student_is_whole_ends_as_the_unbroken_run(
     kill_when(process, lambda: any(tmp_path.glob(BEGINNINGS[moment])))
     assert not any(tmp_path.glob(f"artifacts/{moment}/*/manifest.json"))
     finish(tmp_path, *PRUNED)
-    assert result(tmp_path)["score"] == result(unbroken_pruned)["score"]
+    assert result_of(tmp_path)["score"] == result_of(unbroken_pruned)["score"]
     assert all(torch.equal(value, weights(unbroken_pruned)[name]) for name, value in weights(tmp_path).items())
 
 
@@ -144,7 +131,7 @@ def test_two_processes_that_want_one_cell_run_it_once(tmp_path: Path) -> None:
     said = [process.communicate(timeout=PATIENCE)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("done before" in out for out in said) == 1
-    status = json.loads(next(tmp_path.glob("runs/*/status.json")).read_text())
+    status = read(only_cell(tmp_path), "status.json")
     assert (status["state"], status["attempt"]) == ("DONE", 1)
 
 
@@ -157,5 +144,5 @@ def test_terminated_by_ctrl_c_is_failed_and_resumes(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
-    assert json.loads(next(tmp_path.glob("runs/*/status.json")).read_text())["state"] == "FAILED"
+    assert read(only_cell(tmp_path), "status.json")["state"] == "FAILED"
     assert "hidden: resumed at step" in finish(tmp_path)

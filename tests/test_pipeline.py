@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,19 +19,10 @@ from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
-from hskd_lightning.training.module import EncoderModule
+from tests.helpers import every_step, only_cell, read, result_of, trace
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
-
-
-def only_cell(root: Path) -> Path:
-    (folder,) = [path for path in (root / "runs").iterdir() if path.is_dir()]
-    return folder
-
-
-def read(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text())
 
 
 def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None:
@@ -59,7 +49,7 @@ def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None
 
 def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path) -> None:
     returned = run(small("length=cls_first", "length.keep=2", "width=pca", "width.keep=4", "depth.keep=1"))
-    result = read(only_cell(tmp_path), "result.json")
+    result = result_of(tmp_path)
     assert result["score"] == returned
     assert (result["task"], result["metric"], result["seed"]) == ("polarity", "accuracy", 0)
     assert (result["depth"], result["depth_keep"]) == ("uniform", 1)
@@ -139,7 +129,7 @@ def test_checkpoints_hold_the_student_alone_and_load_without_arguments(small: Sm
 
 def test_baseline_trains_as_many_steps_as_both_stages(small: Small, tmp_path: Path) -> None:
     run(small("knowledge=logits"))
-    result = read(only_cell(tmp_path), "result.json")
+    result = result_of(tmp_path)
     assert result["steps_prediction"] == (2 + 2) * 3
     assert "steps_hidden" not in result
     assert result["knowledge_scalars"] == 0
@@ -148,18 +138,18 @@ def test_baseline_trains_as_many_steps_as_both_stages(small: Small, tmp_path: Pa
 
 def test_the_released_codes_baseline_trains_as_many_steps_as_its_hidden_stage(small: Small, tmp_path: Path) -> None:
     run(small("knowledge=logits", "preset.baseline_epochs=hidden", "data.hidden_epochs=3"))
-    assert read(only_cell(tmp_path), "result.json")["steps_prediction"] == 3 * 3
+    assert result_of(tmp_path)["steps_prediction"] == 3 * 3
 
 
 def test_the_hidden_stage_ends_before_the_update_at_which_the_released_code_saves(small: Small, tmp_path: Path) -> None:
     run(small("preset.hidden_saved_every=4"))
-    result = read(only_cell(tmp_path), "result.json")
+    result = result_of(tmp_path)
     assert (result["steps_hidden"], result["steps_prediction"]) == (3, 6)  # of six in each
 
 
 def test_labels_baseline_needs_no_knowledge(small: Small, tmp_path: Path) -> None:
     assert run(small("knowledge=labels")) is not None
-    assert read(only_cell(tmp_path), "result.json")["knowledge"] == "labels"
+    assert result_of(tmp_path)["knowledge"] == "labels"
 
 
 def test_layer_drop_student_is_the_teachers_width_and_needs_no_map(small: Small, tmp_path: Path) -> None:
@@ -326,24 +316,12 @@ def test_a_folder_that_cannot_be_written_is_named(small: Small, tmp_path: Path) 
 
 def test_all_of_the_knowledge_is_the_fraction_one(small: Small, tmp_path: Path) -> None:
     run(small("experiment=full_hsk"))
-    assert math.isclose(read(only_cell(tmp_path), "result.json")["knowledge_fraction"], 1.0)
+    assert math.isclose(result_of(tmp_path)["knowledge_fraction"], 1.0)
 
 
 # Online and offline.
 
 TRACED = ("trainer.checkpoint_every=1000", "student.shape.hidden_dropout_prob=0.1")
-
-
-def trace(folder: Path) -> list[tuple[str, int, str, float]]:
-    """Every logged figure of a cell: stage, step, name, value."""
-    (path,) = folder.glob("*/metrics.csv")
-    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    return [(stage, int(step), name, float(value)) for stage, step, name, value in rows]
-
-
-def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log the loss of each step, not of every fiftieth."""
-    monkeypatch.setattr(EncoderModule.__init__, "__defaults__", (1,))
 
 
 KEPT = {
@@ -399,7 +377,7 @@ def test_the_place_of_a_store_does_not_make_another_cell(small: Small) -> None:
 
 def test_result_names_the_store(small: Small, tmp_path: Path) -> None:
     run(small())
-    result = read(only_cell(tmp_path), "result.json")
+    result = result_of(tmp_path)
     assert len(result["store"]) == 16
     assert result["store_dtype"] == "fp16"
     assert result["peak_memory_mb"] > 100

@@ -18,7 +18,7 @@ from hskd_lightning.config import check_arguments, plain
 from hskd_lightning.store import __main__ as store
 from hskd_lightning.study.sweep.collect import read
 from hskd_lightning.study.sweep.compose import as_multirun
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(?:bash|console)\n(.*?)```", README, re.DOTALL)

@@ -24,8 +24,8 @@ from hskd_lightning.models.init.hub import learned_map
 from hskd_lightning.models.prune import Weighing, importance
 from hskd_lightning.models.rosita import RositaForSequenceClassification
 from hskd_lightning.pipeline import run
-from tests.conftest import SMALL
-from tests.models.conftest import CONFIGS
+from tests.helpers import SMALL, result_of
+from tests.models.tiny_models import CONFIGS
 
 pytestmark = pytest.mark.slow
 Configure = Callable[..., DictConfig]
@@ -51,10 +51,6 @@ def only(root: Path, pattern: str) -> Path:
     return path
 
 
-def result(root: Path) -> dict:
-    return json.loads(only(root, "runs/*/result.json").read_text())
-
-
 def weights_of(config: DictConfig) -> dict[str, torch.Tensor]:
     folder = FirstWeights(Workshop(Experiment.resolve(plain(config)))).folder
     return encoder.load_classifier(str(folder)).state_dict()
@@ -70,7 +66,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("knowledge", ["offline", "online", "logits"])
 def test_a_pruned_student_is_distilled_and_says_how_it_began(small: Configure, tmp_path: Path, knowledge: str) -> None:
     run(small(*ROSITA, f"knowledge={knowledge}"))
-    found = result(tmp_path)
+    found = result_of(tmp_path)
     assert (found["student"], found["student_init"], found["student_init_importance"]) == (
         "rosita6",
         "pruned",
@@ -190,7 +186,7 @@ def test_a_narrow_student_starts_from_its_checkpoint(small: Configure, tmp_path:
     began = weights_of(small(*overrides))
     assert all(torch.equal(began[f"bert.{name}"], value) for name, value in state.items())
     run(small(*overrides))
-    assert result(tmp_path)["student_init"] == "hub"
+    assert result_of(tmp_path)["student_init"] == "hub"
 
 
 def test_the_learned_map_is_trained_and_stays_behind(small: Configure, tmp_path: Path, general: Path) -> None:
@@ -201,7 +197,7 @@ def test_the_learned_map_is_trained_and_stays_behind(small: Configure, tmp_path:
     assert maps == {"widen.weight": (16, 12), "widen.bias": (16,)}  # one, shared by all layers
     student = AutoModelForSequenceClassification.from_pretrained(cell / "student")
     assert not any("widen" in name for name in student.state_dict())
-    assert result(tmp_path)["parameters_student"] == encoder.count_parameters(student)
+    assert result_of(tmp_path)["parameters_student"] == encoder.count_parameters(student)
 
 
 @pytest.fixture
@@ -283,7 +279,7 @@ def test_out_of_reach_it_is_random_and_says_so(
     with caplog.at_level(logging.INFO, logger="hskd_lightning"):
         run(small(*TINYBERT, "student.path=no/checkpoint"))
     assert "its checkpoint is out of reach, so its weights are random" in caplog.text
-    assert result(tmp_path)["student_init"] == "random"
+    assert result_of(tmp_path)["student_init"] == "random"
     assert "initialised      random" in only(tmp_path, "runs/*/log.txt").read_text()
 
 
@@ -319,7 +315,7 @@ def test_any_encoder_learns_from_a_wider_and_deeper_one_of_its_kind(
     teacher = ("teacher=hub", f"teacher.init.path={tmp_path}/teacher")
     student = ("student=hub", f"student.path={tmp_path}/student")
     run(configure(*NO_TINY, *teacher, *student, "data.max_length=34", "depth=all", "length.keep=3"))
-    found = result(tmp_path)
+    found = result_of(tmp_path)
     assert found["layer_map"] == "0<-0, 1<-2, 2<-3"  # 3 into 2 blocks: 1.5, half to even
     assert found["student_init"] == "hub"
     model = AutoModelForSequenceClassification.from_pretrained(only(tmp_path, "runs/*/student"))

@@ -17,7 +17,7 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.student import export
 from hskd_lightning.integrity import digest, write_json
 from hskd_lightning.pipeline import run
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 WIDTH = "hskd_lightning.compress.width"
 FOREIGN = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.pipeline import run
-from tests.conftest import TINY
+from tests.helpers import TINY, result_of
 
 pytestmark = pytest.mark.slow
 Configure = Callable[..., DictConfig]
@@ -38,11 +37,6 @@ FILES = (
     "teacher.training.epochs=1",
     "trainer.accelerator=cpu",
 )
-
-
-def result(root: Path) -> dict:
-    (path,) = root.glob("runs/*/result.json")
-    return json.loads(path.read_text())
 
 
 def write_csv(path: Path, rows: int, label: Callable[[int], object]) -> None:
@@ -59,7 +53,7 @@ def test_own_classes(configure: Configure, tmp_path: Path) -> None:
     for split, rows in (("train", 80), ("dev", 20)):
         write_csv(tmp_path / f"{split}.csv", rows, lambda i: ("odd", "even")[i % 2])
     run(configure(*own_files(tmp_path, "data.text=one")))
-    assert (result(tmp_path)["task"], result(tmp_path)["metric"]) == ("text", "accuracy")
+    assert (result_of(tmp_path)["task"], result_of(tmp_path)["metric"]) == ("text", "accuracy")
 
 
 def test_own_pairs_of_texts(configure: Configure, tmp_path: Path) -> None:
@@ -81,8 +75,8 @@ def regression(configure: Configure, tmp_path: Path, *more: str) -> torch.Tensor
 
 def test_own_scores_are_distilled_from_the_teachers(configure: Configure, tmp_path: Path) -> None:
     assert regression(configure, tmp_path).shape == (1, 8)
-    assert result(tmp_path)["metric"] == "pearson_spearman"
-    assert set(result(tmp_path)["dev"]["dev"]) == {"pearson_spearman", "pearson", "spearman"}
+    assert result_of(tmp_path)["metric"] == "pearson_spearman"
+    assert set(result_of(tmp_path)["dev"]["dev"]) == {"pearson_spearman", "pearson", "spearman"}
 
 
 def test_regression_target_of_the_released_code_is_gold(configure: Configure, tmp_path: Path) -> None:
@@ -102,7 +96,7 @@ def test_mnli_is_scored_on_both_dev_sets_and_headed_by_the_matched(configure: Co
         text = "\n".join("\t".join(row) for row in [columns, *body])
         (folder / f"{file}.tsv").write_text(text + "\n")
     run(configure("data=mnli", f"data.root={tmp_path}/glue", *FILES, *TINY))
-    found = result(tmp_path)
+    found = result_of(tmp_path)
     assert list(found["dev"]) == ["dev", "dev_mm"]
     assert found["score"] == found["dev"]["dev"]["accuracy"]
 
@@ -182,6 +176,6 @@ needs_glue = pytest.mark.skipif("GLUE_ROOT" not in os.environ, reason="GLUE_ROOT
 def test_real_text_end_to_end(configure: Configure, tmp_path: Path, task: str) -> None:
     root = f"data.root={os.environ['GLUE_ROOT']}"
     run(configure(f"data={task}", root, "data.limit=120", *FILES, *TINY, "length=cls_first", "length.keep=1"))
-    found = result(tmp_path)
+    found = result_of(tmp_path)
     assert found["task"] == task
     assert -1 <= found["score"] <= 1

@@ -18,7 +18,7 @@ from wandb.sdk.launch.sweeps import utils
 
 from hskd_lightning.config import plain
 from hskd_lightning.experiment import Experiment
-from tests.conftest import ROOT, SMALL, TINY
+from tests.helpers import ROOT, SMALL, TINY
 from tests.offline_run import offline_runs
 
 FILES = sorted((ROOT / "sweeps/wandb").glob("*.yaml"))

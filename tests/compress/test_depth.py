@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from hskd_lightning.compress.depth.all import AllLayers
@@ -13,6 +11,7 @@ from hskd_lightning.compress.depth.last import LastLayers
 from hskd_lightning.compress.depth.skip import SkipLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.errors import ConfigError
+from tests.helpers import refusal
 
 PAPER = [
     # S, top, all pairs' teacher states, keep = 1, keep = 2, keep = 3
@@ -28,10 +27,6 @@ ROWS = [
     for student, top, every, one, two, three in PAPER
     for keep, states in [(None, every), (student + 1, every), (1, one), (2, two), (3, three)]
 ]
-
-
-def refusal(key: str, phrase: str):
-    return pytest.raises(ConfigError, match=f"(?s)`{re.escape(key)}`.*{re.escape(phrase)}")
 
 
 @pytest.mark.parametrize(("student", "top", "keep", "states"), ROWS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 from torch import Tensor
@@ -19,14 +17,10 @@ from hskd_lightning.compress.length.base import AttentionRequest, Tokens, kept_c
 from hskd_lightning.compress.length.cls_first import ClsFirst
 from hskd_lightning.compress.length.random import RandomTokens
 from hskd_lightning.compress.width.codes import EveryUnit
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenBatch, TokenSelection
+from tests.helpers import refusal
 
 PAD, BELOW = -1e4 + 1, -1e4 - 1  # attention scores of padding whose raw score is 1, or -1
-
-
-def refusal(key: str, phrase: str):
-    return pytest.raises(ConfigError, match=f"(?s)`{re.escape(key)}`.*{re.escape(phrase)}")
 
 
 def rows(*lengths: int, width: int | None = None) -> Tensor:

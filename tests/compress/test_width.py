@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 from torch import Tensor
@@ -17,15 +15,11 @@ from hskd_lightning.compress.width.random_mask import RandomMask
 from hskd_lightning.compress.width.random_projection import RandomProjection
 from hskd_lightning.compress.width.uniform_mask import UniformMask
 from hskd_lightning.compress.width.variance_mask import VarianceMask
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.losses import hidden_losses
+from tests.helpers import refusal
 
 MASKS = [RandomMask, UniformMask, VarianceMask, MagnitudeMask]
-
-
-def refusal(key: str, phrase: str):
-    return pytest.raises(ConfigError, match=f"(?s)`{re.escape(key)}`.*{re.escape(phrase)}")
 
 
 def states(*tokens: list[float]) -> Tensor:

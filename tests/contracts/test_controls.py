@@ -15,12 +15,12 @@ from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import collate
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.hsk import HiddenTarget
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models.encoder import logits
-from tests.conftest import ROOT
+from tests.helpers import batch_of, options
 
-CONTROLS = sorted(path.stem for path in (ROOT / "conf/control").glob("*.yaml"))
+CONTROLS = options("control")
 WIDTHS = {
     "all": ["width=all"],
     "pca": ["width=pca", "width.keep=5"],
@@ -49,10 +49,6 @@ def make(small: Callable[..., DictConfig]) -> Make:
 
 def source_of(workshop: Workshop) -> KnowledgeSource:
     return workshop.experiment.control.source(Sources(workshop))
-
-
-def batch_of(workshop: Workshop, rows: list[int], split: str = "train") -> TokenBatch:
-    return collate(getattr(workshop.student_splits, split), torch.tensor(rows), workshop.tokenizer.pad_token_id)
 
 
 def heard(target: HiddenTarget) -> Tensor:

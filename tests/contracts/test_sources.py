@@ -11,12 +11,11 @@ from omegaconf import DictConfig
 from hskd_lightning.assets.stores import Storeroom
 from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
-from hskd_lightning.data.loader import collate
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models.encoder import hidden_states, logits
+from tests.helpers import batch_of
 
 
 def online(workshop: Workshop) -> KnowledgeSource:
@@ -49,10 +48,6 @@ def workshop(small: Callable[..., DictConfig]) -> Workshop:
 @pytest.fixture(params=SOURCES)
 def source(request: pytest.FixtureRequest, workshop: Workshop) -> KnowledgeSource:
     return SOURCES[request.param](workshop)
-
-
-def batch_of(workshop: Workshop, rows: list[int]) -> TokenBatch:
-    return collate(workshop.student_splits.train, torch.tensor(rows), workshop.tokenizer.pad_token_id)
 
 
 def test_target_has_the_shapes_of_the_legend(source: KnowledgeSource, workshop: Workshop) -> None:

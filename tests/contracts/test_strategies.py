@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
@@ -19,72 +15,23 @@ from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.losses import hidden_losses
+from tests.contracts.strategies import make, node, one_option, with_keep
+from tests.helpers import options
 
-CONF = Path(__file__).parents[2] / "conf"
-EXAMPLES = {"depth.pairs": [[1, 2], [2, 4]]}
-"""A value for each option that has no default. A new strategy with such an option needs a line here."""
 UNITS, PAIRS = 12, 2
-
-
-def names(axis: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / axis).glob("*.yaml"))
-
-
-@cache
-def run_config(preset: str) -> DictConfig:
-    """A run's configuration, for what a strategy's yaml refers to."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", overrides=[f"preset={preset}"])
-
-
-def options(axis: str, name: str, preset: str = "default") -> dict[str, Any]:
-    """The strategy's node as a run would see it, missing values filled in from EXAMPLES."""
-    config = run_config(preset).copy()
-    OmegaConf.set_struct(config, False)
-    config[axis] = OmegaConf.load(CONF / axis / f"{name}.yaml")
-    for option in [key for key in OmegaConf.missing_keys(config) if key.startswith(f"{axis}.")]:
-        OmegaConf.update(config, option, EXAMPLES[option])
-    return OmegaConf.to_container(config[axis], resolve=True)  # type: ignore[return-value]
-
-
-def make(axis: str, name: str, **given: Any) -> Any:
-    """Build it as a run would."""
-    return build({**options(axis, name), **given}, axis)
-
-
-EVERY = [(axis, name) for axis in ("depth", "length", "width") for name in names(axis)]
-
-
-def with_keep(axis: str) -> list[str]:
-    """The strategies that can keep less than everything."""
-    return [path.stem for path in sorted((CONF / axis).glob("*.yaml")) if "keep" in OmegaConf.load(path)]
-
-
-def one_option(axis: str, *choices: tuple[str, list[str]]) -> list[Any]:
-    """Each strategy with its defaults, and once more for every choice of an option that it has."""
-    cases = []
-    for name in names(axis):
-        cases.append(pytest.param(name, {}, id=name))
-        given = OmegaConf.load(CONF / axis / f"{name}.yaml")
-        cases += [
-            pytest.param(name, {option: value}, id=f"{name}-{option}={value}")
-            for option, values in choices
-            if option in given
-            for value in values
-        ]
-    return cases
+EVERY = [(axis, name) for axis in ("depth", "length", "width") for name in options(axis)]
 
 
 def test_every_axis_has_strategies() -> None:
-    assert {"all", "uniform"} <= set(names("depth"))
-    assert {"all", "attention_no_sep"} <= set(names("length"))
-    assert {"all", "pca", "magnitude_mask"} <= set(names("width"))
+    assert {"all", "uniform"} <= set(options("depth"))
+    assert {"all", "attention_no_sep"} <= set(options("length"))
+    assert {"all", "pca", "magnitude_mask"} <= set(options("width"))
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])
 @pytest.mark.parametrize(("axis", "name"), EVERY)
 def test_it_builds_from_its_yaml(axis: str, name: str, preset: str) -> None:
-    assert build(options(axis, name, preset), axis) is not None
+    assert build(node(axis, name, preset), axis) is not None
 
 
 @pytest.mark.parametrize(("axis", "name"), EVERY)
@@ -99,7 +46,7 @@ SHAPES = [(4, 4), (12, 6), (12, 4), (10, 3), (4, 2)]
 
 
 @pytest.mark.parametrize(("teacher", "student"), SHAPES)
-@pytest.mark.parametrize("name", names("depth"))
+@pytest.mark.parametrize("name", options("depth"))
 def test_depth_names_states_that_both_models_have(name: str, teacher: int, student: int) -> None:
     pairs = make("depth", name).layer_map(teacher, student).pairs
     assert pairs
@@ -107,7 +54,7 @@ def test_depth_names_states_that_both_models_have(name: str, teacher: int, stude
 
 
 @pytest.mark.parametrize(("teacher", "student"), SHAPES)
-@pytest.mark.parametrize("name", names("depth"))
+@pytest.mark.parametrize("name", options("depth"))
 def test_depth_goes_from_the_bottom_to_the_top(name: str, teacher: int, student: int) -> None:
     layer_map = make("depth", name).layer_map(teacher, student)
     assert list(layer_map.pairs) == sorted(set(layer_map.pairs))
@@ -310,7 +257,7 @@ def test_width_what_the_teacher_says_off_the_kept_tokens_is_never_heard(
 
 
 @pytest.mark.parametrize("keep", [None, 1, 4, 12, 0.25, 0.5, 1.0])
-@pytest.mark.parametrize("name", names("width"))
+@pytest.mark.parametrize("name", options("width"))
 def test_width_counts_the_values_that_count(name: str, keep: Any) -> None:
     code = code_of(name, keep)
     values, units = code.encode(states(0), VALID)

@@ -18,7 +18,7 @@ from hskd_lightning.dashboard import __main__ as command
 from hskd_lightning.dashboard import boards
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.pipeline import run
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 from tests.offline_run import offline_runs
 
 pytestmark = pytest.mark.usefixtures("no_account")

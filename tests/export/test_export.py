@@ -22,7 +22,7 @@ from hskd_lightning.export.__main__ import main
 from hskd_lightning.export.student import ExportError, _experiment, _Exporter, export
 from hskd_lightning.integrity import write_json
 from hskd_lightning.pipeline import run
-from tests.conftest import ROOT, SMALL
+from tests.helpers import ROOT, SMALL
 
 pytestmark = pytest.mark.slow
 STUDENT = (

@@ -14,7 +14,7 @@ from hskd_lightning.export.onnx_model import OnnxModel, largest_difference, writ
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
-from tests.models.conftest import COMMON, CONFIGS
+from tests.models.tiny_models import COMMON, CONFIGS
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from hskd_lightning.integrity import digest, sha256, write_json
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.verify import recompute
-from tests.conftest import SMALL, TINY
+from tests.helpers import SMALL, TINY
 
 Small = Callable[..., DictConfig]
 MANY = "store.shard_tokens=300"

@@ -30,7 +30,7 @@ from hskd_lightning.integrity import fingerprint, sha256
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.transfer import pull
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 Small = Callable[..., DictConfig]
 Manifest = dict[str, Any]

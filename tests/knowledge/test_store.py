@@ -15,14 +15,15 @@ from hskd_lightning.artifacts import build_once
 from hskd_lightning.assets.stores import Storeroom
 from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.config import plain
-from hskd_lightning.data.loader import Collate, collate, eval_loader
+from hskd_lightning.data.loader import Collate, eval_loader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.hsk import HiddenTarget
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
-from tests.contracts.test_strategies import EXAMPLES, names, one_option
+from tests.contracts.strategies import EXAMPLES, one_option
+from tests.helpers import batch_of, options
 
 Small = Callable[..., DictConfig]
 MANY = ("store.shard_tokens=200",)
@@ -42,11 +43,6 @@ def live(workshop: Workshop) -> TeacherSource:
     teacher, plan = workshop.load_teacher(), workshop.experiment.plan
     assert plan is not None
     return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))
-
-
-def batch_of(workshop: Workshop, rows: list[int]) -> TokenBatch:
-    split = workshop.student_splits.train
-    return collate(split, torch.tensor(rows), workshop.tokenizer.pad_token_id, workshop.pad_to)
 
 
 def counted(target: HiddenTarget) -> Tensor:
@@ -78,7 +74,7 @@ width_cases = one_option(
 )
 
 
-@pytest.mark.parametrize("name", names("depth"))
+@pytest.mark.parametrize("name", options("depth"))
 def test_every_depth_is_stored_as_the_teacher_says(small: Small, name: str) -> None:
     workshop = workshop_of(small, *given("depth", name, {}), *FP32, *MANY)
     batch = batch_of(workshop, ROWS)

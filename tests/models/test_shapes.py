@@ -13,7 +13,7 @@ from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models import encoder
 from hskd_lightning.models.shapes import Checkpoint, FewerBlocks, Rosita, Sizes
-from tests.models.conftest import CONFIGS
+from tests.models.tiny_models import CONFIGS
 
 TASK = Task("polarity", "accuracy", ("negative", "positive"))
 BERT_BASE = BertConfig()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from transformers import PreTrainedModel
 
 from hskd_lightning.compress.length.base import AttentionRequest
 from hskd_lightning.data.examples import Task
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
 from hskd_lightning.models.teacher import Teacher, label_order
+from tests.helpers import refusal
 
 Build = Callable[..., PreTrainedModel]
 POLARITY = Task("polarity", "accuracy", ("negative", "positive"))
@@ -121,10 +120,6 @@ def test_a_teacher_is_no_module(teach: Callable[..., Teacher]) -> None:
 
 
 # The order of classes.
-
-
-def refusal(key: str, phrase: str):
-    return pytest.raises(ConfigError, match=f"(?s)`{re.escape(key)}`.*{re.escape(phrase)}")
 
 
 def test_the_same_names_in_the_same_order() -> None:

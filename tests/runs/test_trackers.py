@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import wandb
@@ -17,18 +15,12 @@ from omegaconf import DictConfig
 from hskd_lightning.errors import TrainingError
 from hskd_lightning.pipeline import run
 from hskd_lightning.runs.trackers import OFFLINE_RUNS, choose_mode
-from tests.conftest import ROOT, SMALL, TINY
+from tests.helpers import ROOT, SMALL, TINY, result_of
 from tests.offline_run import offline_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_account")]
 Small = Callable[..., DictConfig]
 Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def the_result(root: Path) -> dict[str, Any]:
-    (file,) = root.glob("runs/*/result.json")
-    result: dict[str, Any] = json.loads(file.read_text())
-    return result
 
 
 def test_without_a_key_the_mode_is_offline() -> None:
@@ -44,7 +36,7 @@ def test_a_mode_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_offline_run_holds_axes_curves_and_scores(small: Small, tmp_path: Path) -> None:
     score = run(small("logger=wandb", "seed=3"))
     (told,) = offline_runs(tmp_path)
-    result = the_result(tmp_path)
+    result = result_of(tmp_path)
     assert told.id == result["cell_id"] and told.sweep is None
     axes = ("task", "student_init", "depth", "length_keep", "seed", "knowledge_fraction", "cell_id")
     assert {name: told.config[name] for name in axes} == {name: result[name] for name in axes}
@@ -96,7 +88,7 @@ def test_under_an_agent_the_run_is_the_one_that_the_agent_waits_for(
         monkeypatch.setenv("WANDB_RUN_ID", identifier)
         program(*SMALL, *TINY, "logger=wandb")
     first, second = offline_runs(tmp_path)
-    result = the_result(tmp_path)
+    result = result_of(tmp_path)
     assert (first.id, first.sweep, second.id, second.sweep) == ("given", "s1", "another", "s1")
     for told in (first, second):
         assert told.config["cell_id"] == result["cell_id"]

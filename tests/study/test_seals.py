@@ -16,7 +16,7 @@ from hskd_lightning.study.__main__ import main
 from hskd_lightning.study.figures.draw import charts
 from hskd_lightning.study.report.tables import settings_table
 from hskd_lightning.study.sweep.collect import read, write
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 ROWS = pd.DataFrame(
     {

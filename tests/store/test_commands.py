@@ -14,7 +14,7 @@ import pytest
 
 from hskd_lightning.knowledge.transfer import pull
 from hskd_lightning.store.__main__ import COMMANDS, main
-from tests.conftest import ROOT, SMALL, TINY
+from tests.helpers import ROOT, SMALL, TINY, only_store
 
 pytestmark = pytest.mark.slow
 Say = Callable[..., str]
@@ -40,11 +40,6 @@ def refused(say: Say, *words: str) -> str:
     with pytest.raises(SystemExit) as end:
         say(*words)
     return str(end.value)
-
-
-def only_store(root: Path) -> Path:
-    (manifest,) = root.glob("artifacts/store/*/manifest.json")
-    return manifest.parent
 
 
 def test_plan_counts_before_anything_is_built(say: Say, tmp_path: Path) -> None:

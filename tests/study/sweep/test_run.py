@@ -19,7 +19,7 @@ import yaml
 
 from hskd_lightning.study.__main__ import main
 from hskd_lightning.study.sweep.collect import TIMES, read
-from tests.conftest import ROOT, SMALL, TINY, command_line
+from tests.helpers import ROOT, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]

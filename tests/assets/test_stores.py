@@ -24,7 +24,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge import writer
 from hskd_lightning.knowledge.store import Store
-from tests.conftest import ROOT, SMALL, TINY, command_line
+from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
@@ -60,11 +60,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def only_store(root: Path) -> Path:
-    (manifest,) = root.glob("artifacts/store/*/manifest.json")
-    return manifest.parent
-
-
 def without_store(unbroken: Path, root: Path) -> None:
     shutil.copytree(unbroken, root, ignore=shutil.ignore_patterns("store"), dirs_exist_ok=True)
 
@@ -73,7 +68,7 @@ def without_store(unbroken: Path, root: Path) -> None:
 def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.knowledge.test_build"])
+    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.assets.test_stores"])
     for _ in range(2):  # the first one's time has the imports in it, and the life to be cut short has none
         shutil.rmtree(tmp_path / "artifacts/store", ignore_errors=True)
         started = time.monotonic()

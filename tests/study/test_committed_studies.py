@@ -1,0 +1,60 @@
+"""The committed studies: their figures and page show the numbers of their results.csv."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hskd_lightning.study.figures.charts import CHARTS
+from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.report.page import write_report
+from hskd_lightning.study.seals import parse, seal
+from hskd_lightning.study.sweep.collect import read
+from tests.helpers import ROOT
+
+STUDIES = sorted(path.parent for path in ROOT.glob("results/*/results.csv"))
+
+
+@pytest.fixture(scope="module", params=STUDIES, ids=lambda folder: folder.name)
+def study(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_the_toy_study_has_every_figure() -> None:
+    """But the one of a sweep that is no plan."""
+    assert set(read(ROOT / "results/toy/results.csv").figure) == set(CHARTS) - {"curve", "pareto"}
+
+
+def test_every_row_has_its_seal(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = parse((study / "results.csv").read_text())
+    assert [row["seal"] for row in rows] == [seal(row) for row in rows]
+    assert len(read(study / "results.csv")) == len(rows) and caplog.text == ""
+
+
+def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
+    found = read(study / "results.csv")
+    drawn = charts(found)
+    assert {chart.name for chart in drawn} == {*found.figure, "pareto"}
+    for chart in drawn:
+        text = pd.DataFrame(chart.rows()).to_csv(index=False, lineterminator="\n")
+        plotted = pd.read_csv(study / "figures" / f"{chart.name}.csv")
+        pd.testing.assert_frame_equal(plotted, pd.read_csv(io.StringIO(text)), rtol=1e-6)
+        for kind in ("png", "svg", "pdf"):
+            assert (study / "figures" / f"{chart.name}.{kind}").stat().st_size > 1000
+
+
+def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:
+    found = read(study / "results.csv").drop_duplicates("cell_id")
+    assert set(found.seed) >= {0, 1, 2}
+    switched = found.quirk.isin(
+        ["drop_last", "hidden_whole_steps", "hidden_saved_every", "baseline_epochs"]
+    )  # these change the steps, which is their point
+    assert found[~switched].fillna({"steps_hidden": 0}).eval("steps_hidden + steps_prediction").nunique() == 1
+
+
+def test_a_page_of_it_names_its_cells(study: Path, tmp_path: Path) -> None:
+    page = write_report(read(study / "results.csv"), tmp_path / "report.html").read_text()
+    assert all(cell in page for cell in read(study / "results.csv").cell_id.unique())
