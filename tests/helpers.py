@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import collate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
@@ -85,7 +85,7 @@ def refusal(key: str, phrase: str) -> pytest.RaisesExc[ConfigError]:
     return pytest.raises(ConfigError, match=f"(?s)`{re.escape(key)}`.*{re.escape(phrase)}")
 
 
-def batch_of(workshop: Workshop, rows: list[int], split: str = "train") -> TokenBatch:
+def batch_of(assets: Assets, rows: list[int], split: str = "train") -> TokenBatch:
     """These examples of one of the student's splits, by their rows."""
-    examples = getattr(workshop.student_splits, split)
-    return collate(examples, torch.tensor(rows), workshop.tokenizer.pad_token_id, workshop.pad_to)
+    examples = getattr(assets.corpus.student_splits, split)
+    return collate(examples, torch.tensor(rows), assets.corpus.tokenizer.pad_token_id, assets.corpus.pad_to)

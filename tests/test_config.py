@@ -12,11 +12,14 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import cell_id, check_arguments, check_devices, plain
+from hskd_lightning.config import build, cell_id, check_options, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
-from hskd_lightning.training.optim import StageSettings
+from hskd_lightning.runs.device import check_devices
+from hskd_lightning.settings import Choice
+from hskd_lightning.settings.groups import TrainerSettings
+from hskd_lightning.settings.stages import StageSettings
 from tests.helpers import CONF, ROOT
 
 Configure = Callable[..., DictConfig]
@@ -85,24 +88,24 @@ def test_every_option_composes_and_every_target_binds(configure: Configure, grou
         "depth",
         "length",
         "width",
-        "control",
     } <= set(found)
     for key, node in found.items():
-        check_arguments(node, key.removesuffix(".otherwise"))
+        choice = Choice.of(node)
+        check_options(choice, key.removesuffix(".otherwise"), choice.options)
 
 
-@pytest.mark.parametrize("axis", ["depth", "length", "width"])
-def test_a_strategy_is_called_what_its_files_are_called(axis: str) -> None:
-    for path in (CONF / axis).glob("*.yaml"):
-        target = yaml.safe_load(path.read_text())["_target_"]
-        assert target.split(".")[:4] == ["hskd_lightning", "compress", axis, path.stem]
+NAMED = ("depth", "length", "width", "control", "student/init")
+"""Groups in which an option is a class, with a module of its own."""
 
 
-def test_an_initialisation_is_called_what_its_files_are_called(configure: Configure) -> None:
-    for path in (CONF / "student/init").glob("*.yaml"):
-        target = composed(configure, "student/init", path.stem)["student"]["init"]["_target_"]
-        assert target.startswith("hskd_lightning.models.init.")
-        assert target.split(".")[3] in (path.stem, path.stem.removesuffix("_or_random"))
+@pytest.mark.parametrize("group", NAMED)
+def test_an_option_is_called_what_its_files_are_called(configure: Configure, group: str) -> None:
+    for path in (CONF / group).glob("*.yaml"):
+        node = composed(configure, group, path.stem)
+        for key in group.split("/"):
+            node = node[key]
+        assert node["name"] == path.stem.removesuffix("_or_random")
+        assert node.get("_target_", f"...{node['name']}.").split(".")[-2] == node["name"]
 
 
 @pytest.mark.parametrize("axis", ["depth", "length", "width"])
@@ -112,19 +115,15 @@ def test_every_strategy_file_has_a_yaml(axis: str) -> None:
     assert modules == {path.stem for path in (CONF / axis).glob("*.yaml")}
 
 
-def test_a_control_is_called_what_its_files_are_called() -> None:
+def test_every_control_file_has_a_yaml() -> None:
     package = ROOT / "hskd_lightning/knowledge/control"
-    assert {path.stem for path in package.glob("*.py")} - {"__init__", "base", "moments"} == {
-        path.stem for path in (CONF / "control").glob("*.yaml")
-    }
-    for path in (CONF / "control").glob("*.yaml"):
-        target = yaml.safe_load(path.read_text())["_target_"]
-        assert target.split(".")[:4] == ["hskd_lightning", "knowledge", "control", path.stem]
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__", "base", "moments"}
+    assert {*modules, "none"} == {path.stem for path in (CONF / "control").glob("*.yaml")}
 
 
 def test_an_argument_that_a_class_does_not_take_is_named(configure: Configure) -> None:
     with pytest.raises(ConfigError, match="UniformLayers takes top, keep"):
-        check_arguments({"_target_": "hskd_lightning.compress.depth.uniform.UniformLayers", "kep": 1}, "depth")
+        build(Choice("uniform", "hskd_lightning.compress.depth.uniform.UniformLayers", {"kep": 1}), "depth")
 
 
 def identify(config: DictConfig) -> str:
@@ -216,7 +215,7 @@ def test_all_tokens_asked_for_by_hand_are_not_left_to_the_amount(configure: Conf
 def baseline(configure: Configure, *overrides: str) -> StageSettings:
     """The prediction stage of a baseline on CoLA with the paper's student: 30 epochs and 5, no warm-up."""
     config = configure("data=cola", "student=tinybert4", "student/init=random", "knowledge=logits", *overrides)
-    return Experiment.resolve(plain(config)).settings("prediction")
+    return Experiment.resolve(plain(config)).stage("prediction")
 
 
 def test_our_baseline_has_both_stages_epochs(configure: Configure) -> None:
@@ -268,12 +267,16 @@ def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_p
     assert identify(configure(f"teacher.checkpoint={tmp_path}/b")) != one
 
 
+def trainer(devices: object) -> TrainerSettings:
+    return TrainerSettings(accelerator="cpu", devices=devices, precision="32-true", checkpoint_every=200)
+
+
 @pytest.mark.parametrize("devices", [2, "auto", -1, [0, 1]])
 def test_several_devices_for_a_cell_are_refused(devices: Any) -> None:
     with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
-        check_devices({"devices": devices})
+        check_devices(trainer(devices))
 
 
 @pytest.mark.parametrize("devices", [1, "1", [3]])
 def test_one_device_is_not(devices: Any) -> None:
-    check_devices({"devices": devices})
+    check_devices(trainer(devices))

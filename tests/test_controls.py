@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from hskd_lightning.assets import stores
-from hskd_lightning.assets.knowledge import Sources
-from hskd_lightning.assets.student import FirstWeights
-from hskd_lightning.assets.workshop import Workshop
-from hskd_lightning.config import UNCONTROLLED, cell_id, plain, scientific
+from hskd_lightning.assets import Assets, stores
+from hskd_lightning.assets.stores import Stores
+from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
@@ -47,12 +44,8 @@ def test_another_seed_of_a_control_makes_another_cell(small: Small, control: str
     assert one != other
 
 
-def test_a_cell_without_a_control_has_the_name_that_it_had_before_there_were_any(small: Small) -> None:
-    config = plain(small())
-    assert config["control"] == {"_target_": UNCONTROLLED}
-    assert "control" not in scientific(config, "data")
-    before = {key: value for key, value in config.items() if key != "control"}
-    assert cell_id(config, "data") == cell_id(before, "data")
+def test_no_control_is_none(small: Small) -> None:
+    assert resolve(small("control=none")).control is None
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -167,32 +160,33 @@ def test_a_sweep_of_untrained_cells_keeps_the_trained_teachers_logits_alone(
 ) -> None:
     experiment = resolve(small("control=untrained", "depth.keep=1"))
     sweep = [plain(small(f"control={control}", "depth.keep=2")) for control in ("untrained", "none")]
-    trained, untrained = Workshop(replace(experiment, plan=None)), Workshop(experiment, trained=False)
+    assets = Assets(experiment)
+    trained, untrained = Stores(assets.states, None), assets.stores
     monkeypatch.setattr(stores, "other_cells", lambda: iter(sweep[:1]))
-    assert stores.Storeroom(trained).union().layers == ()
-    assert len(stores.Storeroom(untrained).union().layers) == 2
+    assert trained.union().layers == ()
+    assert len(untrained.union().layers) == 2
     monkeypatch.setattr(stores, "other_cells", lambda: iter(sweep[1:]))
-    assert len(stores.Storeroom(trained).union().layers) == 2
-    assert len(stores.Storeroom(untrained).union().layers) == 1
+    assert len(trained.union().layers) == 2
+    assert len(untrained.union().layers) == 1
 
 
 @pytest.mark.slow
 def test_the_untrained_teacher_is_the_one_that_fine_tuning_began_with(small: Small) -> None:
     experiment = resolve(small("control=untrained"))
-    shown = Workshop(experiment, trained=False).load_teacher().model.state_dict()
-    began = experiment.teacher_init.create(experiment.task, experiment.config["teacher"]["seed"]).state_dict()
-    trained = Workshop(experiment).load_teacher().model.state_dict()
+    shown = Assets(experiment).teacher.untrained.load().model.state_dict()
+    began = experiment.teacher_init.create(experiment.task, experiment.settings.teacher.seed).state_dict()
+    trained = Assets(experiment).teacher.load().model.state_dict()
     assert all(torch.equal(shown[name], weight) for name, weight in began.items())
     assert not all(torch.equal(shown[name], weight) for name, weight in trained.items())
 
 
 @pytest.mark.slow
 def test_a_pretrained_teacher_shows_its_pretrained_states(small: Small, configure: Small) -> None:
-    made = Workshop(resolve(small())).teacher_path
+    made = Assets(resolve(small())).teacher.path
     smaller = [override for override in SMALL if not override.startswith("teacher.init")]
     pretrained = configure(*smaller, *TINY, "teacher=hub", f"teacher.init.path={made}", "control=untrained")
-    workshop = Workshop(resolve(pretrained), trained=False)
-    shown, given = workshop.load_teacher().model.state_dict(), Teacher(made, [0, 1]).model.state_dict()
+    teacher = Assets(resolve(pretrained)).teacher.untrained
+    shown, given = teacher.load().model.state_dict(), Teacher(made, [0, 1]).model.state_dict()
     assert all(torch.equal(shown[name], weight) for name, weight in given.items() if "bert." in name)
 
 
@@ -200,19 +194,19 @@ def test_a_pretrained_teacher_shows_its_pretrained_states(small: Small, configur
 @pytest.mark.parametrize("knowledge", ["online", "offline"])
 def test_the_untrained_teachers_tokens_are_ranked_by_its_own_attention(small: Small, knowledge: str) -> None:
     chosen = ("length=attention", "length.keep=3", "width=pca", "width.keep=5", "store.dtype=fp32")
-    workshop = Workshop(resolve(small(*chosen, f"knowledge={knowledge}", "control=untrained")))
-    batch = next(iter(workshop.eval_batches(workshop.student_splits.train)))
-    found = workshop.experiment.control.source(Sources(workshop)).hidden(batch, step=1)
-    own = Sources(Workshop(workshop.experiment, trained=False)).true().hidden(batch, step=1)
-    trained = Sources(workshop).true().hidden(batch, step=1)
-    assert torch.equal(found.tokens.positions, own.tokens.positions)
-    assert not torch.equal(found.tokens.positions, trained.tokens.positions)
+    assets = Assets(resolve(small(*chosen, f"knowledge={knowledge}", "control=untrained")))
+    batch = next(iter(assets.corpus.eval_batches(assets.corpus.student_splits.train)))
+    shown = assets.knowledge.source().hidden(batch)
+    own = assets.knowledge.untrained().hidden(batch)
+    trained = assets.knowledge.true().hidden(batch)
+    assert torch.equal(shown.tokens.positions, own.tokens.positions)
+    assert not torch.equal(shown.tokens.positions, trained.tokens.positions)
 
 
 @pytest.mark.slow
 def test_a_student_still_begins_with_the_trained_teachers_layers(small: Small) -> None:
     one, other = (
-        FirstWeights(Workshop(resolve(small("student=layer_drop", f"control={control}")))).recipe
+        Assets(resolve(small("student=layer_drop", f"control={control}"))).student.recipe
         for control in ("none", "untrained")
     )
     assert one == other
@@ -222,16 +216,16 @@ def test_a_student_still_begins_with_the_trained_teachers_layers(small: Small) -
 
 
 def test_a_given_teacher_has_no_before(small: Small, tmp_path: Path) -> None:
-    checkpoint = Workshop(resolve(small())).teacher_path
+    checkpoint = Assets(resolve(small())).teacher.path
     with pytest.raises(ConfigError, match="(?s)`teacher.checkpoint`.*control=untrained.*remedy: .*teacher.init.path"):
         resolve(small("control=untrained", f"teacher.checkpoint={checkpoint}"))
     for other in sorted({*CONTROLS} - {"untrained"}):
         resolve(small(f"control={other}", f"teacher.checkpoint={checkpoint}"))
 
 
-def test_one_store_is_not_enough_for_two_teachers(small: Small) -> None:
-    with pytest.raises(ConfigError, match="(?s)`store.path` = '/a/store'.*two stores.*leave store.path out"):
-        resolve(small("control=untrained", "store.path=/a/store"))
+def test_one_store_is_not_enough_for_two_teachers(small: Small, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="(?s)`store.path` = .*two stores.*leave store.path out"):
+        resolve(small("control=untrained", f"store.path={tmp_path}"))
 
 
 WITHOUT_A_TARGET_OF_ONES_OWN = {

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.experiment import Experiment
@@ -250,8 +250,8 @@ def test_a_teacher_is_what_its_recipe_says_whatever_the_students_preset(small: S
     made = []
     for number, override in enumerate(("preset.drop_last=false", "preset=paper")):
         config = small(override, "knowledge=online", "preset.selection=0.1", f"paths.artifacts={tmp_path}/{number}")
-        workshop = Workshop(Experiment.resolve(plain(config)))
-        made.append((workshop.teacher_recipe, workshop.load_teacher().model.state_dict()))
+        assets = Assets(Experiment.resolve(plain(config)))
+        made.append((assets.teacher.recipe, assets.teacher.load().model.state_dict()))
     (recipe, weights), (same_recipe, same_weights) = made
     assert recipe == same_recipe
     assert all(torch.equal(weight, same_weights[name]) for name, weight in weights.items())
@@ -284,11 +284,13 @@ def test_a_share_of_the_batch_decides_nothing(small: Small) -> None:
     config = small()
     run(config)
     experiment = Experiment.resolve(plain(config))
-    workshop = Workshop(experiment)
-    teacher = workshop.load_teacher()
-    split = workshop.corpus.dev["dev"]
-    whole = score(teacher.logits, workshop.eval_batches(split), experiment.task, workshop.device)
-    assert whole == workshop.teacher_scores["dev"]
+    assets = Assets(experiment)
+    teacher = assets.teacher.load()
+    split = assets.corpus.tokens.dev["dev"]
+    whole = score(
+        teacher.logits, assets.corpus.eval_batches(split), experiment.task, assets.experiment.settings.trainer.device
+    )
+    assert whole == assets.teacher.scores()["dev"]
 
 
 def test_loss_that_is_not_a_number_stops_and_names_stage_and_step(small: Small, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from hskd_lightning.config import check_arguments, plain
+from hskd_lightning.config import build, plain
+from hskd_lightning.settings import Choice
 from hskd_lightning.store import __main__ as store
 from hskd_lightning.study.sweep.collect import read
 from hskd_lightning.study.sweep.compose import as_multirun
@@ -65,7 +66,7 @@ def test_a_documented_command_composes(
         for cell in cells:
             config = plain(configure(*cell))
             for axis in ("depth", "length", "width"):
-                check_arguments(config[axis], axis)
+                build(Choice.of(config[axis]), axis)
 
 
 def test_make_help_names_the_targets_the_readme_uses() -> None:

@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from hskd_lightning.assets.student import FirstWeights
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
@@ -52,7 +51,7 @@ def only(root: Path, pattern: str) -> Path:
 
 
 def weights_of(config: DictConfig) -> dict[str, torch.Tensor]:
-    folder = FirstWeights(Workshop(Experiment.resolve(plain(config)))).folder
+    folder = Assets(Experiment.resolve(plain(config))).student.folder
     return encoder.load_classifier(str(folder)).state_dict()
 
 
@@ -89,10 +88,12 @@ def test_seeds_and_sizes_share_one_importance_and_seeds_one_student(small: Confi
 def test_importance_is_weighed_on_the_batches_of_training(small: Configure, tmp_path: Path) -> None:
     config = small(*ROSITA, f"paths.artifacts={tmp_path}/own", "seed=3")
     weights_of(config)
-    workshop = Workshop(Experiment.resolve(plain(config)))
+    assets = Assets(Experiment.resolve(plain(config)))
     folder = only(tmp_path, "own/importance/*/manifest.json").parent
-    teacher = encoder.load_classifier(workshop.teacher_path)
-    drawn = workshop.train_batches(workshop.student_splits.train, 32, seed=0)  # data.split_seed; the paper's size
+    teacher = encoder.load_classifier(assets.teacher.path)
+    drawn = assets.corpus.train_batches(
+        assets.corpus.student_splits.train, 32, seed=0
+    )  # data.split_seed; the paper's size
     expected = importance(teacher, Weighing("taylor"), lambda: drawn, seed=0)
     found = load_file(folder / "scores.safetensors")
     assert torch.equal(found["heads"], torch.stack([block.heads for block in expected]))
@@ -150,7 +151,7 @@ def test_pruning_leaves_out_the_head_order_of_the_checkpoint(small: Configure, t
         model.config.update({"label2id": {label: number for number, label in model.config.id2label.items()}})
         folder = tmp_path / name
         model.save_pretrained(folder)
-        Workshop(Experiment.resolve(plain(small()))).tokenizer.save_pretrained(folder)
+        Assets(Experiment.resolve(plain(small()))).corpus.tokenizer.save_pretrained(folder)
         made.append(weights_of(small(*ROSITA, f"teacher.checkpoint={folder}")))
     assert equal(*made)
 
@@ -175,7 +176,7 @@ def general(small: Configure, tmp_path: Path) -> Path:
     torch.save(model.base_model.state_dict(), folder / "pytorch_model.bin")
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
     (folder / "config.json").write_text(json.dumps({size: getattr(model.config, size) for size in sizes}))
-    vocabulary = Workshop(experiment).teacher_tokenizer.get_vocab()
+    vocabulary = Assets(experiment).teacher.corpus.tokenizer.get_vocab()
     (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)) + "\n")
     return folder
 
@@ -262,8 +263,8 @@ def test_the_map_is_read_off_the_checkpoint_once(small: Configure, tmp_path: Pat
     path, own = with_map
     for seed in (0, 1):
         place = (f"student.path={path}", f"paths.artifacts={tmp_path}/own", f"seed={seed}")
-        workshop = Workshop(Experiment.resolve(plain(small(*TINYBERT, *place))))
-        torch.testing.assert_close(FirstWeights(workshop).learned_map, own)
+        assets = Assets(Experiment.resolve(plain(small(*TINYBERT, *place))))
+        torch.testing.assert_close(assets.student.learned_map, own)
     assert len(list(tmp_path.glob("own/map/*/manifest.json"))) == 1
 
 

@@ -11,12 +11,13 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import CLASSES, STRATEGIES, build, plain
+from hskd_lightning.config import build, plain, targets
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.student import export
 from hskd_lightning.integrity import digest, write_json
 from hskd_lightning.pipeline import run
+from hskd_lightning.settings import Choice
 from tests.helpers import ROOT
 
 WIDTH = "hskd_lightning.compress.width"
@@ -39,8 +40,6 @@ FOREIGN = (
     "Pca",
     "",
     None,
-    7,
-    {"a": 1},
 )
 
 
@@ -55,37 +54,58 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trace
 
 
+def option(name: str, target: object, **options: object) -> Choice:
+    return Choice(name=name, target=target, options=options)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("target", FOREIGN, ids=repr)
-@pytest.mark.parametrize("key", ["width", "data.source"])
-def test_a_target_that_is_no_option_of_its_group(evil: Path, key: str, target: object) -> None:
-    with pytest.raises(ConfigError, match=f"(?s)`{key}._target_` = .*allowed: what this package has for it"):
-        build({"_target_": target}, key)
+@pytest.mark.parametrize(("key", "name"), [("width", "pca"), ("data.source", "toy")])
+def test_a_target_that_is_no_option_of_its_group(evil: Path, key: str, name: str, target: str | None) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)`{key}._target_` = .*allowed: .*which is what {name} is"):
+        build(option(name, target), key)
     assert not evil.exists() and "evil" not in sys.modules
 
 
-def test_a_node_without_a_target() -> None:
-    with pytest.raises(ConfigError, match="`width._target_` = None"):
-        build({"keep": 3}, "width")
+def test_a_name_that_is_no_option_of_its_group() -> None:
+    with pytest.raises(ConfigError, match="(?s)`width.name` = 'pcaa'.*allowed: .*pca"):
+        build(option("pcaa", f"{WIDTH}.pca.Pca"), "width")
 
 
-@pytest.mark.parametrize("key", [*STRATEGIES, *CLASSES])
+def test_a_name_with_the_class_of_another_option() -> None:
+    with pytest.raises(ConfigError, match="(?s)`width._target_` = .*random_mask.*which is what pca is"):
+        build(option("pca", f"{WIDTH}.random_mask.RandomMask"), "width")
+
+
+@pytest.mark.parametrize("target", [7, {"a": 1}, ["evil.Owned"]], ids=repr)
+def test_a_target_that_is_no_text(small: Callable[..., DictConfig], target: object) -> None:
+    config = plain(small())
+    config["width"]["_target_"] = target
+    with pytest.raises(ConfigError, match="`width._target_` = "):
+        Experiment.resolve(config)
+
+
+GROUPS = ("depth", "length", "width", "control", "student.init", "student.shape", "teacher.init", "data.source")
+
+
+@pytest.mark.parametrize("key", GROUPS)
 def test_every_group_refuses_what_is_not_its_own_and_names_a_group_that_there_is(evil: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match="`.*._target_` = 'evil.Owned'") as refused:
-        build({"_target_": "evil.Owned"}, key)
-    assert not evil.exists()
-    group = refused.value.remedy.removeprefix("choose an option of the group: ").removesuffix("=...")
-    assert list((ROOT / "conf" / group).glob("*.yaml"))
+    for name in targets(key):
+        with pytest.raises(ConfigError, match="`.*._target_` = 'evil.Owned'") as refused:
+            build(option(name, "evil.Owned"), key)
+        assert not evil.exists()
+        group = refused.value.remedy.removeprefix("choose an option: ").removesuffix("=...")
+        assert list((ROOT / "conf" / group).glob("*.yaml"))
 
 
 def test_hydras_own_keys_are_arguments_like_any_other() -> None:
     for key in ("_partial_", "_args_", "_recursive_", "_convert_"):
         with pytest.raises(ConfigError, match="Pca takes keep"):
-            build({"_target_": f"{WIDTH}.pca.Pca", key: [True]}, "width")
+            build(option("pca", f"{WIDTH}.pca.Pca", **{key: [True]}), "width")
 
 
 def test_a_target_inside_a_node_is_data(evil: Path) -> None:
     with pytest.raises(ConfigError, match="`width.keep` = {'_target_': 'evil.Owned'}"):
-        build({"_target_": f"{WIDTH}.pca.Pca", "keep": {"_target_": "evil.Owned"}}, "width")
+        build(option("pca", f"{WIDTH}.pca.Pca", keep={"_target_": "evil.Owned"}), "width")
     assert not evil.exists()
 
 
@@ -116,7 +136,7 @@ def rewrite(cell: Path, text: str) -> None:
 
 def test_a_foreign_target_in_a_cell_that_is_exported(cell: Path, evil: Path) -> None:
     config = yaml.safe_load((cell / "config.yaml").read_text())
-    config["width"] = {"_target_": "evil.Owned"}
+    config["width"]["_target_"] = "evil.Owned"
     rewrite(cell, yaml.safe_dump(config))
     with pytest.raises(ConfigError, match=r"`width._target_` = 'evil.Owned'"):
         export(cell)

@@ -16,8 +16,7 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from hskd_lightning.assets.student import FirstWeights
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.data.vocabulary import train_wordpiece
 from hskd_lightning.errors import ConfigError
@@ -129,9 +128,7 @@ def test_layer_drop_puts_the_checkpoints_head_in_the_tasks_order(
 ) -> None:
     teacher = teacher_of_ones_own(tmp_path / "mine", {0: "positive", 1: "negative"}, texts)
     config = plain(small(f"teacher.checkpoint={teacher}", "student=layer_drop"))
-    student = AutoModelForSequenceClassification.from_pretrained(
-        FirstWeights(Workshop(Experiment.resolve(config))).folder
-    )
+    student = AutoModelForSequenceClassification.from_pretrained(Assets(Experiment.resolve(config)).student.folder)
     head = AutoModelForSequenceClassification.from_pretrained(teacher).classifier
     assert torch.equal(student.classifier.weight, head.weight.flip(0))
     assert student.config.id2label == {0: "negative", 1: "positive"}

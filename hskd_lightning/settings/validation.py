@@ -19,6 +19,8 @@ SPOKEN = {
     "none_required": "null",
 }
 """pydantic's complaints of a type, as a user says it."""
+SPELLED: Mapping[int | str, str] = {"target": "_target_"}
+"""Fields that a configuration spells otherwise."""
 LONGEST = 60
 """Characters of a value that a message repeats."""
 
@@ -54,7 +56,7 @@ def shortened(value: object) -> object:
 
 def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    path = _path(first["loc"], value, first["type"])
+    path = _path(first["loc"], value)
     full = ".".join([*([key] if key else []), *map(str, path)])
     if first["type"] == "unexpected_keyword_argument":
         return _unknown(full, first["input"], _parent(value, path), error, path)
@@ -67,18 +69,19 @@ def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
 
 def _same(one: Any, other: Any, value: Any) -> bool:
     """Whether two complaints are of one key: a union complains once for each of its members."""
-    return _path(one["loc"], value, one["type"]) == _path(other["loc"], value, other["type"])
+    return _path(one["loc"], value) == _path(other["loc"], value)
 
 
-def _path(loc: Sequence[int | str], value: Any, kind: str) -> list[int | str]:
+def _path(loc: Sequence[int | str], value: Any) -> list[int | str]:
     """The keys of the value that a complaint is about, without pydantic's own names for the members of a union."""
     path: list[int | str] = []
-    for part in loc:
-        inside = isinstance(value, Mapping) and part in value or isinstance(value, list) and isinstance(part, int)
-        if not inside:
-            return [*path, part] if kind == "missing" else path
+    for part in (SPELLED.get(part, part) for part in loc):
+        if isinstance(value, Mapping) and part not in value:
+            return [*path, part]
+        if not isinstance(value, Mapping | list):
+            return path
         path.append(part)
-        value = value[part]
+        value = value[part]  # type: ignore[index]
     return path
 
 

@@ -17,8 +17,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
@@ -33,10 +33,10 @@ LARGER = (*SMALL, *TINY, "data.source.train=700", "data.distil_limit=500", "stor
 ROUNDS = 20
 
 
-def room_at(root: Path, *overrides: str) -> Storeroom:
+def room_at(root: Path, *overrides: str) -> Stores:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = plain(compose("train", overrides=[*LARGER, f"paths.root={root}", *overrides]))
-    return Storeroom(Workshop(Experiment.resolve(config)))
+    return Assets(Experiment.resolve(config)).stores
 
 
 def build(root: Path) -> None:
@@ -160,7 +160,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def on_disk(unbroken: Path, place: Path) -> Storeroom:
+def on_disk(unbroken: Path, place: Path) -> Stores:
     """A room whose stores lie on the small disk."""
     room = room_at(unbroken)
     room.folder = place / "store"

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning.config import build
+from hskd_lightning.settings import Choice
 from tests.helpers import CONF, options
 
 EXAMPLES = {"depth.pairs": [[1, 2], [2, 4]]}
@@ -35,7 +36,7 @@ def node(axis: str, name: str, preset: str = "default") -> dict[str, Any]:
 
 def make(axis: str, name: str, **given: Any) -> Any:
     """Build it as a run would."""
-    return build({**node(axis, name), **given}, axis)
+    return build(Choice.of(node(axis, name)), axis, **given)
 
 
 def with_keep(axis: str) -> list[str]:

@@ -8,8 +8,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.source import KnowledgeSource
@@ -18,14 +17,14 @@ from hskd_lightning.models.encoder import hidden_states, logits
 from tests.helpers import batch_of
 
 
-def online(workshop: Workshop) -> KnowledgeSource:
-    teacher, plan = workshop.load_teacher(), workshop.experiment.plan
+def online(assets: Assets) -> KnowledgeSource:
+    teacher, plan = assets.teacher.load(), assets.experiment.plan
     assert plan is not None
-    return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))
+    return TeacherSource(teacher, plan, lambda: assets.taught_states.moments(teacher, plan.layer_map.teacher_states))
 
 
-def offline(workshop: Workshop) -> KnowledgeSource:
-    return Storeroom(workshop).source()
+def offline(assets: Assets) -> KnowledgeSource:
+    return assets.stores.source()
 
 
 SOURCES = {"online": online, "offline": offline}
@@ -41,25 +40,25 @@ KEEPS = (
 
 
 @pytest.fixture
-def workshop(small: Callable[..., DictConfig]) -> Workshop:
-    return Workshop(Experiment.resolve(plain(small(*KEEPS))))
+def assets(small: Callable[..., DictConfig]) -> Assets:
+    return Assets(Experiment.resolve(plain(small(*KEEPS))))
 
 
 @pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest, workshop: Workshop) -> KnowledgeSource:
-    return SOURCES[request.param](workshop)
+def source(request: pytest.FixtureRequest, assets: Assets) -> KnowledgeSource:
+    return SOURCES[request.param](assets)
 
 
-def test_target_has_the_shapes_of_the_legend(source: KnowledgeSource, workshop: Workshop) -> None:
-    target = source.hidden(batch_of(workshop, [0, 1, 2, 3]), step=1)
+def test_target_has_the_shapes_of_the_legend(source: KnowledgeSource, assets: Assets) -> None:
+    target = source.hidden(batch_of(assets, [0, 1, 2, 3]))
     assert target.tokens.positions.shape == target.tokens.valid.shape == (4, 2, 3)
     assert target.values.shape[:3] == (4, 2, 3)
 
 
-def test_target_is_the_teachers_states_at_the_chosen_places(source: KnowledgeSource, workshop: Workshop) -> None:
-    batch = batch_of(workshop, [5])
-    target = source.hidden(batch, step=1)
-    teacher = workshop.load_teacher().model
+def test_target_is_the_teachers_states_at_the_chosen_places(source: KnowledgeSource, assets: Assets) -> None:
+    batch = batch_of(assets, [5])
+    target = source.hidden(batch)
+    teacher = assets.teacher.load().model
     with torch.inference_mode():
         states = hidden_states(teacher, batch, (2, 4))
     assert target.units is not None
@@ -71,35 +70,33 @@ def test_target_is_the_teachers_states_at_the_chosen_places(source: KnowledgeSou
             torch.testing.assert_close(target.values[0, pair, number][kept], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_logits_are_the_teachers(source: KnowledgeSource, workshop: Workshop) -> None:
-    batch = batch_of(workshop, [0, 1, 2])
+def test_logits_are_the_teachers(source: KnowledgeSource, assets: Assets) -> None:
+    batch = batch_of(assets, [0, 1, 2])
     with torch.inference_mode():
-        expected = logits(workshop.load_teacher().model, batch)
+        expected = logits(assets.teacher.load().model, batch)
     torch.testing.assert_close(source.logits(batch), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_example_gets_the_same_knowledge_whatever_its_neighbours(
-    source: KnowledgeSource, workshop: Workshop
-) -> None:
-    longest = int(workshop.student_splits.train.lengths.argmax())
-    alone = source.hidden(batch_of(workshop, [7]), step=1)
-    among = source.hidden(batch_of(workshop, [longest, 7]), step=1)
+def test_an_example_gets_the_same_knowledge_whatever_its_neighbours(source: KnowledgeSource, assets: Assets) -> None:
+    longest = int(assets.corpus.student_splits.train.lengths.argmax())
+    alone = source.hidden(batch_of(assets, [7]))
+    among = source.hidden(batch_of(assets, [longest, 7]))
     assert torch.equal(alone.tokens.positions[0], among.tokens.positions[1])
     torch.testing.assert_close(alone.values[0], among.values[1], rtol=1e-5, atol=1e-5)
 
 
-def test_twice_the_same_batch_is_bitwise_the_same(source: KnowledgeSource, workshop: Workshop) -> None:
-    batch = batch_of(workshop, [0, 1, 2, 3])
-    one, other = source.hidden(batch, step=1), source.hidden(batch, step=2)
+def test_twice_the_same_batch_is_bitwise_the_same(source: KnowledgeSource, assets: Assets) -> None:
+    batch = batch_of(assets, [0, 1, 2, 3])
+    one, other = source.hidden(batch), source.hidden(batch)
     assert torch.equal(one.values, other.values)
     assert torch.equal(source.logits(batch), source.logits(batch))
 
 
 def test_knowledge_needs_no_gradient_and_can_be_kept_for_a_backward_pass(
-    source: KnowledgeSource, workshop: Workshop
+    source: KnowledgeSource, assets: Assets
 ) -> None:
-    batch = batch_of(workshop, [0, 1])
-    for knowledge in (source.hidden(batch, step=1).values, source.logits(batch)):
+    batch = batch_of(assets, [0, 1])
+    for knowledge in (source.hidden(batch).values, source.logits(batch)):
         assert not knowledge.requires_grad
         weight = torch.ones_like(knowledge, requires_grad=True)
         (weight * knowledge).sum().backward()

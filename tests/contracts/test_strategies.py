@@ -15,6 +15,7 @@ from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.losses import hidden_losses
+from hskd_lightning.settings import Choice
 from tests.contracts.strategies import make, node, one_option, with_keep
 from tests.helpers import options
 
@@ -31,7 +32,7 @@ def test_every_axis_has_strategies() -> None:
 @pytest.mark.parametrize("preset", ["default", "paper"])
 @pytest.mark.parametrize(("axis", "name"), EVERY)
 def test_it_builds_from_its_yaml(axis: str, name: str, preset: str) -> None:
-    assert build(node(axis, name, preset), axis) is not None
+    assert build(Choice.of(node(axis, name, preset)), axis) is not None
 
 
 @pytest.mark.parametrize(("axis", "name"), EVERY)

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
 from hskd_lightning.artifacts import build_once
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
@@ -29,8 +29,8 @@ Small = Callable[..., DictConfig]
 MANY = "store.shard_tokens=300"
 
 
-def room_of(small: Small, *overrides: str) -> Storeroom:
-    return Storeroom(Workshop(Experiment.resolve(plain(small(MANY, *overrides)))))
+def room_of(small: Small, *overrides: str) -> Stores:
+    return Assets(Experiment.resolve(plain(small(MANY, *overrides)))).stores
 
 
 @pytest.fixture
@@ -180,11 +180,11 @@ def test_a_changed_data_file_is_named(configure: Small, tmp_path: Path) -> None:
     data = ("data=text", f"data.train={tmp_path}/train.csv", f"data.dev={tmp_path}/dev.csv", "data.text=text")
     tiny = [override for override in (*SMALL, *TINY) if not override.startswith(("data.source", "data.distil"))]
     asked = (*tiny, *data, "data.label=label", f"paths.artifacts={tmp_path}/artifacts")
-    folder = Storeroom(Workshop(Experiment.resolve(plain(configure(*asked))))).build()
+    folder = Assets(Experiment.resolve(plain(configure(*asked)))).stores.build()
     (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows, "one more thing,1"]) + "\n")
     again = Experiment.resolve(plain(configure(*asked, f"store.path={folder}")))
     with pytest.raises(ConfigError, match=r"(?s)store .*: tokens.data` = "):
-        Storeroom(Workshop(again)).source()
+        Assets(again).stores.source()
 
 
 # The live teacher.
@@ -211,7 +211,7 @@ def test_other_stores_are_what_the_teacher_says(small: Small, width: str, dtype:
 def test_a_teacher_whose_weights_were_exchanged_is_found(small: Small, tmp_path: Path) -> None:
     room = room_of(small, f"paths.artifacts={tmp_path}/own")
     folder = room.build()
-    weights = Path(room.workshop.teacher_path) / "model.safetensors"
+    weights = Path(room.assets.teacher.path) / "model.safetensors"
     changed = load_file(weights)
     changed["classifier.bias"] += 1
     save_file(changed, weights, metadata={"format": "pt"})

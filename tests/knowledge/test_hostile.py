@@ -21,8 +21,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
 from hskd_lightning.artifacts import build_once
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
@@ -55,7 +54,7 @@ _BUILT: dict[tuple[str, ...], Path] = {}
 
 def built(small: Small, tmp_path: Path, *overrides: str) -> Path:
     if overrides not in _BUILT:
-        room = Storeroom(Workshop(Experiment.resolve(plain(small("store.shard_tokens=700", *overrides)))))
+        room = Assets(Experiment.resolve(plain(small("store.shard_tokens=700", *overrides)))).stores
         make = partial(room.write, request=room.request)
         _BUILT[overrides] = build_once(tmp_path / "good", "store", room.request.recipe, make, vouched=True)
     return Path(shutil.copytree(_BUILT[overrides], tmp_path / "strangers" / _BUILT[overrides].name))

@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from hskd_lightning.artifacts import build_once
-from hskd_lightning.assets.stores import Storeroom
-from hskd_lightning.assets.workshop import Workshop
+from hskd_lightning.assets import Assets
+from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import Collate, eval_loader
 from hskd_lightning.errors import ConfigError
@@ -31,18 +31,18 @@ MANY = ("store.shard_tokens=200",)
 FP32 = ("store.dtype=fp32",)
 
 
-def workshop_of(small: Small, *overrides: str) -> Workshop:
-    return Workshop(Experiment.resolve(plain(small(*overrides))))
+def assets_of(small: Small, *overrides: str) -> Assets:
+    return Assets(Experiment.resolve(plain(small(*overrides))))
 
 
-def stored(workshop: Workshop) -> StoreSource:
-    return Storeroom(workshop).source()
+def stored(assets: Assets) -> StoreSource:
+    return assets.stores.source()
 
 
-def live(workshop: Workshop) -> TeacherSource:
-    teacher, plan = workshop.load_teacher(), workshop.experiment.plan
+def live(assets: Assets) -> TeacherSource:
+    teacher, plan = assets.teacher.load(), assets.experiment.plan
     assert plan is not None
-    return TeacherSource(teacher, plan, lambda: workshop.moments(teacher, plan.layer_map.teacher_states))
+    return TeacherSource(teacher, plan, lambda: assets.taught_states.moments(teacher, plan.layer_map.teacher_states))
 
 
 def counted(target: HiddenTarget) -> Tensor:
@@ -76,37 +76,35 @@ width_cases = one_option(
 
 @pytest.mark.parametrize("name", options("depth"))
 def test_every_depth_is_stored_as_the_teacher_says(small: Small, name: str) -> None:
-    workshop = workshop_of(small, *given("depth", name, {}), *FP32, *MANY)
-    batch = batch_of(workshop, ROWS)
-    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+    assets = assets_of(small, *given("depth", name, {}), *FP32, *MANY)
+    batch = batch_of(assets, ROWS)
+    assert_same(stored(assets).hidden(batch), live(assets).hidden(batch))
 
 
 @pytest.mark.parametrize("keep", ["null", "3", "0.4"])
 @pytest.mark.parametrize(("name", "options"), length_cases)
 def test_every_length_is_stored_as_the_teacher_says(small: Small, name: str, options: dict, keep: str) -> None:
     kept = [] if name == "all" else [f"length.keep={keep}"]
-    workshop = workshop_of(
-        small, *given("length", name, options), *kept, "hsk.amount=null", "width.keep=4", *FP32, *MANY
-    )
-    batch = batch_of(workshop, ROWS)
-    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+    assets = assets_of(small, *given("length", name, options), *kept, "hsk.amount=null", "width.keep=4", *FP32, *MANY)
+    batch = batch_of(assets, ROWS)
+    assert_same(stored(assets).hidden(batch), live(assets).hidden(batch))
 
 
 @pytest.mark.parametrize("keep", ["null", "5", "0.3"])
 @pytest.mark.parametrize(("name", "options"), width_cases)
 def test_every_width_is_stored_as_the_teacher_says(small: Small, name: str, options: dict, keep: str) -> None:
     kept = [] if name == "all" else [f"width.keep={keep}"]
-    workshop = workshop_of(small, *given("width", name, options), *kept, "hsk.amount=null", *FP32, *MANY)
-    batch = batch_of(workshop, ROWS)
-    assert_same(stored(workshop).hidden(batch, 1), live(workshop).hidden(batch, 1))
+    assets = assets_of(small, *given("width", name, options), *kept, "hsk.amount=null", *FP32, *MANY)
+    batch = batch_of(assets, ROWS)
+    assert_same(stored(assets).hidden(batch), live(assets).hidden(batch))
 
 
 def test_distilled_padding_is_stored_too(small: Small) -> None:
-    workshop = workshop_of(small, "preset.padding=distill", "length.keep=0.5", *FP32)
-    batch = batch_of(workshop, ROWS)
-    source = stored(workshop)
-    assert source.hidden(batch, 1).tokens.valid.sum() == len(ROWS) * 32  # half of max_length
-    assert_same(source.hidden(batch, 1), live(workshop).hidden(batch, 1))
+    assets = assets_of(small, "preset.padding=distill", "length.keep=0.5", *FP32)
+    batch = batch_of(assets, ROWS)
+    source = stored(assets)
+    assert source.hidden(batch).tokens.valid.sum() == len(ROWS) * 32  # half of max_length
+    assert_same(source.hidden(batch), live(assets).hidden(batch))
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [("fp16", 1e-3), ("bf16", 1e-2), ("int8", 2e-2)])
@@ -114,11 +112,11 @@ def test_distilled_padding_is_stored_too(small: Small) -> None:
 def test_narrow_dtypes_lose_as_little_as_the_manifest_says(
     small: Small, tmp_path: Path, width: str, dtype: str, allowed: float
 ) -> None:
-    workshop = workshop_of(small, f"width={width}", f"store.dtype={dtype}", *MANY)
-    room = Storeroom(workshop)
-    source = StoreSource(Store(build(room, tmp_path)), workshop.experiment.plan, room.request)
-    every = batch_of(workshop, list(range(96)))
-    exact, read = counted(live(workshop).hidden(every, 1)), counted(source.hidden(every, 1))
+    assets = assets_of(small, f"width={width}", f"store.dtype={dtype}", *MANY)
+    room = assets.stores
+    source = StoreSource(Store(build(room, tmp_path)), assets.experiment.plan, room.request)
+    every = batch_of(assets, list(range(96)))
+    exact, read = counted(live(assets).hidden(every)), counted(source.hidden(every))
     (loss,) = source.store.facts["reconstruction"].values()
     assert 0 < loss["relative"] < allowed
     if width != "magnitude_mask":  # where rounding may choose other units
@@ -144,31 +142,31 @@ def test_less_is_served_as_by_a_store_of_its_own(
 ) -> None:
     common = (*BOTH, f"width={width}", f"store.dtype={dtype}")
     less, more = (
-        workshop_of(small, *common, *(f"{axis}.keep=4" for axis in ("length", "width")), *keeps.split())
+        assets_of(small, *common, *(f"{axis}.keep=4" for axis in ("length", "width")), *keeps.split())
         for keeps in LESS[case]
     )
-    room = Storeroom(less)
-    covered = room.request.missing_from(Storeroom(more).request) is None
+    room = less.stores
+    covered = room.request.missing_from(more.stores.request) is None
     assert covered or (width == "magnitude_mask" and dtype == "int8" and "width" in LESS[case][0])
     if not covered:
         return
-    own, large = (build(Storeroom(workshop), tmp_path / name) for workshop, name in ((less, "own"), (more, "large")))
+    own, large = (build(assets.stores, tmp_path / name) for assets, name in ((less, "own"), (more, "large")))
     batch = batch_of(less, ROWS)
     plan = less.experiment.plan
     small_view, large_view = (StoreSource(Store(folder), plan, room.request) for folder in (own, large))
     # A matrix product of other widths may differ in its last bit, and int8 then by a step.
     last_bit = width in ("pca", "random_projection")
     step = 0.03 if dtype == "int8" else 2e-3 if dtype == "fp16" else 1e-6
-    assert_same(small_view.hidden(batch, 1), large_view.hidden(batch, 1), step if last_bit else 0.0)
+    assert_same(small_view.hidden(batch), large_view.hidden(batch), step if last_bit else 0.0)
     student = [torch.randn(len(ROWS), batch.input_ids.shape[1], 16) for _ in plan.layer_map.pairs]
     for view in (small_view, large_view):
         assert view.compression is not None
-    target = small_view.hidden(batch, 1)
+    target = small_view.hidden(batch)
     seen = [view.compression.view(student, target, lambda states: states) for view in (small_view, large_view)]
     torch.testing.assert_close(*seen, rtol=1e-5, atol=1e-5)
 
 
-def build(room: Storeroom, root: Path) -> Path:
+def build(room: Stores, root: Path) -> Path:
     """This cell's own store, whatever others there are."""
     return build_once(root, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
 
@@ -178,15 +176,15 @@ TOKENS_ALONE = ("depth=all", "length=cls_first", "width=all")
 
 @pytest.mark.parametrize("everything", [("length.keep=1.0",), ("length.keep=null", "hsk.amount=1")], ids=" ".join)
 def test_a_store_of_one_token_does_not_serve_all_of_them(small: Small, everything: tuple[str, ...]) -> None:
-    stored(workshop_of(small, *TOKENS_ALONE, "length.keep=1"))
-    workshop = workshop_of(small, *TOKENS_ALONE, *everything)
-    batch = batch_of(workshop, ROWS)
-    assert stored(workshop).hidden(batch, 1).tokens.valid[:, 0].sum() == batch.real.sum()
+    stored(assets_of(small, *TOKENS_ALONE, "length.keep=1"))
+    assets = assets_of(small, *TOKENS_ALONE, *everything)
+    batch = batch_of(assets, ROWS)
+    assert stored(assets).hidden(batch).tokens.valid[:, 0].sum() == batch.real.sum()
 
 
 def test_a_given_store_of_one_token_is_refused_in_words(small: Small, tmp_path: Path) -> None:
-    one = build(Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1")), tmp_path)
-    asked = Storeroom(workshop_of(small, *TOKENS_ALONE, "length.keep=1.0", f"store.path={one}"))
+    one = build(assets_of(small, *TOKENS_ALONE, "length.keep=1").stores, tmp_path)
+    asked = assets_of(small, *TOKENS_ALONE, "length.keep=1.0", f"store.path={one}").stores
     with pytest.raises(ConfigError, match=r"(?s)length.keep` = '1 token'.*allowed: 'all tokens'"):
         asked.source()
 
@@ -201,12 +199,12 @@ def test_a_given_store_of_one_token_is_refused_in_words(small: Small, tmp_path: 
 )
 def test_how_shares_are_counted_is_in_no_name_where_they_are_rounded(small: Small, width: str, options: dict) -> None:
     """A store that was built before there was a choice is found, not built again."""
-    assert Storeroom(workshop_of(small, *f"width={width}".split())).request.width == options
+    assert assets_of(small, *f"width={width}".split()).stores.request.width == options
 
 
 def test_truncated_units_are_the_first_of_the_rounded_ones(small: Small) -> None:
     one, two = (
-        Storeroom(workshop_of(small, "width=random_mask", "width.keep=0.1", f"preset.unit_counts={counts}")).request
+        assets_of(small, "width=random_mask", "width.keep=0.1", f"preset.unit_counts={counts}").stores.request
         for counts in ("truncated", "rounded")
     )
     assert (one.units, two.units) == (1, 2)  # of 16
@@ -216,7 +214,7 @@ def test_truncated_units_are_the_first_of_the_rounded_ones(small: Small) -> None
 def test_a_truncated_share_of_an_example_is_a_store_of_its_own(small: Small) -> None:
     over_example = ("width=magnitude_mask", "width.scope=example", "width.keep=0.3")
     one, two = (
-        Storeroom(workshop_of(small, *over_example, f"preset.unit_counts={counts}")).request
+        assets_of(small, *over_example, f"preset.unit_counts={counts}").stores.request
         for counts in ("truncated", "rounded")
     )
     assert one.missing_from(two) == ("width.counts", None, "truncated")
@@ -224,16 +222,16 @@ def test_a_truncated_share_of_an_example_is_a_store_of_its_own(small: Small) -> 
 
 def test_all_tokens_are_one_store_however_they_are_asked_for(small: Small) -> None:
     asks = (("length.keep=1.0",), ("length.keep=null", "hsk.amount=null"), ("length.keep=null", "hsk.amount=1"))
-    assert len({Storeroom(workshop_of(small, *TOKENS_ALONE, *ask)).request.name for ask in asks}) == 1
+    assert len({assets_of(small, *TOKENS_ALONE, *ask).stores.request.name for ask in asks}) == 1
 
 
 def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:
-    wide, narrow = (workshop_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
-    request = Storeroom(narrow).request
-    folders = [build(Storeroom(workshop), tmp_path / name) for workshop, name in ((wide, "wide"), (narrow, "narrow"))]
+    wide, narrow = (assets_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
+    request = narrow.stores.request
+    folders = [build(assets.stores, tmp_path / name) for assets, name in ((wide, "wide"), (narrow, "narrow"))]
     one, other = (StoreSource(Store(folder), narrow.experiment.plan, request) for folder in folders)
     batch = batch_of(narrow, ROWS)
-    assert_same(one.hidden(batch, 1), other.hidden(batch, 1), tolerance=0.0)
+    assert_same(one.hidden(batch), other.hidden(batch), tolerance=0.0)
 
 
 def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> None:
@@ -247,7 +245,7 @@ def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> 
             ("knowledge=logits",),
         )
     ):
-        room = Storeroom(workshop_of(small, *overrides, *MANY))
+        room = assets_of(small, *overrides, *MANY).stores
         folder = build(room, tmp_path)
         size = room.writer(folder, room.request).size
         facts = Store(folder).facts
@@ -257,9 +255,9 @@ def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> 
 
 
 def test_train_and_selection_are_there_by_id_and_nothing_else(small: Small) -> None:
-    workshop = workshop_of(small)
-    source = stored(workshop)
-    splits = workshop.student_splits
+    assets = assets_of(small)
+    source = stored(assets)
+    splits = assets.corpus.student_splits
     for split in splits:
         assert source.read_logits(split.ids).shape == (len(split), 2)
     with pytest.raises(ConfigError, match=r"(?s)no example 999999"):
@@ -267,28 +265,28 @@ def test_train_and_selection_are_there_by_id_and_nothing_else(small: Small) -> N
 
 
 def test_order_and_repetition_of_ids_is_the_callers(small: Small) -> None:
-    workshop = workshop_of(small, *MANY)
-    source = stored(workshop)
-    forward, back = batch_of(workshop, [3, 80, 80]), batch_of(workshop, [80, 80, 3])
-    assert torch.equal(source.hidden(forward, 1).values.flip(0), source.hidden(back, 1).values)
+    assets = assets_of(small, *MANY)
+    source = stored(assets)
+    forward, back = batch_of(assets, [3, 80, 80]), batch_of(assets, [80, 80, 3])
+    assert torch.equal(source.hidden(forward).values.flip(0), source.hidden(back).values)
 
 
 def test_opening_maps_no_shard_and_reading_maps_those_asked_for(small: Small) -> None:
-    workshop = workshop_of(small, *MANY)
-    source = stored(workshop)
+    assets = assets_of(small, *MANY)
+    source = stored(assets)
     assert source.store._mapped == {}
-    source.read_hidden(workshop.student_splits.train.ids[:1])
+    source.read_hidden(assets.corpus.student_splits.train.ids[:1])
     assert len(source.store._mapped) == 1
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_read_what_this_process_reads(small: Small, start: str) -> None:
-    workshop = workshop_of(small, *MANY)
-    source = stored(workshop)
-    split = workshop.student_splits.train
+    assets = assets_of(small, *MANY)
+    source = stored(assets)
+    split = assets.corpus.student_splits.train
     source.read_hidden(split.ids[:40])  # what is mapped here is not theirs
-    make = Collate(split, workshop.tokenizer.pad_token_id, None, source.reader(hidden=True))
+    make = Collate(split, assets.corpus.tokenizer.pad_token_id, None, source.reader(hidden=True))
     here = list(eval_loader(make, 16))
     loader = torch.utils.data.DataLoader(
         eval_loader(make, 16).dataset,
@@ -307,11 +305,11 @@ def test_workers_read_what_this_process_reads(small: Small, start: str) -> None:
 
 
 def test_a_batch_that_was_looked_up_is_not_looked_up_again(small: Small) -> None:
-    workshop = workshop_of(small)
-    source = stored(workshop)
-    batch = batch_of(workshop, ROWS)
+    assets = assets_of(small)
+    source = stored(assets)
+    batch = batch_of(assets, ROWS)
     taught = source.read_hidden(batch.ids)
-    assert source.hidden(batch._replace(taught=taught), 1) is taught
+    assert source.hidden(batch._replace(taught=taught)) is taught
 
 
 REFUSED = {
@@ -330,5 +328,5 @@ REFUSED = {
 @pytest.mark.parametrize("overrides", REFUSED)
 def test_what_no_store_holds_is_refused_by_name(small: Small, overrides: str) -> None:
     with pytest.raises(ConfigError) as refusal:
-        workshop_of(small, *overrides.split())
+        assets_of(small, *overrides.split())
     assert REFUSED[overrides] in str(refusal.value)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.settings.stages import StageSettings
 from hskd_lightning.training.optim import (
     BertAdam,
-    StageSettings,
     build_optimizer,
     build_schedule,
     clip_gradients,
