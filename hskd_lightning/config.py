@@ -92,7 +92,7 @@ def _class_of(choice: Choice, key: str) -> Callable[..., Any]:
     known = targets(key)
     if choice.name not in known:
         raise ConfigError(f"{key}.name", choice.name, ", ".join(known), f"choose an option: {_group(key)}=...")
-    if choice.target != known[choice.name]:
+    if choice.target not in (None, known[choice.name]):
         allowed = f"{known[choice.name]}, which is what {choice.name} is; other options: {', '.join(known)}"
         raise ConfigError(f"{key}._target_", choice.target, allowed, f"choose an option: {_group(key)}=...")
     module, _, name = known[choice.name].rpartition(".")
@@ -141,6 +141,13 @@ def scientific(config: Mapping[str, Any], data_digest: str) -> dict[str, Any]:
     return identified
 
 
+def without_targets(value: Any) -> Any:
+    """A configuration whose choices are names alone, as a cell keeps it: a class may move before it is read again."""
+    if isinstance(value, Mapping):
+        return {name: without_targets(part) for name, part in value.items() if name != "_target_"}
+    return value
+
+
 def cell_id(config: Mapping[str, Any], data_digest: str) -> str:
     """Ten hex digits that name a cell: the same question gets the same name on every machine."""
     return fingerprint(scientific(config, data_digest))[:10]
@@ -152,7 +159,7 @@ def identity(value: Any, key: str = "") -> Any:
     Never by the class behind a name, so that a class may move; a local model by its content, not by its path.
     """
     if isinstance(value, Mapping):
-        return {name: identity(part, name) for name, part in value.items() if name != "_target_"}
+        return {name: identity(part, name) for name, part in without_targets(value).items()}
     return content(value) if isinstance(value, str) and key in PATH_KEYS else value
 
 

@@ -71,7 +71,7 @@ class Experiment:
         student_init.check(student_config, teacher_config)
         settings, keeps, plan = _resolve_hidden(settings, teacher_config, student_config)
         experiment = cls(
-            config={**config, **_settled(config, settings)},
+            config=configuration.without_targets({**config, **_settled(config, settings)}),
             settings=settings,
             dataset=dataset,
             teacher_init=teacher_init,
@@ -194,7 +194,7 @@ def resolve_plan(settings: Settings, shape: Shape, keeps: Mapping[str, Keep]) ->
 
 
 def _control(choice: Choice) -> Control | None:
-    if choice.target is None and choice.name == "none":
+    if choice.name == "none":
         return None
     control: Control = configuration.build(choice, "control")
     return control

@@ -39,7 +39,6 @@ FOREIGN = (
     f"{WIDTH}.pca",
     "Pca",
     "",
-    None,
 )
 
 
@@ -60,10 +59,14 @@ def option(name: str, target: object, **options: object) -> Choice:
 
 @pytest.mark.parametrize("target", FOREIGN, ids=repr)
 @pytest.mark.parametrize(("key", "name"), [("width", "pca"), ("data.source", "toy")])
-def test_a_target_that_is_no_option_of_its_group(evil: Path, key: str, name: str, target: str | None) -> None:
+def test_a_target_that_is_no_option_of_its_group(evil: Path, key: str, name: str, target: str) -> None:
     with pytest.raises(ConfigError, match=f"(?s)`{key}._target_` = .*allowed: .*which is what {name} is"):
         build(option(name, target), key)
     assert not evil.exists() and "evil" not in sys.modules
+
+
+def test_a_choice_without_a_target_is_its_name() -> None:
+    assert type(build(option("pca", None), "width")).__name__ == "Pca"
 
 
 def test_a_name_that_is_no_option_of_its_group() -> None:
@@ -112,7 +115,7 @@ def test_a_target_inside_a_node_is_data(evil: Path) -> None:
 @pytest.mark.parametrize("key", ["width", "control", "student.init", "student.shape", "teacher.init", "data.source"])
 def test_a_foreign_target_on_the_command_line(small: Callable[..., DictConfig], evil: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=f"`{key}._target_` = 'evil.Owned'"):
-        Experiment.resolve(plain(small(f"{key}._target_=evil.Owned")))
+        Experiment.resolve(plain(small("control=random", f"{key}._target_=evil.Owned")))
     assert not evil.exists()
 
 
@@ -146,7 +149,7 @@ def test_a_foreign_target_in_a_cell_that_is_exported(cell: Path, evil: Path) -> 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "it lacks something"),
+        ("", "preset = 'missing' is no setting"),
         ("- 1", "it cannot be read"),
         ("data: {", "it cannot be read"),
         ("\x00", "it cannot be read"),

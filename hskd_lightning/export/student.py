@@ -41,6 +41,7 @@ from hskd_lightning.integrity import check_files, damaged, digests, read_json, w
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
 from hskd_lightning.runs.cell import FILES, check_finished, read_result
+from hskd_lightning.settings import read_settings
 from hskd_lightning.training.evaluate import score
 
 log = logging.getLogger(__name__)
@@ -89,11 +90,13 @@ def _finished(cell: Path) -> dict[str, Any]:
 
 
 def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
+    config = _configuration(cell / "config.yaml", overrides)
     try:
-        experiment = Experiment.resolve(_configuration(cell / "config.yaml", overrides))
-    except (KeyError, TypeError, AttributeError) as error:
-        remedy = "run train.py again with force=true"
-        raise damaged(cell / "config.yaml", f"it lacks something ({error!r})", "export", remedy) from error
+        read_settings(config)
+    except ConfigError as error:
+        wrong = f"{error.key} = {error.found!r} is no setting that a cell has"
+        raise damaged(cell / "config.yaml", wrong, "export", "run train.py again with force=true") from error
+    experiment = Experiment.resolve(config)
     if experiment.cell_id != cell.name:
         allowed = f"the data and models that cell {cell.name} was made of"
         raise ConfigError("export", f"cell {experiment.cell_id}", allowed, "bring them back, or run train.py again")

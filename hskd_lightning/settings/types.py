@@ -79,7 +79,7 @@ class Choice:
     name: Text
     """What it is called, in conf/ and in every identity."""
     target: StrictStr | None = None
-    """The class behind it; None for an option that builds nothing."""
+    """The class that a configuration names for it; None where it names none, as that of a cell."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     """That class's arguments."""
 
