@@ -22,9 +22,9 @@ from pathlib import Path
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.figures.chart import MARGIN
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
+from hskd_lightning.study.stats.defaults import MARGIN
 from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import collect, outcome
 from hskd_lightning.study.sweep.compose import as_multirun, composer

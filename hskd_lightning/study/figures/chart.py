@@ -10,11 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from hskd_lightning.study.results import CONTEXT, Setting, finished, label, settings_of, telling
+from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import Summary, summarize
-
-LEVEL = 0.95
-MARGIN = 0.01
-"""One point of score: the loss that does not matter, in tests and bands, unless another is asked for."""
 
 Kind = Literal["curve", "points", "faint", "star", "level", "band", "fit", "front", "steps", "ring", "reach"]
 Scale = Literal["linear", "from_zero", "log", "zero_log"]

@@ -10,8 +10,9 @@ import pandas as pd
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.figures import matplotlib_figure
-from hskd_lightning.study.figures.chart import MARGIN, Chart, Skipped
+from hskd_lightning.study.figures.chart import Chart, Skipped
 from hskd_lightning.study.figures.charts import CHARTS, TESTED
+from hskd_lightning.study.stats.defaults import MARGIN
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point
 from hskd_lightning.study.figures.style import SHOWN, Style, styles
 from hskd_lightning.study.figures.ticks import BREAK, span, squashed, ticks, unsquashed, written
-from hskd_lightning.study.report.html_tables import BR, Markup, element, joined, markup
+from hskd_lightning.study.markup import BR, Markup, element, joined, markup
 
 Trace = dict[str, Any]
 CELLS = 8

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hskd_lightning.study.report.html_tables import Markup, element, joined
+from hskd_lightning.study.markup import Markup, element, joined
 
 Row = Mapping[str, Any]
 FEW = 5

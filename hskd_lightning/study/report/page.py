@@ -13,21 +13,15 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from hskd_lightning.study.figures import plotly_figure
-from hskd_lightning.study.figures.chart import LEVEL, MARGIN, Chart
+from hskd_lightning.study.figures.chart import Chart
 from hskd_lightning.study.figures.draw import charts
 from hskd_lightning.study.figures.style import COLORS, LIT
+from hskd_lightning.study.markup import Markup, element, joined, markup
 from hskd_lightning.study.report.findings import findings, origins
-from hskd_lightning.study.report.html_tables import (
-    Markup,
-    element,
-    joined,
-    markup,
-    minimum_html,
-    plotted_html,
-    settings_html,
-)
+from hskd_lightning.study.report.html_tables import minimum_html, plotted_html, settings_html
 from hskd_lightning.study.report.tables import minimum_table, settings_table
 from hskd_lightning.study.results import finished
+from hskd_lightning.study.stats.defaults import LEVEL, MARGIN
 
 TITLE = "How little of a teacher's knowledge does a student need?"
 LIGHT = {

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from hskd_lightning.study.figures.chart import LEVEL, MARGIN, Skipped, of_figure
-from hskd_lightning.study.figures.charts.marginal import Path, paths
+from hskd_lightning.study.figures.chart import Skipped, of_figure
+from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import CONTEXT, Setting, full_hsk, grouped, label, logits_only, telling, varying
 from hskd_lightning.study.stats.comparison import Difference, compare, equivalence, rank
+from hskd_lightning.study.stats.defaults import LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import summarize
 from hskd_lightning.study.stats.marginal_utility import diminishing
 from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from statsmodels.stats.multitest import multipletests
 
+from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import (
     Scores,
     Summary,
@@ -34,7 +35,7 @@ class Difference(Summary):
     p_holm: float = math.nan
 
 
-def paired_difference(scores: Scores, reference: Scores, level: float = 0.95) -> Difference:
+def paired_difference(scores: Scores, reference: Scores, level: float = LEVEL) -> Difference:
     """`scores` minus `reference`, seed by seed, on the seeds that both have. No shared seed: n = 0, the rest nan.
 
     Raises:
@@ -50,7 +51,7 @@ def difference_of(differences: Sequence[float], level: float) -> Difference:
     return Difference(**asdict(summary), p=two_sided if summary.n > 1 else math.nan)
 
 
-def compare(settings: Mapping[Key, Scores], reference: Scores, level: float = 0.95) -> dict[Key, Difference]:
+def compare(settings: Mapping[Key, Scores], reference: Scores, level: float = LEVEL) -> dict[Key, Difference]:
     """Every setting minus `reference`, with p corrected over all of them."""
     return corrected({name: paired_difference(scores, reference, level) for name, scores in settings.items()})
 
@@ -108,7 +109,7 @@ class Equivalence:
     serves: bool
 
 
-def equivalence(scores: Scores, reference: Scores, margin: float = 0.01, alpha: float = 0.05) -> Equivalence:
+def equivalence(scores: Scores, reference: Scores, margin: float = MARGIN, alpha: float = ALPHA) -> Equivalence:
     """Two one-sided paired t tests (Schuirmann 1987) on the shared seeds.
 
     A test of difference cannot show that two settings serve alike: with few seeds it finds nothing. Here the burden

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr, stdtrit
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.stats.defaults import LEVEL
 
 Scores = Mapping[int, float]
 """The score of one setting by seed."""
@@ -37,7 +38,7 @@ class Summary:
     level: float
 
 
-def summarize(scores: Scores, level: float = 0.95) -> Summary:
+def summarize(scores: Scores, level: float = LEVEL) -> Summary:
     """Mean, spread and two-sided t interval of one setting.
 
     Raises:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.stats.comparison import Difference, corrected, difference_of, paired_difference
+from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import Array, Scores, checked
 
 Curve = Mapping[float, Scores]
@@ -37,7 +38,7 @@ class Segment:
     p_holm: float
 
 
-def marginal_utility(curve: Curve, level: float = 0.95) -> list[Segment]:
+def marginal_utility(curve: Curve, level: float = LEVEL) -> list[Segment]:
     """The gain per added scalar between neighbouring amounts, in ascending order; nothing for a single amount.
 
     Raises:
@@ -75,7 +76,7 @@ class Diminishing:
     verdict: str
 
 
-def diminishing(curve: Curve, level: float = 0.95) -> Diminishing:
+def diminishing(curve: Curve, level: float = LEVEL) -> Diminishing:
     """Test `every scalar is worth the same` against the bend of the curve, seed by seed.
 
     If every scalar were worth the same, the curve would be the straight line from its first point to its last; if

@@ -9,6 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from hskd_lightning.study.stats.comparison import Equivalence, equivalence
+from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import (
     Array,
     Scores,
@@ -42,7 +43,7 @@ class Serving:
 
 
 def judge(
-    curve: Curve, full: Scores | None = None, margin: float = 0.01, alpha: float = 0.05
+    curve: Curve, full: Scores | None = None, margin: float = MARGIN, alpha: float = ALPHA
 ) -> dict[float, Equivalence]:
     """Every amount of a curve against full HSK, in ascending order.
 
@@ -60,7 +61,7 @@ def judge(
     return {amount: equivalence(curve[amount], full or {}, margin, alpha) for amount in amounts}
 
 
-def smallest_serving(curve: Curve, full: Scores | None = None, margin: float = 0.01, alpha: float = 0.05) -> Serving:
+def smallest_serving(curve: Curve, full: Scores | None = None, margin: float = MARGIN, alpha: float = ALPHA) -> Serving:
     """The smallest amount that serves as well as full HSK together with all larger ones.
 
     Not the smallest that passes: of many amounts tested, the luckiest would be reported. Going down from the
@@ -100,7 +101,7 @@ class Keeping:
 
 
 def smallest_keeping(
-    curve: Curve, share: float = 0.9, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    curve: Curve, share: float = 0.9, level: float = LEVEL, resamples: int = 2000, seed: int = 0
 ) -> Keeping:
     """The amount from which on the mean curve stays at or above logits + share * (full - logits).
 

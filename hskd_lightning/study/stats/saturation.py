@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import (
     DECIMALS,
     Array,
@@ -64,7 +65,7 @@ class Saturation:
         return self.floor - self.gain * math.expm1(-amount / self.scale)
 
 
-def fit_saturation(curve: Curve, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Saturation:
+def fit_saturation(curve: Curve, level: float = LEVEL, resamples: int = 2000, seed: int = 0) -> Saturation:
     """Fit a saturating exponential to the mean over shared seeds by least squares.
 
     An exponential rather than a hyperbola (Michaelis-Menten): its plateau lies within a sweep and is read off the

@@ -11,7 +11,7 @@ import pytest
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.figures.chart import Chart, Line, Point, Skipped
 from hskd_lightning.study.figures.charts import CHARTS
-from hskd_lightning.study.figures.charts.marginal import paths
+from hskd_lightning.study.paths import paths
 from hskd_lightning.study.results import finished, settings_of
 from hskd_lightning.study.stats.comparison import paired_difference
 from hskd_lightning.study.stats.intervals import summarize

@@ -14,8 +14,8 @@ import pytest
 
 from hskd_lightning.study.figures import plotly_figure
 from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.markup import Markup, element, joined
 from hskd_lightning.study.report.findings import origins
-from hskd_lightning.study.report.html_tables import Markup, element, joined
 from hskd_lightning.study.report.page import write_report
 from tests.study.browser import Browser
 from tests.study.toy_study import toy_study

@@ -8,23 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hskd_lightning.study.figures.chart import (
-    LEVEL,
-    MARGIN,
-    Axis,
-    Chart,
-    Line,
-    Panel,
-    Point,
-    Skipped,
-    metric,
-    of_figure,
-    titled,
-)
+from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point, Skipped, metric, of_figure, titled
 from hskd_lightning.study.results import Setting, grouped, label, logits_only, nearest, telling, varying
 from hskd_lightning.study.stats.comparison import Difference, corrected, paired_difference
+from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 
-ALPHA = 0.05
 WHO = ("task", "teacher", "student", "student_init")
 
 

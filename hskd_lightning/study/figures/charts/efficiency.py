@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from hskd_lightning.study.figures.chart import LEVEL, Axis, Chart, Line, Panel, Point, Skipped, of_figure, place
+from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point, Skipped, of_figure, place
 from hskd_lightning.study.results import Setting, grouped, label, telling, varying
+from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import summarize
 
 STAGES = ("hidden", "prediction")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.figures.chart import (
-    LEVEL,
-    MARGIN,
     Axis,
     Chart,
     Line,
@@ -24,79 +20,17 @@ from hskd_lightning.study.figures.chart import (
     score_axis,
     teacher_level,
 )
+from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import (
-    CONTEXT,
-    KEEPS,
     Setting,
-    full_hsk,
     grouped,
-    label,
-    logits_only,
-    telling,
-    varying,
 )
+from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
 from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
 from hskd_lightning.study.stats.saturation import fit_saturation
 
 SCALARS = "Hidden-state scalars per example"
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Path:
-    """Settings of rising amounts, from logits only to full HSK where these were run; `name` among the others."""
-
-    name: str
-    settings: tuple[Setting, ...]
-    full: Setting | None
-
-    @property
-    def curve(self) -> dict[float, dict[int, float]]:
-        return {each.amount: dict(each.scores) for each in self.settings}
-
-
-def paths(settings: Sequence[Setting]) -> list[Path]:
-    """One path per student and way to spend an amount, with the baselines of that student.
-
-    Raises:
-        ConfigError: two settings of a path cost the same, so there is no one score at that amount.
-    """
-    found = []
-    for members in grouped(settings, CONTEXT):
-        full, baseline = full_hsk(members), logits_only(members)
-        between = [each for each in members if each.distils and each.true and not _as_much(each, full)]
-        axes = [axis for axis in varying(between) if axis not in (*KEEPS, "hsk_amount")]
-        for way in grouped(between, axes) or [[]]:
-            ends = [each for each in (baseline, full) if each is not None]
-            if way or len(ends) > 1:
-                found.append((sorted([*way, *ends], key=lambda each: each.amount), full))
-    return _named(found)
-
-
-def _as_much(setting: Setting, full: Setting | None) -> bool:
-    """An amount of 1 by whichever strategy is full HSK, which is in every path once."""
-    return setting is full or (full is not None and math.isclose(setting.amount, full.amount, rel_tol=1e-3))
-
-
-def _named(found: list[tuple[list[Setting], Setting | None]]) -> list[Path]:
-    inner = [next((each for each in way if each.distils and each is not full), way[-1]) for way, full in found]
-    named = telling(inner, [axis for axis in ("student", *varying(inner)) if axis not in (*KEEPS, "hsk_amount")])
-    ways = [
-        Path(label(each, named) or str(each["student"]), tuple(way), full)
-        for each, (way, full) in zip(inner, found, strict=True)
-    ]
-    for path in ways:
-        _check_amounts(path)
-    return ways
-
-
-def _check_amounts(path: Path) -> None:
-    for less, more in zip(path.settings, path.settings[1:], strict=False):
-        if less.amount == more.amount:
-            allowed = "one setting for each amount of a path"
-            remedy = "leave one of them out of the figure marginal_utility; the figure joint takes both"
-            raise ConfigError("results", [less.cells[0], more.cells[0]], allowed, remedy)
 
 
 def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
