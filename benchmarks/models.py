@@ -22,7 +22,7 @@ from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
-from hskd_lightning.knowledge.writer import Source, Writer
+from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.models import encoder
 from hskd_lightning.models.shapes import Rosita, Sizes, StudentShape
 from hskd_lightning.models.teacher import Teacher
@@ -87,27 +87,16 @@ def plan(student_blocks: int, depth: Any, length: LengthStrategy, width: WidthSt
 
 
 def request(plan: HskPlan, dtype: str) -> Request:
-    """What a cell with this plan asks of a store."""
-    code = plan.fit(plan.unfitted_moments()).code
-    blocks = plan.attention_blocks or (None,) * len(plan.layer_map)
-    return Request(
-        {"benchmark": True},
-        layers=tuple(zip(plan.layer_map.teacher_states, blocks, strict=True)),
-        length={"name": type(plan.length).__name__},
-        tokens=plan.length.keep,
-        width={"name": type(plan.width).__name__},
-        units=code.scalars(768),
-        dtype=dtype,
-        ordered=plan.width.ordered,
-        masks=code.mask_bits(768) > 0,
-    )
+    """What a store of this plan holds."""
+    names = ({"name": type(strategy).__name__} for strategy in (plan.length, plan.width))
+    return Request.of(plan, {"benchmark": True}, *names, dtype=dtype, shard_tokens=65_536)
 
 
-def writers_source(plan: HskPlan, split: TokenSplit, teacher: Teacher, dtype: str) -> Source:
+def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher, dtype: str) -> Contents:
     """What a store of this plan is made from."""
     asked = request(plan, dtype)
     moments = Moments.of_nothing(len(asked.layers), 768)
-    return Source(
+    return Contents(
         request=asked,
         length=plan.length,
         unfitted=plan.width.fit(768, moments),
@@ -128,7 +117,7 @@ def store(plan: HskPlan, split: TokenSplit, teacher: Teacher, root: Path, dtype:
     """A store of this plan, built now."""
 
     def build(folder: Path) -> dict[str, Any]:
-        writer = Writer(folder, writers_source(plan, split, teacher, dtype))
+        writer = Writer(folder, contents_of(plan, split, teacher, dtype))
         writer.write(writer.missing())
         return sealed({**writer.finish(), "versions": {}, "teacher_dev": {}, "recipe": writer.request.name})
 

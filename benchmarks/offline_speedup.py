@@ -28,7 +28,8 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models import encoder
-from hskd_lightning.training.distiller import HIDDEN, PREDICTION, Distiller
+from hskd_lightning.settings.stages import HIDDEN, PREDICTION
+from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.module import plain_config
 
 SETTINGS = {HIDDEN: {"epochs": 1.0, "lr": 5e-5, "dropout": False}, PREDICTION: {"epochs": 1.0, "lr": 2e-5}}
@@ -66,7 +67,7 @@ def stepper(
 
     def step() -> None:
         found = next(batches).to(device())
-        loss = module.hidden_loss(found, 1) if stage == HIDDEN else module.prediction_loss(found)
+        loss = module.hidden_loss(found, source) if stage == HIDDEN else module.prediction_loss(found)
         loss.backward()
         module.configure_gradient_clipping(optimizer)
         optimizer.step()

@@ -22,7 +22,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import BertBase, device, joint_setting, plan, sentences, store, student_config, writers_source
+from benchmarks.models import BertBase, contents_of, device, joint_setting, plan, sentences, store, student_config
 from benchmarks.offline_speedup import endless, stepper
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
@@ -35,8 +35,8 @@ from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
-from hskd_lightning.knowledge.writer import Source, Writer
-from hskd_lightning.training.distiller import HIDDEN, PREDICTION
+from hskd_lightning.knowledge.writer import Contents, Writer
+from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 
 BATCH = 32
 WIDTHS: dict[str, WidthStrategy] = {"77 components": Pca(keep=77), "768 units": AllUnits()}
@@ -146,7 +146,7 @@ def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
         "full width of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), AllUnits()),
     }
     for name, setting in settings.items():
-        source = writers_source(setting, split, teacher.teacher, "fp16")
+        contents = contents_of(setting, split, teacher.teacher, "fp16")
         folder = root / "write"
         folder.mkdir(exist_ok=True)
 
@@ -154,10 +154,10 @@ def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
             for rows in torch.arange(len(split)).split(64):
                 teacher.teacher.logits(collate(split, rows, pad_id=0).to(device()))
 
-        def write(folder: Path = folder, source: Source = source) -> None:
+        def write(folder: Path = folder, contents: Contents = contents) -> None:
             shutil.rmtree(folder)
             folder.mkdir()
-            writer = Writer(folder, source)
+            writer = Writer(folder, contents)
             writer.write(writer.missing())
 
         seconds = taking_turns({"teacher": teach, "store": write}, rounds)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import report
-from benchmarks.models import BertBase, joint_setting, plan, store, writers_source
+from benchmarks.models import BertBase, contents_of, joint_setting, plan, store
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
@@ -62,7 +62,7 @@ def measure(task: str, whole: TokenSplit, sample: TokenSplit, teacher: BertBase,
 
 
 def _computed(setting: HskPlan, split: TokenSplit, teacher: BertBase, dtype: str) -> int:
-    return Writer(Path(), writers_source(setting, split, teacher.teacher, dtype)).size.bytes
+    return Writer(Path(), contents_of(setting, split, teacher.teacher, dtype)).size.bytes
 
 
 def main() -> None:
