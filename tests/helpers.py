@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.data.loader import collate
@@ -44,6 +45,11 @@ def command_line(root: Path, *overrides: str) -> list[str]:
 def options(group: str) -> list[str]:
     """Every option of a group of conf/: what is added there is tested too."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def with_option(group: str, option: str) -> list[str]:
+    """Those of a group's options that have an option of this name themselves."""
+    return [name for name in options(group) if option in OmegaConf.load(CONF / group / f"{name}.yaml")]
 
 
 def only_cell(root: Path) -> Path:

@@ -23,10 +23,11 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
-from tests.helpers import SMALL, TINY, every_step, options, read, result_of, trace
+from tests.helpers import SMALL, TINY, every_step, options, read, result_of, trace, with_option
 
 Small = Callable[..., DictConfig]
 CONTROLS = [name for name in options("control") if name != "none"]
+SEEDED = with_option("control", "seed")
 
 
 def resolve(config: DictConfig) -> Experiment:
@@ -41,7 +42,7 @@ def test_a_control_makes_another_cell(small: Small, control: str) -> None:
     assert resolve(small(f"control={control}")).cell_id != resolve(small()).cell_id
 
 
-@pytest.mark.parametrize("control", ["shuffled", "random"])
+@pytest.mark.parametrize("control", SEEDED)
 def test_another_seed_of_a_control_makes_another_cell(small: Small, control: str) -> None:
     one, other = (resolve(small(f"control={control}", f"control.seed={seed}")).cell_id for seed in (0, 1))
     assert one != other

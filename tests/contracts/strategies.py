@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning.config import build
-from tests.helpers import CONF, options
+from tests.helpers import CONF, options, with_option
 
 EXAMPLES = {"depth.pairs": [[1, 2], [2, 4]]}
 """A value for each option that has no default. A new strategy with such an option needs a line here."""
@@ -40,7 +40,7 @@ def make(axis: str, name: str, **given: Any) -> Any:
 
 def with_keep(axis: str) -> list[str]:
     """The strategies that can keep less than everything."""
-    return [path.stem for path in sorted((CONF / axis).glob("*.yaml")) if "keep" in OmegaConf.load(path)]
+    return with_option(axis, "keep")
 
 
 def one_option(axis: str, *choices: tuple[str, list[str]]) -> list[Any]:
