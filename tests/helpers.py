@@ -16,7 +16,6 @@ from hskd_lightning.assets.workshop import Workshop
 from hskd_lightning.data.loader import collate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
-from hskd_lightning.training.module import EncoderModule
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
@@ -79,11 +78,6 @@ def trace(folder: Path) -> list[tuple[str, int, str, float]]:
     (path,) = folder.glob("*/metrics.csv")
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
     return [(stage, int(step), name, float(value)) for stage, step, name, value in rows]
-
-
-def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log the loss of each step, not of every fiftieth."""
-    monkeypatch.setattr(EncoderModule.__init__, "__defaults__", (1,))
 
 
 def refusal(key: str, phrase: str) -> pytest.RaisesExc[ConfigError]:

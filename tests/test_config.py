@@ -140,6 +140,7 @@ def test_an_id_does_not_depend_on_where_or_how_it_runs(configure: Configure) -> 
         "force=true",
         "trainer.accelerator=gpu",
         "trainer.checkpoint_every=5",
+        "trainer.log_every=1",
     ):
         assert identify(configure(override)) == here, override
 
