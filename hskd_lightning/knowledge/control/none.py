@@ -5,7 +5,13 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 
 
 class NoControl:
-    """The teacher's own states."""
+    """The teacher's own states.
+
+    Config::
+
+        control:  # python train.py control=none
+          name: none
+    """
 
     trained = True
 
