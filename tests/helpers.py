@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import collate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
-from hskd_lightning.training.module import EncoderModule
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
@@ -46,6 +46,11 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def with_option(group: str, option: str) -> list[str]:
+    """Those of a group's options that have an option of this name themselves."""
+    return [name for name in options(group) if option in OmegaConf.load(CONF / group / f"{name}.yaml")]
+
+
 def only_cell(root: Path) -> Path:
     """The folder of the one cell that was run below `root`."""
     (folder,) = [path for path in (root / "runs").iterdir() if path.is_dir()]
@@ -73,11 +78,6 @@ def trace(folder: Path) -> list[tuple[str, int, str, float]]:
     (path,) = folder.glob("*/metrics.csv")
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
     return [(stage, int(step), name, float(value)) for stage, step, name, value in rows]
-
-
-def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log the loss of each step, not of every fiftieth."""
-    monkeypatch.setattr(EncoderModule.__init__, "__defaults__", (1,))
 
 
 def refusal(key: str, phrase: str) -> pytest.RaisesExc[ConfigError]:

@@ -16,7 +16,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
 from hskd_lightning.pipeline import run
-from tests.helpers import SMALL
+from tests.helpers import SMALL, with_option
 from tests.models.tiny_models import CONFIGS
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def dropping(configure: Callable[..., DictConfig], tmp_path: Path) -> Callable[.
     return resolved
 
 
-@pytest.mark.parametrize("length", ["attention", "attention_no_sep", "attention_received"])
+@pytest.mark.parametrize("length", with_option("length", "attention_from"))
 @pytest.mark.parametrize("kind", ["deberta-v2", "modernbert"])
 def test_dropout_is_refused_where_attention_is_read_behind_it(
     dropping: Callable[..., Experiment], kind: str, length: str

@@ -19,7 +19,7 @@ from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
-from tests.helpers import every_step, only_cell, read, result_of, trace
+from tests.helpers import only_cell, read, result_of, trace
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
@@ -323,7 +323,7 @@ def test_all_of_the_knowledge_is_the_fraction_one(small: Small, tmp_path: Path) 
 
 # Online and offline.
 
-TRACED = ("trainer.checkpoint_every=1000", "student.shape.hidden_dropout_prob=0.1")
+TRACED = ("trainer.log_every=1", "trainer.checkpoint_every=1000", "student.shape.hidden_dropout_prob=0.1")
 
 
 KEPT = {
@@ -337,9 +337,8 @@ KEPT = {
 
 @pytest.mark.parametrize("case", KEPT)
 def test_online_and_offline_have_the_same_loss_at_every_step_and_the_same_score(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+    small: Small, tmp_path: Path, case: str
 ) -> None:
-    every_step(monkeypatch)
     scores, sources = [], {"online": "teacher", "offline": "store"}
     for name, source in sources.items():
         how = [f"knowledge={name}"] if case != "logits" else [f"knowledge.source={source}"]

@@ -150,6 +150,8 @@ class TrainerSettings:
     """One, see `config.check_devices`."""
     precision: Literal["32-true", "bf16-mixed"]
     """Of the models; losses are always in float32. In 16-mixed hidden states overflow."""
+    log_every: Whole
+    """Optimiser steps between the losses in metrics.csv and on a tracker's curves."""
     checkpoint_every: Whole
     """Optimiser steps between the checkpoints from which a killed run goes on."""
 

@@ -30,6 +30,7 @@ EXPECTED = (
     "Checkpoint directory .* exists and is not empty",  # a resumed stage's is not
     "The '.*_dataloader' does not have many workers",  # batches are ready long before they are needed
     "You defined a `validation_step` but have no `val_dataloader`",  # nothing is held out: nothing to select on
+    "The number of training batches .* is smaller than the logging interval",  # a step counts on from epoch to epoch
     "Found \\d+ module\\(s\\) in eval mode at the start of training",  # stage.*.dropout=false, asked for
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own, with this torch
 )
@@ -60,9 +61,10 @@ def fit_stage(
 ) -> dict[str, float]:
     """Train `module` for its kept_steps; leaves last.ckpt, best.ckpt (if one is chosen) and facts.json in `folder`.
 
-    resume.ckpt is written every `checkpoint_every` steps and taken up again if it is there, so a killed stage ends
-    with the weights of an unbroken one. It is deleted once the stage is whole: it holds the optimiser's state. One that
-    is damaged is left aside, and the stage begins anew: nothing is lost but time.
+    The loss is logged every `log_every` steps of `trainer`. resume.ckpt is written every `checkpoint_every` steps and
+    taken up again if it is there, so a killed stage ends with the weights of an unbroken one. It is deleted once the
+    stage is whole: it holds the optimiser's state. One that is damaged is left aside, and the stage begins anew:
+    nothing is lost but time.
 
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
@@ -85,7 +87,7 @@ def fit_stage(
         plugins=[checkpoints.CheckedCheckpoints()],
         logger=list(loggers),
         default_root_dir=folder,
-        log_every_n_steps=1,  # the module logs when it wants to
+        log_every_n_steps=trainer.log_every,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=False,

@@ -33,7 +33,6 @@ class EncoderModule(pl.LightningModule):
         total_steps: optimiser steps of this stage, over which its schedule runs.
         seed: with the stage and the step it decides all randomness of that step, dropout above all: a resumed run
             is the unbroken one, and a run with a teacher in the loop is the one without.
-        log_every: log the training loss every so many steps.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class EncoderModule(pl.LightningModule):
         settings: Mapping[str, Any],
         total_steps: int,
         seed: int,
-        log_every: int = 50,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -53,7 +51,6 @@ class EncoderModule(pl.LightningModule):
         self.settings = StageSettings(**settings)
         self.total_steps = total_steps
         self.seed = seed
-        self.log_every = log_every
         torch.manual_seed(step_seed(seed, stage, step=-1))  # for weights that nothing is loaded into
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
@@ -82,7 +79,7 @@ class EncoderModule(pl.LightningModule):
                 f"the loss became {float(loss.detach())} in stage {self.stage}, step {self.global_step}: "
                 "lower the stage's learning rate, or train in trainer.precision=32-true"
             )
-        if self.global_step % self.log_every == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_loss(float(loss.detach()))
         return loss
 

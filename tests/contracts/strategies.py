@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning.config import build
 from hskd_lightning.settings import Choice
-from tests.helpers import CONF, options
+from tests.helpers import CONF, options, with_option
 
 EXAMPLES = {"depth.pairs": [[1, 2], [2, 4]]}
 """A value for each option that has no default. A new strategy with such an option needs a line here."""
@@ -41,7 +41,7 @@ def make(axis: str, name: str, **given: Any) -> Any:
 
 def with_keep(axis: str) -> list[str]:
     """The strategies that can keep less than everything."""
-    return [path.stem for path in sorted((CONF / axis).glob("*.yaml")) if "keep" in OmegaConf.load(path)]
+    return with_option(axis, "keep")
 
 
 def one_option(axis: str, *choices: tuple[str, list[str]]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from hskd_lightning.models.init.random import RandomWeights
 from hskd_lightning.models.init.uniform import UniformBlocks
 from hskd_lightning.models.prune import BlockScores, Weighing, importance
 from hskd_lightning.models.shapes import Checkpoint, FewerBlocks, Rosita, Sizes
+from tests.helpers import options
 
 TASK = Task("polarity", "accuracy", ("negative", "positive"))
 NARROW = {"num_hidden_layers": 2, "hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 20}
@@ -72,6 +74,11 @@ MADE = {
     "pruned, uniform blocks": (lambda path: Pruned("magnitude", "uniform"), Rosita(2, 2, 10, None)),
     "hub": (lambda path: HubWeights(str(path)), Sizes("bert", **NARROW)),
 }
+
+
+def test_every_initialisation_is_made_here() -> None:
+    made = {re.split("[ ,]", name)[0] for name in MADE}
+    assert made == {name.partition("_or_")[0] for name in options("student/init")}
 
 
 @pytest.fixture(params=MADE)

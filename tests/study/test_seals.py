@@ -25,7 +25,7 @@ ROWS = pd.DataFrame(
         "task": "t",
         "student": "s, small",
         "knowledge": "offline",
-        "control": [None, "noise", None],
+        "control": [None, "random", None],
         "seed": [0, 1, 2],
         "score": [0.8165, 0.7995, 0.9],
     }

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
+
+from tests.helpers import CONF, options
 
 UNITS, TOKENS, PAIRS = 128, 10.5, 5
 FULL = PAIRS * TOKENS * UNITS  # 6720 scalars an example
@@ -19,6 +22,9 @@ STUDENTS = {
     "layer_drop": {"student": "layer_drop", "student_init": "first", "floor": 0.80, "gain": 0.15, "scale": 250.0},
 }
 DEFAULT = {"depth": "uniform", "depth_top": np.nan, "length": "attention_no_sep", "width": "pca"}
+CONTROLS = [name for name in options("control") if name != "none"]
+LENGTHS = [name for name in options("length") if name != "all"]
+SWITCHES = [str(key) for key in OmegaConf.load(CONF / "preset/default.yaml") if key != "name"]
 ALL = {"depth": "all", "length": "all", "width": "all"}
 
 
@@ -93,10 +99,10 @@ def _depth() -> Iterator[dict[str, Any]]:
 
 
 def _length() -> Iterator[dict[str, Any]]:
-    for strategy, worse in (("cls_first", -0.02), ("attention", -0.03), ("attention_no_sep", 0.0), ("random", -0.04)):
+    for number, strategy in enumerate(LENGTHS):
         for keep in (1, 2, 4, 8):
             cell = {**ALL, "length": strategy, "length_keep": keep}
-            yield {**cell, "knowledge_scalars": PAIRS * keep * UNITS, "bonus": worse / keep}
+            yield {**cell, "knowledge_scalars": PAIRS * keep * UNITS, "bonus": -0.01 * number / keep}
 
 
 def _width() -> Iterator[dict[str, Any]]:
@@ -128,21 +134,14 @@ def _default() -> dict[str, Any]:
 
 def _quirks() -> Iterator[dict[str, Any]]:
     yield _default()
-    effects = {
-        "teacher_dropout": -0.006,
-        "padding": -0.011,
-        "masked": -0.035,
-        "mask_first_step": 0.0,
-        "drop_last": 0.001,
-    }
-    for switch, effect in effects.items():
+    for switch, effect in zip(SWITCHES, (-0.006, -0.011, -0.035, 0.0, 0.001), strict=False):
         yield {**_default(), "knowledge": "online", "quirk": switch, "bonus": effect}
 
 
 def _controls() -> Iterator[dict[str, Any]]:
     yield _default()
-    for control, effect in (("shuffled", -0.12), ("untrained", -0.09), ("random", -0.05), ("noise", -0.15)):
-        yield {**_default(), "control": control, "bonus": effect}
+    for number, control in enumerate(CONTROLS, start=1):
+        yield {**_default(), "control": control, "bonus": -0.04 * number}
 
 
 def _efficiency() -> Iterator[dict[str, Any]]:

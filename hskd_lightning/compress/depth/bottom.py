@@ -8,6 +8,12 @@ from hskd_lightning.hsk import LayerMap
 class BottomLayers:
     """The lowest `keep` pairs of the even map, embeddings first: the control for the paper's choice of the top.
 
+    Config::
+
+        depth:  # python train.py depth=bottom depth.keep=2
+          name: bottom
+          keep: 2
+
     Args:
         keep: how many pairs, counted from the bottom: a count, a share of S+1, or null for all.
     """

@@ -9,6 +9,12 @@ from hskd_lightning.hsk import LayerMap
 class ExplicitLayers:
     """Layer pairs written out: `depth.pairs=[[2,8],[4,12]]` lets student state 2 learn from teacher state 8, and so on.
 
+    Config::
+
+        depth:  # python train.py depth=explicit 'depth.pairs=[[2,8],[4,12]]'
+          name: explicit
+          pairs: [[2, 8], [4, 12]]
+
     Args:
         pairs: [student state, teacher state] each; 0 is the embedding output.
     """

@@ -10,6 +10,12 @@ class LastLayers:
 
     12 -> 6 blocks gives 1<-7, 2<-8, 3<-9, 4<-10, 5<-11.
 
+    Config::
+
+        depth:  # python train.py depth=last depth.keep=2
+          name: last
+          keep: 2
+
     Args:
         keep: how many of the S-1 pairs, counted from the top: a count, a share, or null for all.
     """

@@ -10,6 +10,12 @@ class SkipLayers:
 
     12 -> 6 blocks gives 1<-2, 2<-4, 3<-6, 4<-8, 5<-10. Where S does not divide L the state is rounded half to even.
 
+    Config::
+
+        depth:  # python train.py depth=skip depth.keep=2
+          name: skip
+          keep: 2
+
     Args:
         keep: how many of the S-1 pairs, counted from the top: a count, a share, or null for all.
     """

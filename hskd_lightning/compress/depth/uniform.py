@@ -11,6 +11,13 @@ class UniformLayers:
     Student state i learns from teacher state round(i * top / S), half to even (Liu et al. 2021, section on depth;
     the released code agrees). The paper compares top = 8, 10, 12 on a teacher of 12 blocks.
 
+    Config::
+
+        depth:  # python train.py depth=uniform depth.top=8 depth.keep=1
+          name: uniform
+          top: 8
+          keep: 1
+
     Args:
         top: highest teacher state used: a state's number, a share of L (0.6667 is the paper's 8 of 12), or null for L.
         keep: how many pairs, counted from the top: a count, a share of S+1, or null for all.

@@ -7,7 +7,13 @@ from hskd_lightning.compress.length.base import AttentionRequest, Tokens, left_t
 
 
 class AllTokens:
-    """Every real token: full length."""
+    """Every real token: full length.
+
+    Config::
+
+        length:  # python train.py length=all
+          name: all
+    """
 
     keep: Keep = None
     attention: AttentionRequest | None = None

@@ -11,6 +11,13 @@ class AttentionTokens:
 
     A position's score is the [CLS] row of the attention scores before the softmax, mean over heads.
 
+    Config::
+
+        length:  # python train.py length=attention length.keep=10
+          name: attention
+          keep: 10
+          attention_from: uniform  # or mapped
+
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
         attention_from: whose attention ranks a layer's tokens, see `AttentionRequest.blocks`.

@@ -21,6 +21,15 @@ class AttentionWithoutSep:
     Where the released code differs: it counts the separators of the batch's first row, gives as many in each row the
     score -1e4, and fills short examples with [PAD] and [SEP]: `separators=first_row`, with `preset.padding=distill`.
 
+    Config::
+
+        length:  # python train.py length=attention_no_sep length.keep=10
+          name: attention_no_sep
+          keep: 10
+          attention_from: uniform  # or mapped
+          pin_cls: false
+          separators: per_example  # or first_row
+
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
         attention_from: whose attention ranks a layer's tokens, see `AttentionRequest.blocks`.

@@ -12,6 +12,13 @@ class AttentionReceived:
     A position's score is the attention probability it is given, mean over heads and real query positions: the
     significance score of PoWER-BERT (Goyal et al. 2020, arXiv 2001.08950, section 3.2).
 
+    Config::
+
+        length:  # python train.py length=attention_received length.keep=10
+          name: attention_received
+          keep: 10
+          attention_from: uniform  # or mapped
+
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
         attention_from: whose attention ranks a layer's tokens, see `AttentionRequest.blocks`.

@@ -12,6 +12,12 @@ class ClsFirst:
     The released code counts padding positions too, so a short example spends its budget on [PAD]; ours stops at the
     last real token (`preset.padding=distill` restores theirs).
 
+    Config::
+
+        length:  # python train.py length=cls_first length.keep=10
+          name: cls_first
+          keep: 10
+
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
     """

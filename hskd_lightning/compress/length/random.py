@@ -14,6 +14,13 @@ class RandomTokens:
     The draw is a hash of (seed, example id, position), so an example keeps the same tokens in every epoch, in every
     batch, and in the store.
 
+    Config::
+
+        length:  # python train.py length=random length.keep=10
+          name: random
+          keep: 10
+          seed: 0
+
     Args:
         keep: tokens kept: a count, a share of the real tokens, or null for all.
         seed: another seed, another draw. It is not the run's seed: cells of one study share their tokens.

@@ -6,7 +6,13 @@ from hskd_lightning.compress.width.codes import EveryUnit
 
 
 class AllUnits:
-    """Every hidden unit: full width."""
+    """Every hidden unit: full width.
+
+    Config::
+
+        width:  # python train.py width=all
+          name: all
+    """
 
     keep: Keep = None
     needs_moments = False

@@ -16,6 +16,16 @@ class MagnitudeMask:
     depends on its neighbours. Ours takes it per token, or per example; `scope=batch` is theirs, and no store can
     hold it. Theirs, too, is to keep int(n r) of n values, and with them whatever is as large as the last of these.
 
+    Config::
+
+        width:  # python train.py width=magnitude_mask width.keep=0.1
+          name: magnitude_mask
+          keep: 0.1
+          masked: ignore  # or zero
+          scope: token  # or example, batch
+          counts: rounded  # or truncated
+          ties: first  # or all
+
     Args:
         keep: units kept per token (on average, for the wider scopes): a count, a share of D, or null for all.
         masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).

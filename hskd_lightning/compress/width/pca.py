@@ -14,6 +14,12 @@ class Pca:
     centred by the teacher's mean and projected; with all D components kept the loss equals the plain one, as the
     directions are orthonormal.
 
+    Config::
+
+        width:  # python train.py width=pca width.keep=77
+          name: pca
+          keep: 77
+
     Args:
         keep: components kept: a count, a share of D, or null for all.
     """

@@ -14,6 +14,15 @@ class RandomMask:
     that the budget is the one asked for. The subset is a prefix of one seeded permutation: a smaller one lies inside a
     larger one.
 
+    Config::
+
+        width:  # python train.py width=random_mask width.keep=0.1
+          name: random_mask
+          keep: 0.1
+          masked: ignore  # or zero
+          seed: 0
+          counts: rounded  # or truncated
+
     Args:
         keep: units kept: a count, a share of D, or null for all.
         masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).

@@ -13,6 +13,13 @@ class RandomProjection:
     The directions are the first W columns of one random rotation of the D units, so keeping fewer is taking a prefix,
     and the mean squared error over them is the plain loss in expectation.
 
+    Config::
+
+        width:  # python train.py width=random_projection width.keep=77
+          name: random_projection
+          keep: 77
+          seed: 0
+
     Args:
         keep: directions kept: a count, a share of D, or null for all.
         seed: another seed, another rotation. It is not the run's seed: cells of one study share it.

@@ -10,6 +10,13 @@ from hskd_lightning.compress.width.codes import StaticMask
 class UniformMask:
     """The paper's uniform mask: units round(i / r) for i < int(D r), shared by all layers.
 
+    Config::
+
+        width:  # python train.py width=uniform_mask width.keep=0.1
+          name: uniform_mask
+          keep: 0.1
+          masked: ignore  # or zero
+
     Args:
         keep: units kept: a share r of D as in the paper, a count n (then r = n / D), or null for all.
         masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).

@@ -10,6 +10,14 @@ class VarianceMask:
 
     A unit that hardly moves says nothing about the example: this is the static mask that knows the data.
 
+    Config::
+
+        width:  # python train.py width=variance_mask width.keep=0.1
+          name: variance_mask
+          keep: 0.1
+          masked: ignore  # or zero
+          counts: rounded  # or truncated
+
     Args:
         keep: units kept: a count, a share of D, or null for all.
         masked: ignore leaves the other units out of the loss; zero pulls the student to 0 there (released code).

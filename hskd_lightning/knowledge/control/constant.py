@@ -15,6 +15,11 @@ class ConstantValues:
 
     A student can fit it without looking at the example. Tokens and masks stay the true ones; a mask says which units
     are compared, and a student that has every unit's mean is right whatever it says.
+
+    Config::
+
+        control:  # python train.py control=constant
+          name: constant
     """
 
     trained = True

@@ -19,6 +19,12 @@ class RandomValues:
     from a store. Units are drawn independently, so the noise has the states' spread and not their covariance. Tokens
     and masks stay the true ones: what is replaced is what is said, not where.
 
+    Config::
+
+        control:  # python train.py control=random control.seed=1
+          name: random
+          seed: 1
+
     Args:
         seed: another seed, another draw. It is not the run's seed: cells of one study share their noise.
     """

@@ -25,6 +25,12 @@ class ShuffledExamples:
 
     Train and selection are shuffled each within itself: what a student is selected on must not have been taught to it.
 
+    Config::
+
+        control:  # python train.py control=shuffled control.seed=1
+          name: shuffled
+          seed: 1
+
     Args:
         seed: another seed, other partners. It is not the run's seed: cells of one study share them.
     """

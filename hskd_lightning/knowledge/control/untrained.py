@@ -10,6 +10,11 @@ class UntrainedTeacher:
     All of the hidden stage is the untrained teacher's: the attention that ranks tokens and the fit of the width
     strategy too, for which tokens and units matter is knowledge that fine-tuning may have made. Logits stay the
     fine-tuned teacher's, and so do the first weights of a student that starts from its teacher.
+
+    Config::
+
+        control:  # python train.py control=untrained
+          name: untrained
     """
 
     trained = False

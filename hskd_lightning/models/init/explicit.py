@@ -10,6 +10,13 @@ from hskd_lightning.models.init.base import FineTuned, check_blocks, take_blocks
 class ExplicitBlocks:
     """Blocks of the teacher by number, with its embeddings and its head: `student.init.blocks=[0,3]`.
 
+    Config::
+
+        student:
+          init:  # python train.py student=layer_drop student/init=explicit 'student.init.blocks=[0,3]'
+            name: explicit
+            blocks: [0, 3]
+
     Args:
         blocks: their numbers, 0-based, as many as `student.shape.blocks`.
     """

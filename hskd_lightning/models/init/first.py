@@ -6,7 +6,14 @@ from hskd_lightning.models.init.base import FineTuned, check_blocks, take_blocks
 
 
 class FirstBlocks:
-    """The teacher's lowest blocks, with its embeddings and its head."""
+    """The teacher's lowest blocks, with its embeddings and its head.
+
+    Config::
+
+        student:
+          init:  # python train.py student=layer_drop student/init=first
+            name: first
+    """
 
     path = None
     drawn = False

@@ -23,6 +23,13 @@ SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 class HubWeights:
     """A pretrained encoder, local or from the hub, with a fresh head. Its tokenizer must be the teacher's.
 
+    Config::
+
+        student:
+          init:  # python train.py student=hub student/init=hub student.path=some/encoder
+            name: hub
+            path: some/encoder
+
     Args:
         path: a Hugging Face folder or hub id.
         otherwise: the initialisation to take where `path` is out of reach, or None to make that an error;

@@ -11,6 +11,15 @@ from hskd_lightning.models.rosita import RositaConfig
 class Pruned:
     """The most important heads and neurons of some of the teacher's blocks (ROSITA, arXiv 2103.11367).
 
+    Config::
+
+        student:
+          init:  # python train.py student=rosita6 student/init=pruned student.init.importance=taylor
+            name: pruned
+            importance: taylor  # or magnitude, random
+            blocks: first  # or uniform, or [0, 3]
+            dropout: false
+
     Args:
         importance: taylor, magnitude or random; see `prune.importance`.
         blocks: first (the paper's), uniform, or a list of block numbers, 0-based.

@@ -8,7 +8,14 @@ from hskd_lightning.models.init.base import FineTuned
 
 
 class RandomWeights:
-    """Weights drawn by the run's seed: of any shape, and the control for every other initialisation."""
+    """Weights drawn by the run's seed: of any shape, and the control for every other initialisation.
+
+    Config::
+
+        student:
+          init:  # python train.py student/init=random
+            name: random
+    """
 
     path = None
     drawn = True

@@ -6,7 +6,14 @@ from hskd_lightning.models.init.base import FineTuned, check_blocks, take_blocks
 
 
 class UniformBlocks:
-    """Blocks spread evenly over the teacher, the last one among them, with its embeddings and its head."""
+    """Blocks spread evenly over the teacher, the last one among them, with its embeddings and its head.
+
+    Config::
+
+        student:
+          init:  # python train.py student=layer_drop student/init=uniform
+            name: uniform
+    """
 
     path = None
     drawn = False

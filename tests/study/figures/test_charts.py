@@ -16,6 +16,7 @@ from hskd_lightning.study.results import finished, settings_of
 from hskd_lightning.study.stats.comparison import paired_difference
 from hskd_lightning.study.stats.intervals import summarize
 from hskd_lightning.study.stats.marginal_utility import marginal_utility
+from tests.study.toy_study import LENGTHS
 
 
 def scores(rows: pd.DataFrame) -> dict[int, float]:
@@ -52,7 +53,7 @@ def test_depth_is_a_line_for_each_top_against_the_pairs_of_the_layer_map(study: 
 def test_length_is_a_line_for_each_strategy_with_baselines_as_levels(study: pd.DataFrame) -> None:
     rows, chart = of(study, "length"), CHARTS["length"](study)
     names = [line.name for line in chart.panels[1].lines]
-    assert names == ["attention", "attention_no_sep", "cls_first", "random", "logits only", "full HSK", "teacher"]
+    assert names == [*LENGTHS, "logits only", "full HSK", "teacher"]
     (baseline,) = line(chart, "tiny on polarity", "logits only").points
     assert numbers(baseline)[1:] == expected(0, rows[rows["knowledge"] == "logits"])[1:]
     (teacher,) = line(chart, "tiny on polarity", "teacher").points

@@ -32,7 +32,7 @@ NAMES = {
     "teacher": {"tiny": ENDING},
     "metric": {"accuracy": "<sup>x"},
     "git_sha": {"0123abc-dirty": f"{SCRIPT}-dirty"},
-    "control": {"shuffled": LINK, "noise": "a, <br>b"},
+    "control": {"shuffled": LINK, "random": "a, <br>b"},
     "length": {"random": SCRIPT, "attention": "<b>bold</b>"},
 }
 SWEPT = f"swept_{IMAGE}"
