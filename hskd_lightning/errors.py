@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+LONGEST = 600
+"""Characters of each part of a message: a value may be a cell of ten megabytes."""
+
 
 class ConfigError(ValueError):
     """A mistake in what the user asked for, found before any download or training.
@@ -14,7 +19,8 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, key: str, found: object, allowed: str, remedy: str) -> None:
-        super().__init__(f"`{key}` = {found!r} cannot be used.\n  allowed: {allowed}\n  remedy:  {remedy}")
+        value, rule, out = (shortened(part, LONGEST) for part in (repr(found), allowed, remedy))
+        super().__init__(f"`{key}` = {value} cannot be used.\n  allowed: {rule}\n  remedy:  {out}")
         self.key = key
         self.found = found
         self.allowed = allowed
@@ -27,3 +33,27 @@ class ConfigError(ValueError):
 
 class TrainingError(RuntimeError):
     """A training that cannot go on (a loss that is not a number): names the stage and the step."""
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """The text, or its beginning, its end and its length where it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} ... {text[-half:]} ({len(text):,} characters)"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, shortened: what cannot be printed is escaped."""
+    return shortened(repr(value))
+
+
+def listing(names: Collection[str], most: int = 10) -> str:
+    """Names for a message: the first few, and how many there are."""
+    few = ", ".join(_name(name) for name in list(names)[:most])
+    return few if len(names) <= most else f"{few}, ... ({len(names):,} in all)"
+
+
+def _name(name: str) -> str:
+    """A name as it stands, or quoted where its ends or some of its characters could not be seen."""
+    return shortened(name) if name.isprintable() and name == name.strip() else shown(name)

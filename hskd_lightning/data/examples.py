@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -23,6 +24,19 @@ class Task:
     @property
     def regression(self) -> bool:
         return self.labels is None
+
+    def unscorable(self, labels: Sequence[float]) -> str | None:
+        """Why the metric is not defined on a split of these labels; None where it is.
+
+        Correlations, Matthews's included, compare what differs: of labels that are all alike they say nothing.
+        """
+        if self.metric not in ("mcc", "pearson_spearman") or len(set(labels)) != 1:
+            return None
+        return f"every {'score' if self.labels is None else 'label'} is {self.spelled(labels[0])}"
+
+    def spelled(self, label: float) -> str:
+        """A label as a reader knows it."""
+        return str(label) if self.labels is None else repr(self.labels[int(label)])
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hskd_lightning.data import table_files
+from hskd_lightning.data import cells, table_files
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.table_files import Labelled, Source
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.data.source_file import Source, digest
+from hskd_lightning.data.table_files import Labelled
+from hskd_lightning.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -105,6 +107,13 @@ _SPECS = {
 }
 
 
+def _folder(root: str) -> Path:
+    if not isinstance(root, str) or not root.strip():
+        remedy = "set data.root=path/to/glue, or data.root=null for the hub"
+        raise ConfigError("data.root", root, "the path of a folder that holds CoLA/train.tsv and its like", remedy)
+    return Path(os.path.expanduser(root))  # Path.expanduser fails of a user that there is not
+
+
 class Glue:
     """One GLUE task.
 
@@ -119,16 +128,16 @@ class Glue:
         hub: the dataset on the hub, for a mirror of the original.
 
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: there is no such task, or `root` is no path.
     """
 
     def __init__(
         self, task: str, root: str | None = None, revision: str | None = None, hub: str = "nyu-mll/glue"
     ) -> None:
-        if task not in _SPECS:
+        if task not in tuple(_SPECS):
             raise ConfigError("data.task", task, ", ".join(_SPECS), "choose one of these tasks")
         self._spec = _SPECS[task]
-        self._root = None if root is None else Path(root).expanduser()
+        self._root = None if root is None else _folder(root)
         self._revision = revision
         self._hub = hub
         self.task = Task(name=task, metric=self._spec.metric, labels=self._spec.labels)
@@ -144,20 +153,22 @@ class Glue:
     def digest(self) -> str:
         """A short name for the data: from the files' bytes or, without asking the hub, from its address."""
         if self._root is None:
-            return table_files.digest([self._hub, self.task.name, self._revision])
+            return digest([self._hub, self.task.name, self._revision])
         files = ["train.tsv", *(file for _, file in self._spec.dev.values())]
-        return table_files.digest([self.task.name], [self._source(self._root, file) for file in files])
+        return digest([self.task.name], [self._source(self._root, file) for file in files])
 
     def _from_folder(self, root: Path) -> Corpus:
         train = self._read(self._source(root, "train.tsv"))
-        dev = {name: self._read(self._source(root, file)) for name, (_, file) in self._spec.dev.items()}
+        sources = {name: self._source(root, file) for name, (_, file) in self._spec.dev.items()}
+        dev = {name: table_files.scorable(source, self.task, self._read(source)) for name, source in sources.items()}
         return Corpus(self.task, train, dev)
 
     def _source(self, root: Path, file: str) -> Source:
         if not root.is_dir():
             allowed = f"an existing folder with {self._spec.folder}/{file}"
             remedy = f"correct it (a relative path starts at {Path.cwd()}), or set data.root=null for the hub"
-            raise ConfigError("data.root", str(root), allowed, remedy)
+            found = f"{root}: {'a file' if root.exists() else 'no such folder'}"
+            raise ConfigError("data.root", found, allowed, remedy)
         return Source(root / self._spec.folder / file, "data.root")
 
     def _read(self, source: Source) -> Examples:
@@ -170,12 +181,12 @@ class Glue:
             *texts, written = (str(value) for value in record.values)
             label = self._score(source, record.line, written) if spec.labels is None else classes.get(written)
             if label is None:
-                found = f"the label {written!r}"
+                found = f"the label {shown(written)}"
                 raise source.error(found, spec.legend, "use the labelled files of the task", record.line)
             yield Labelled(record.row, tuple(texts), label)
 
     def _score(self, source: Source, line: int, written: str) -> float:
-        value = table_files.score(source, line, written)
+        value = cells.score(source, line, written)
         if not _SCORES[0] <= value <= _SCORES[1]:
             allowed = f"{_SCORES[0]} to {_SCORES[1]}"
             raise source.error(f"the score {written}", allowed, "use the labelled files of the task", line)

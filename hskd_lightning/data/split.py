@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.errors import ConfigError
 
 
 class Splits(NamedTuple):
@@ -33,6 +35,9 @@ def hold_out(split: TokenSplit, share: float, seed: int = 0) -> Splits:
     """Hold out a share of a split, stratified by class where there are classes.
 
     The seed is the data's, never the run's: the teacher must not have trained on what a student is selected on.
+
+    Raises:
+        ConfigError: so few examples that nothing is held out of them, or nothing left.
     """
     held = torch.zeros(len(split), dtype=torch.bool)
     order = shuffled(len(split), seed)
@@ -42,4 +47,14 @@ def hold_out(split: TokenSplit, share: float, seed: int = 0) -> Splits:
         for label in split.labels.unique():
             rows = order[split.labels[order] == label]
             held[rows[: round(share * len(rows))]] = True
+    if share > 0 and (held.all() or not held.any()):
+        raise _too_few(split, share)
     return Splits(split.take((~held).nonzero().squeeze(1)), split.take(held.nonzero().squeeze(1)))
+
+
+def _too_few(split: TokenSplit, share: float) -> ConfigError:
+    least = math.floor(0.5 / min(share, 1 - share)) + 1  # of which the share, and the rest, round to an example
+    of = "" if split.labels.is_floating_point() else " of one class"
+    allowed = f"a share of at least {least} examples{of}: there are {len(split)} in all"
+    remedy = "add examples, or write data.selection=0: the last checkpoint is taken then"
+    return ConfigError("data.selection", share, allowed, remedy)

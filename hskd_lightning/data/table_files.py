@@ -1,31 +1,25 @@
 """Tables on disk, read row by row: every complaint names the file and the line it is about.
 
 The readers deliver the wanted columns only and leave the meaning of the values to their callers, `glue` and
-`text`. They split lines at the line feed alone: Python's own notion of a line also ends at characters such
-as U+2028, which stand inside sentences of real corpora.
+`text`.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow
 import pyarrow.parquet
 
-from hskd_lightning.data.examples import Examples
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.data.examples import Examples, Task
+from hskd_lightning.data.source_file import Source, lines
+from hskd_lightning.errors import ConfigError, listing, shown
 
 logger = logging.getLogger(__name__)
-
-_CHUNK = 1 << 20  # bytes hashed at a time: MNLI's files should not have to fit in memory
 
 
 class Record(NamedTuple):
@@ -46,30 +40,6 @@ class Labelled(NamedTuple):
     label: float
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file together with the configuration key that led to it."""
-
-    path: Path
-    key: str
-
-    def error(self, found: str, allowed: str, remedy: str, line: int | None = None) -> ConfigError:
-        """The complaint about this file, placed at a line if one is given; to be raised by the caller."""
-        place = f"{self.path}" if line is None else f"{self.path}:{line}"
-        return ConfigError(self.key, f"{place}: {found}", allowed, remedy)
-
-    def existing(self) -> Path:
-        """The path.
-
-        Raises:
-            ConfigError: no file lies there.
-        """
-        if not self.path.is_file():
-            start = f"a relative path starts at {Path.cwd()}"
-            raise self.error("no such file", "an existing file", f"correct {self.key}; {start}")
-        return self.path
-
-
 def unquoted(
     source: Source, wanted: Sequence[str], header: Sequence[str] | None = None, skip_broken: bool = False
 ) -> Iterator[Record]:
@@ -81,7 +51,7 @@ def unquoted(
         header: the columns of a file that has no header line.
         skip_broken: pass over rows with a wrong number of columns, and warn once, with their number.
     """
-    cells = ((line, text.removesuffix("\n").removesuffix("\r").split("\t")) for line, text in _lines(source))
+    cells = ((line, text.removesuffix("\n").removesuffix("\r").split("\t")) for line, text in lines(source))
     return _pick(source, cells, wanted, header, skip_broken)
 
 
@@ -92,7 +62,7 @@ def quoted(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
 
 def json_lines(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a file with one JSON object a line; objects may hold more than the wanted columns."""
-    filled = ((line, text) for line, text in _lines(source) if text.strip())
+    filled = ((line, text) for line, text in lines(source) if text.strip())
     for row, (line, text) in enumerate(filled):
         value = _json_object(source, line, text)
         _require(source, wanted, list(value), line)
@@ -102,10 +72,14 @@ def json_lines(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
 def parquet(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a Parquet file, read batch by batch."""
     try:
-        table = pyarrow.parquet.ParquetFile(source.existing())
-    except pyarrow.ArrowInvalid as error:
-        raise source.error(f"not Parquet: {error}", "a Parquet file", "write the file anew") from error
-    with table:
+        yield from _parquet_rows(source, wanted)
+    except (pyarrow.ArrowException, OSError) as error:
+        found = f"cannot be read as Parquet: {error}"
+        raise source.error(found, "a Parquet file, undamaged", "write the file anew") from error
+
+
+def _parquet_rows(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
+    with source.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
         _require(source, wanted, table.schema_arrow.names)
         batches = (batch.to_pydict() for batch in table.iter_batches(columns=list(wanted)))
         rows = (values for batch in batches for values in zip(*(batch[name] for name in wanted), strict=True))
@@ -123,19 +97,22 @@ READERS: dict[str, Callable[[Source, Sequence[str]], Iterator[Record]]] = {
 rows up to the next one without a word."""
 
 
-def score(source: Source, line: int, value: object) -> float:
-    """A regression target.
+def reader(source: Source) -> Callable[[Source, Sequence[str]], Iterator[Record]]:
+    """How to read a file, by its suffix.
 
     Raises:
-        ConfigError: the value is not a finite number.
+        ConfigError: a suffix that names no format.
     """
-    try:
-        number = float(value) if isinstance(value, (str, int, float)) else math.nan
-    except ValueError:
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise source.error(f"the score {value!r}", "a finite number", "correct or drop the row", line)
-    return number
+    read = READERS.get(source.path.suffix.lower())
+    if read is None:
+        allowed = "the suffix " + " or ".join(READERS)
+        raise source.error(f"the suffix {source.path.suffix!r}", allowed, "convert or rename the file")
+    return read
+
+
+def no_rows(source: Source) -> ConfigError:
+    """The complaint about a table that is a header at most."""
+    return source.error("no rows of data", "at least one example", "check how the file was made")
 
 
 def collect(source: Source, rows: Iterable[Labelled]) -> Examples:
@@ -146,7 +123,7 @@ def collect(source: Source, rows: Iterable[Labelled]) -> Examples:
     """
     gathered = list(rows)
     if not gathered:
-        raise source.error("no rows of data", "at least one example", "check how the file was made")
+        raise no_rows(source)
     columns = list(zip(*(example.texts for example in gathered), strict=True))
     return Examples(
         ids=[example.id for example in gathered],
@@ -156,63 +133,53 @@ def collect(source: Source, rows: Iterable[Labelled]) -> Examples:
     )
 
 
-def digest(settings: Iterable[object], sources: Iterable[Source] = ()) -> str:
-    """A short name for the data that these settings select from these files: 16 hexadecimal digits.
-
-    The place of a file does not enter, its bytes do: data moved to another folder or machine keep their name.
+def scorable(source: Source, task: Task, examples: Examples) -> Examples:
+    """A dev split, given back.
 
     Raises:
-        ConfigError: a file is missing.
+        ConfigError: the task's metric is not defined on labels such as these.
     """
-    total = hashlib.sha256(repr(list(settings)).encode())
-    for source in sources:
-        # Each file's own hash, not its bytes, so that rows moved from the end of one file to the start of
-        # the next make a difference.
-        total.update(_file_hash(source.existing()))
-    return total.hexdigest()[:16]
-
-
-def _file_hash(path: Path) -> bytes:
-    sha = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            sha.update(chunk)
-    return sha.digest()
-
-
-def _lines(source: Source) -> Iterator[tuple[int, str]]:
-    """The file's lines, numbered from 1, line ends kept, a byte order mark dropped."""
-    with source.existing().open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            try:
-                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                found, remedy = f"not UTF-8: {error}", "save the file as UTF-8"
-                raise source.error(found, "UTF-8 text", remedy, number) from error
+    if (alike := task.unscorable(examples.labels)) is not None:
+        remedy = "take a larger dev split, or check the column of the labels"
+        raise source.error(alike, f"labels that differ: else {task.metric} is not defined", remedy)
+    return examples
 
 
 def _json_object(source: Source, line: int, text: str) -> dict[str, object]:
     allowed, remedy = "one JSON object a line", "mend the line, or write the file anew"
     try:
         value = json.loads(text)
+    except RecursionError:
+        raise source.error("JSON nested too deep", allowed, remedy, line) from None
     except json.JSONDecodeError as error:
-        raise source.error(f"broken JSON: {error}", allowed, remedy, line) from error
+        found = f"broken JSON: {error.msg} at character {error.colno}"
+        raise source.error(found, allowed, remedy, line) from error
+    except ValueError:
+        raise source.error("an integer of thousands of digits", allowed, "write it as text", line) from None
     if not isinstance(value, dict):
-        raise source.error(f"the JSON value {text.strip()}", allowed, remedy, line)
+        raise source.error(f"the JSON value {shown(value)}", allowed, remedy, line)
     return value
 
 
 def _quoted_cells(source: Source) -> Iterator[tuple[int, list[str]]]:
     # Strict, or a quotation mark that is never closed would swallow the rest of the file in silence.
-    reader = csv.reader((text for _, text in _lines(source)), strict=True)
+    reader = csv.reader((text for _, text in lines(source)), strict=True)
     start = 1
     try:
         for cells in reader:
             yield start, cells or [""]
             start = reader.line_num + 1  # a row that spans lines is placed where it starts
     except csv.Error as error:
-        remedy = 'write a quotation mark inside a cell as "", or save the table as JSONL'
-        raise source.error(f"broken CSV: {error}", "quoted CSV", remedy, start) from error
+        raise _broken_csv(source, start, error) from error
+
+
+def _broken_csv(source: Source, line: int, error: csv.Error) -> ConfigError:
+    if "field limit" in str(error):
+        found, allowed = "a cell that goes on and on", f"cells of at most {csv.field_size_limit():,} characters"
+        remedy = "close its quotation mark, or cut it: a model reads the first data.max_length tokens"
+        return source.error(found, allowed, f"{remedy}; TSV, JSONL and Parquet have no such limit", line)
+    remedy = 'write a quotation mark inside a cell as "", or save the table as JSONL'
+    return source.error(f"broken CSV: {error}", "quoted CSV", remedy, line)
 
 
 def _pick(
@@ -235,7 +202,7 @@ def _pick(
         elif skip_broken:
             broken += 1
         else:
-            allowed = f"{len(names)} columns: {', '.join(names)}"
+            allowed = f"{len(names)} columns: {listing(names)}"
             raise source.error(f"{len(row)} columns", allowed, "mend or drop the row", line)
     if broken:
         logger.warning("%s: skipped %d rows that do not have %d columns", source.path, broken, len(names))
@@ -252,6 +219,8 @@ def _require(source: Source, wanted: Sequence[str], names: Sequence[str], line: 
     """Refuse a table in which a wanted column is absent, or stands twice so that its name is ambiguous."""
     for name in wanted:
         if names.count(name) != 1:
-            found = f"{names.count(name) or 'no'} columns named {name!r} among: {', '.join(names)}"
+            found = f"{names.count(name) or 'no'} columns named {name!r} among: {listing(names)}"
             remedy = f"rename the column in the file to {name!r}, or ask for one that is there"
+            if len(names) == 1 and source.path.suffix in (".csv", ".tsv"):
+                remedy = f"a .csv has commas between its columns, a .tsv tabs; if this one has: {remedy}"
             raise source.error(found, f"exactly one column {name!r}", remedy, line)

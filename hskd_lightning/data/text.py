@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
+import functools
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from hskd_lightning.data import table_files
+from hskd_lightning.data import cells, table_files
+from hskd_lightning.data import text_settings as settings
+from hskd_lightning.data.doubts import doubts
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.table_files import Labelled, Record, Source
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.data.source_file import Source, digest
+from hskd_lightning.data.table_files import Labelled, Record
+from hskd_lightning.errors import ConfigError, listing, shown
 
-_CLASS_METRICS = ("accuracy", "accuracy_f1", "mcc")
-_SCORE_METRICS = ("pearson_spearman",)
+log = logging.getLogger(__name__)
+_FEW = 20
+"""Classes that even a file of as many rows may have."""
+
+
+class _Row(NamedTuple):
+    """An example, its class still a name."""
+
+    id: int
+    line: int
+    texts: tuple[str, ...]
+    label: str | float
 
 
 class TextFiles:
@@ -46,128 +61,114 @@ class TextFiles:
         metric: str | None = None,
         task: str = "text",
     ) -> None:
-        self._train = _source("data.train", train)
-        self._dev = _source("data.dev", dev)
-        self._text = _text_columns(text)
-        self._label = _given("data.label", label, "the name of the label column")
-        self._labels = _listed(labels, regression)
-        self._regression = regression
-        self._metric = _metric(metric, regression)
+        self._train = settings.source("data.train", train)
+        self._dev = settings.source("data.dev", dev)
+        self._text = settings.text_columns(text)
+        self._label = settings.label_column(label, self._text)
+        self._regression = settings.switch("data.regression", regression)
+        self._labels = settings.listed(labels, regression)
+        self._metric = settings.metric_name(metric, regression)
         self._name = task
 
-    @cached_property
+    @functools.cached_property
     def task(self) -> Task:
-        """The task, with the classes found in the training file."""
-        return Task(self._name, self._metric, None if self._regression else self._classes())
+        """The task, with the classes of the training file. Both files are read and checked, and not kept."""
+        return self._corpus().task
 
     def load(self) -> Corpus:
-        """Read both files.
+        """Read both files, and warn of what is odd about them.
 
         Raises:
             ConfigError: a file is missing or broken, a text, label or score is missing or cannot be used, dev
-                has a class that train lacks, or train has one class only.
+                has a class that train lacks, train or dev cannot be learned from or scored, or both are the same.
         """
-        classes = self.task.labels
-        return Corpus(self.task, self._read(self._train, classes), {"dev": self._read(self._dev, classes)})
+        corpus = self._corpus()
+        for doubt in doubts(corpus):
+            _warn(f"{self._train.path}: {doubt}")
+        return corpus
 
     def digest(self) -> str:
         """A short name for the data: from the bytes of the files and the choice of columns and labels."""
-        settings = [self._text, self._label, self._labels, self._regression]
-        return table_files.digest(settings, [self._train, self._dev])
+        return digest([self._text, self._label, self._labels, self._regression], [self._train, self._dev])
 
-    def _classes(self) -> tuple[str, ...]:
-        seen = {_class_name(self._train, record) for record in self._records(self._train)}
+    def _corpus(self) -> Corpus:
+        train, dev = self._rows(self._train), self._rows(self._dev)
+        self._check_same(train, dev)
+        self._check_learnable({row.label for row in train}, len(train))
+        task = Task(self._name, self._metric, None if self._regression else self._classes(train))
+        _check_metric(task)
+        taught = self._examples(self._train, train, task)
+        scored = table_files.scorable(self._dev, task, self._examples(self._dev, dev, task))
+        return Corpus(task, taught, {"dev": scored})
+
+    def _rows(self, source: Source) -> list[_Row]:
+        """The rows of a file; the reader delivers the label last, after the text."""
+        records = table_files.reader(source)(source, [*self._text, self._label])
+        rows = [self._row(source, record) for record in records]
+        if not rows:
+            raise table_files.no_rows(source)
+        return rows
+
+    def _row(self, source: Source, record: Record) -> _Row:
+        *values, label = record.values
+        line = record.line
+        texts = tuple(cells.text(source, line, column, value) for column, value in zip(self._text, values, strict=True))
+        read = cells.score if self._regression else cells.class_name
+        return _Row(record.row, line, texts, read(source, line, label))
+
+    def _check_same(self, train: list[_Row], dev: list[_Row]) -> None:
+        """Refuse a dev split that is the training file, whatever its name, format or order of rows."""
+        if len(train) == len(dev) and _content(train) == _content(dev):
+            remedy = "hold some rows of it out in a file of their own: a score on what was trained on says nothing"
+            raise self._dev.error(f"the examples of data.train, {self._train.path}", "other examples", remedy)
+
+    def _check_learnable(self, seen: set[str | float], rows: int) -> None:
+        """Refuse labels that are all alike, or as good as all different."""
+        if len(seen) == 1 and self._regression:
+            found = f"every score is {seen.pop()}, of {rows} in all"
+            raise self._train.error(found, "at least 2 examples with different scores", "add examples")
         if len(seen) == 1:
-            found = f"one class only: {seen.pop()!r}"
             remedy = "add examples of another class, or set data.regression=true if the labels are scores"
-            raise self._train.error(found, "two classes or more", remedy)
-        return self._labels or _sorted(seen)
-
-    def _read(self, source: Source, classes: tuple[str, ...] | None) -> Examples:
-        return table_files.collect(source, self._rows(source, classes))
-
-    def _rows(self, source: Source, classes: tuple[str, ...] | None) -> Iterator[Labelled]:
-        numbers = {name: number for number, name in enumerate(classes or ())}
-        for record in self._records(source):
-            texts = tuple(
-                _text(source, record.line, column, value)
-                for column, value in zip(self._text, record.values, strict=False)
+            raise self._train.error(f"one class only: {seen.pop()!r}", "two classes or more", remedy)
+        if not self._regression and self._labels is None and len(seen) > max(_FEW, rows // 2):
+            found = f"{len(seen):,} classes in {rows:,} rows: {self._label!r} looks like a score or free text"
+            remedy = (
+                "set data.regression=true for scores, choose another data.label, or list the classes in data.labels"
             )
-            if classes is None:
-                label = table_files.score(source, record.line, record.values[-1])
-            else:
-                label = _class_number(source, record, numbers)
-            yield Labelled(record.row, texts, label)
+            raise self._train.error(found, "a class for every two rows at most", remedy)
 
-    def _records(self, source: Source) -> Iterator[Record]:
-        """The rows with the label last, after the text."""
-        return table_files.READERS[source.path.suffix](source, [*self._text, self._label])
+    def _classes(self, train: list[_Row]) -> tuple[str, ...]:
+        return self._labels or _sorted({str(row.label) for row in train})
 
-
-def _source(key: str, path: str | None) -> Source:
-    given = _given(key, path, "a path ending in " + ", ".join(table_files.READERS))
-    source = Source(Path(given).expanduser(), key)
-    if source.path.suffix not in table_files.READERS:
-        allowed = "the suffix " + " or ".join(table_files.READERS)
-        raise source.error(f"the suffix {source.path.suffix!r}", allowed, "convert or rename the file")
-    return source
+    def _examples(self, source: Source, rows: list[_Row], task: Task) -> Examples:
+        if task.labels is None:
+            return table_files.collect(source, (Labelled(row.id, row.texts, float(row.label)) for row in rows))
+        numbers = {name: number for number, name in enumerate(task.labels)}
+        numbered = (Labelled(row.id, row.texts, _class_number(source, row, numbers)) for row in rows)
+        return table_files.collect(source, numbered)
 
 
-def _given(key: str, value: str | None, allowed: str) -> str:
-    if value is None:
-        raise ConfigError(key, None, allowed, f"set {key}=... on the command line or in the experiment file")
-    return value
+@functools.cache
+def _warn(doubt: str) -> None:
+    """Once in a process: the vocabulary and the tokens are made of the same text, and so is every cell of a sweep."""
+    log.warning("%s", doubt)
 
 
-def _text_columns(text: str | Sequence[str] | None) -> tuple[str, ...]:
-    columns = (text,) if isinstance(text, str) else tuple(text or ())
-    if len(set(columns)) != len(columns) or len(columns) not in (1, 2):
-        remedy = "set data.text=COLUMN, or data.text=[FIRST,SECOND] for pairs"
-        raise ConfigError("data.text", text, "the name of a text column, or two different names", remedy)
-    return columns
+def _check_metric(task: Task) -> None:
+    if task.metric == "accuracy_f1" and task.outputs != 2:
+        allowed = f"accuracy or mcc: there are {task.outputs} classes, and F1 is of the second of two"
+        raise ConfigError("data.metric", task.metric, allowed, "write data.metric=accuracy")
 
 
-def _listed(labels: Sequence[str | int] | None, regression: bool) -> tuple[str, ...] | None:
-    if labels is None:
-        return None
-    names = tuple(str(label) for label in labels)
-    if regression:
-        remedy = "drop data.labels, or set data.regression=false"
-        raise ConfigError("data.labels", names, "null, since scores have no classes", remedy)
-    if len(names) < 2 or len(set(names)) != len(names):
-        remedy = "list every class once, or drop data.labels to have them sorted"
-        raise ConfigError("data.labels", names, "two different class names or more", remedy)
-    return names
+def _content(rows: list[_Row]) -> Counter[tuple[object, ...]]:
+    return Counter((row.texts, row.label) for row in rows)
 
 
-def _metric(metric: str | None, regression: bool) -> str:
-    allowed = _SCORE_METRICS if regression else _CLASS_METRICS
-    if metric is not None and metric not in allowed:
-        remedy = f"choose one of these, or set data.regression={str(not regression).lower()}"
-        raise ConfigError("data.metric", metric, ", ".join(allowed), remedy)
-    return metric or allowed[0]
-
-
-def _text(source: Source, line: int, column: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        # Refused rather than trained on: an empty text in one's own files is more often a slip than meant.
-        raise source.error(f"{column} = {value!r}", "text that is not empty", "fill in or drop the row", line)
-    return value
-
-
-def _class_name(source: Source, record: Record) -> str:
-    value = record.values[-1]
-    if not isinstance(value, (str, int)) or not str(value).strip():
-        remedy = "fill in or drop the row; for scores set data.regression=true"
-        raise source.error(f"the label {value!r}", "a class name or an integer", remedy, record.line)
-    return str(value)
-
-
-def _class_number(source: Source, record: Record, numbers: dict[str, int]) -> int:
-    name = _class_name(source, record)
+def _class_number(source: Source, row: _Row, numbers: Mapping[str, int]) -> int:
+    name = str(row.label)
     if name not in numbers:
         remedy = "correct the row, or list every class in data.labels"
-        raise source.error(f"the label {name!r}", ", ".join(numbers), remedy, record.line)
+        raise source.error(f"the label {shown(name)}", listing(numbers), remedy, row.line)
     return numbers[name]
 
 

@@ -53,12 +53,15 @@ class Toy:
         seed: of the sentences.
 
     Raises:
-        ConfigError: `task` is not one of the two.
+        ConfigError: `task` is not one of the two, or a number is none.
     """
 
     def __init__(self, task: str = "polarity", train: int = 12000, dev: int = 2000, seed: int = 0) -> None:
-        if task not in TASKS:
+        if task not in tuple(TASKS):
             raise ConfigError("data.task", task, ", ".join(TASKS), "data.task=polarity")
+        _check_whole("data.source.train", train, least=1)
+        _check_whole("data.source.dev", dev, least=1)
+        _check_whole("data.source.seed", seed, least=0)
         self.task = TASKS[task]
         self.sizes = (train, dev)
         self.seed = seed
@@ -89,6 +92,11 @@ class Toy:
             else:
                 premise, hypothesis, follows = implication(rng, rates)
                 yield (premise, hypothesis), int(follows)
+
+
+def _check_whole(key: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(key, value, f"a whole number from {least}", "leave it out for the usual one")
 
 
 def _examples(items: list[tuple[Item, int]], start: int) -> Examples:

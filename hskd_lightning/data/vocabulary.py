@@ -28,12 +28,19 @@ def train_wordpiece(texts: list[str], size: int) -> PreTrainedTokenizerBase:
     The trainer meets the letters in the order of a hash that changes from process to process, and settles ties between
     merges by that order. Naming every letter beforehand, as if it were a special token, fixes both; the trained
     tokenizer itself is dropped, because it would cut such letters out of words.
+
+    Raises:
+        ConfigError: `size` has no room for the letters: each is an entry at a word's beginning and another inside one.
     """
     lowered = [text.lower() for text in texts]
     letters = sorted(set("".join(lowered)) - set(" \t\n"))
     trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     fixed = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+    if size < len(fixed):
+        allowed = f"{len(fixed):,} or more: the texts have {len(letters):,} different letters"
+        remedy = f"write teacher.init.vocabulary={2 * len(fixed)}, or take a pretrained teacher: teacher=minilm"
+        raise ConfigError("teacher.init.vocabulary", size, allowed, remedy)
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=fixed, show_progress=False)
     trained.train_from_iterator(lowered, trainer)
     return BertTokenizerFast(vocab=trained.get_vocab(), do_lower_case=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,6 +84,22 @@ def _blocks_path(model: PreTrainedModel) -> str:
     raise ConfigError("teacher", type(model).__name__, allowed, "choose another model")
 
 
+def model_path(path: object, key: str) -> str:
+    """The path of a model, or its hub id, as far as it can be judged without asking the hub.
+
+    Raises:
+        ConfigError: no text, or the path of a file, or of a folder without a model; `key` is where the user named it.
+    """
+    allowed, remedy = "a Hugging Face folder or hub id", f"write {key}=bert-base-uncased, or {key}=path/to/folder"
+    if not isinstance(path, str) or not path.strip():
+        raise ConfigError(key, path, allowed, remedy)
+    if os.path.isfile(path):
+        raise ConfigError(key, path, f"{allowed}: this is a file", "name the folder that holds its config.json")
+    if os.path.isdir(path) and not os.path.isfile(os.path.join(path, "config.json")):
+        raise ConfigError(key, path, f"{allowed}: this folder has no config.json", remedy)
+    return path
+
+
 def load_config(path: str, key: str = "path") -> PreTrainedConfig:
     """The configuration of a model folder or hub id.
 
@@ -95,7 +111,7 @@ def load_config(path: str, key: str = "path") -> PreTrainedConfig:
 
 
 def _read(read: Callable[[str], Any], path: str, key: str) -> Any:
-    found = _answer.__wrapped__(read, path) if Path(path).exists() else _answer(read, path)
+    found = _answer.__wrapped__(read, path) if os.path.exists(path) else _answer(read, path)
     if isinstance(found, Exception):
         raise _out_of_reach(path, key, found) from found
     return copy.deepcopy(found)  # whoever asked may change it

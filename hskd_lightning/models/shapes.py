@@ -6,15 +6,15 @@ A shape is asked for the student's configuration, given the teacher's; nothing i
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any, Protocol
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
+from hskd_lightning.models.written_out import head, written_out
 
 
 class StudentShape(Protocol):
@@ -27,21 +27,6 @@ class StudentShape(Protocol):
             ConfigError: a shape that cannot be had with this teacher.
         """
         ...
-
-
-def head(task: Task) -> dict[str, Any]:
-    """The classification head's part of a configuration: the task's real label names."""
-    names = task.labels or ("score",)
-    return {
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: number for number, name in enumerate(names)},
-    }
-
-
-def written_out(shape: Mapping[str, Any], task: Task, **inherited: Any) -> PreTrainedConfig:
-    """A configuration from sizes written out; `model_type` names the architecture."""
-    settings = {**inherited, **shape, **head(task)}
-    return AutoConfig.for_model(settings.pop("model_type"), **settings)
 
 
 class Sizes:
@@ -59,6 +44,7 @@ class Sizes:
         return written_out(
             self.sizes,
             task,
+            "student.shape",
             vocab_size=teacher.vocab_size,
             pad_token_id=teacher.pad_token_id,
             max_position_embeddings=teacher.max_position_embeddings,
@@ -131,10 +117,13 @@ class Checkpoint:
 
     Args:
         path: a Hugging Face folder or hub id.
+
+    Raises:
+        ConfigError: no path, or one of a file, or of a folder without a model.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.path = encoder.model_path(path, "student.path")
 
     def config(self, teacher: PreTrainedConfig, task: Task) -> PreTrainedConfig:
         config = encoder.load_config(self.path, "student.path")

@@ -38,12 +38,16 @@ def rte(root: Path, train: str) -> Glue:
 
 
 def test_cola_has_no_header(tmp_path: Path) -> None:
-    write(tmp_path / "CoLA", train="gj04\t1\t\tHe ran.\ngj04\t0\t*\tRan he the.\n", dev="gj04\t1\t\tShe ran.")
+    write(
+        tmp_path / "CoLA",
+        train="gj04\t1\t\tHe ran.\ngj04\t0\t*\tRan he the.\n",
+        dev="gj04\t1\t\tShe ran.\ngj04\t0\t*\tRan she.",
+    )
     corpus = Glue("cola", str(tmp_path)).load()
     assert corpus.train.first == ["He ran.", "Ran he the."]
     assert corpus.train.second is None
     assert corpus.train.labels == [1, 0]
-    assert corpus.dev["dev"].first == ["She ran."]
+    assert corpus.dev["dev"].first == ["She ran.", "Ran she."]
 
 
 def test_sst2_reads_sentence_then_label_and_keeps_spaces(tmp_path: Path) -> None:
@@ -68,11 +72,11 @@ def test_mrpc_header_with_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_stsb_scores_are_floats(tmp_path: Path) -> None:
-    text = f"{STSB_HEADER}\n0\tg\tf\t2012\t1\tnone\tnone\tA.\tB.\t3.25\n"
+    text = f"{STSB_HEADER}\n0\tg\tf\t2012\t1\tnone\tnone\tA.\tB.\t3.25\n1\tg\tf\t2012\t1\tnone\tnone\tC.\tD.\t0\n"
     write(tmp_path / "STS-B", train=text, dev=text)
     corpus = Glue("stsb", str(tmp_path)).load()
     assert corpus.task.labels is None
-    assert corpus.train.labels == [3.25]
+    assert corpus.train.labels == [3.25, 0.0]
 
 
 def test_qnli_pairs_question_with_sentence(tmp_path: Path) -> None:
@@ -178,8 +182,44 @@ def test_unknown_task_lists_the_tasks() -> None:
 
 def test_missing_folder(tmp_path: Path) -> None:
     error = refusal(Glue("rte", str(tmp_path / "nowhere")))
-    assert (error.key, error.found) == ("data.root", str(tmp_path / "nowhere"))
+    assert (error.key, error.found) == ("data.root", f"{tmp_path}/nowhere: no such folder")
     assert "RTE/train.tsv" in error.allowed
+
+
+def test_a_file_as_root(tmp_path: Path) -> None:
+    (tmp_path / "glue.zip").write_bytes(b"PK")
+    assert refusal(Glue("rte", str(tmp_path / "glue.zip"))).found == f"{tmp_path}/glue.zip: a file"
+
+
+@pytest.mark.parametrize("root", ["", 3, ["a"]])
+def test_a_root_that_is_no_path(root: object) -> None:
+    with pytest.raises(ConfigError, match="`data.root`.*(?s:.*)data.root=null for the hub"):
+        Glue("rte", root)  # type: ignore[arg-type]
+
+
+def test_a_task_that_is_a_list() -> None:
+    with pytest.raises(ConfigError, match="`data.task`"):
+        Glue(["rte"])  # type: ignore[arg-type]
+
+
+def test_a_folder_of_a_user_that_there_is_not() -> None:
+    assert refusal(Glue("rte", "~no-such-user/glue")).found == "~no-such-user/glue: no such folder"
+
+
+def test_nul_byte_is_placed_at_its_line(tmp_path: Path) -> None:
+    assert refusal(rte(tmp_path, "0\ta\0\tb\tentailment\n")).found == f"{tmp_path}/RTE/train.tsv:2: a NUL byte"
+
+
+def test_scores_of_dev_that_are_all_alike_have_no_correlation(tmp_path: Path) -> None:
+    rows = "".join(f"{row}\tg\tf\t2012\t1\tnone\tnone\tA.\tB.\t{{}}\n" for row in range(2))
+    write(tmp_path / "STS-B", train=f"{STSB_HEADER}\n{rows.format(1, 2)}", dev=f"{STSB_HEADER}\n{rows.format(3, 3)}")
+    error = refusal(Glue("stsb", str(tmp_path)))
+    assert error.found == f"{tmp_path}/STS-B/dev.tsv: every score is 3.0"
+
+
+def test_labels_of_dev_that_are_all_alike_have_no_mcc(tmp_path: Path) -> None:
+    write(tmp_path / "CoLA", train="gj04\t1\t\tHe ran.\n", dev="gj04\t1\t\tShe ran.\n")
+    assert refusal(Glue("cola", str(tmp_path))).found == f"{tmp_path}/CoLA/dev.tsv: every label is 'acceptable'"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

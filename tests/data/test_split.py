@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hskd_lightning.data.split import hold_out, limit
 from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.errors import ConfigError
 
 
 def split_of(labels: list[int] | list[float]) -> TokenSplit:
@@ -50,6 +52,21 @@ def test_scores_are_held_out_without_strata() -> None:
     train, selection = hold_out(SCORES, 0.1)
     assert (len(train), len(selection)) == (45, 5)
     assert sorted(train.ids.tolist() + selection.ids.tolist()) == list(range(50))
+
+
+@pytest.mark.parametrize("split", [split_of([0, 1, 0, 1]), split_of([0.5])], ids=["classes", "a score"])
+def test_so_few_examples_that_none_is_held_out(split: TokenSplit) -> None:
+    with pytest.raises(ConfigError, match="(?s)`data.selection` = 0.1.*at least 6 examples.*data.selection=0"):
+        hold_out(split, 0.1)
+
+
+def test_the_least_number_of_examples_is_enough() -> None:
+    assert len(hold_out(split_of([0] * 6), 0.1).selection) == 1
+
+
+def test_so_large_a_share_that_nothing_is_left() -> None:
+    with pytest.raises(ConfigError, match="(?s)`data.selection` = 0.9.*at least 6 examples"):
+        hold_out(split_of([0, 0, 1, 1]), 0.9)
 
 
 def test_the_same_seed_holds_out_the_same() -> None:

@@ -14,33 +14,37 @@ from hskd_lightning.data.text import TextFiles
 from hskd_lightning.errors import ConfigError
 
 GOOD = "text,label\nfine,pos\npoor,neg\n"
+DEV = "text,label\nso so,pos\nmeh,neg\n"
 
 
-def csv_files(folder: Path, train: str = GOOD, dev: str = GOOD) -> tuple[str, str]:
+def csv_files(folder: Path, train: str = GOOD, dev: str = DEV) -> tuple[str, str]:
     (folder / "train.csv").write_bytes(train.encode())
     (folder / "dev.csv").write_bytes(dev.encode())
     return str(folder / "train.csv"), str(folder / "dev.csv")
 
 
-def from_csv(folder: Path, train: str = GOOD, dev: str = GOOD) -> TextFiles:
+def from_csv(folder: Path, train: str = GOOD, dev: str = DEV) -> TextFiles:
     return TextFiles(*csv_files(folder, train, dev), text="text", label="label")
 
 
 def scores(folder: Path, train: str) -> TextFiles:
-    return TextFiles(*csv_files(folder, train, "text,y\na,1\n"), text="text", label="y", regression=True)
+    return TextFiles(*csv_files(folder, train, "text,y\nc,1\nd,2\n"), text="text", label="y", regression=True)
 
 
 def json_file(folder: Path, *lines: object) -> TextFiles:
-    """The same JSON lines to train on and as dev; a string is written as it stands."""
-    path = folder / "rows.jsonl"
+    """JSON lines to train on, a string as it stands, and one example of the first one's class as dev."""
+    path, dev = folder / "rows.jsonl", folder / "dev.jsonl"
     path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
-    return TextFiles(str(path), str(path), text="text", label="label")
+    label = next((line["label"] for line in lines if isinstance(line, dict)), "x")
+    dev.write_text(json.dumps({"text": "dev", "label": label}))
+    return TextFiles(str(path), str(dev), text="text", label="label")
 
 
 def parquet_file(folder: Path, **columns: list[object]) -> TextFiles:
-    path = folder / "rows.parquet"
+    path, dev = folder / "rows.parquet", folder / "dev.csv"
     pq.write_table(pa.table(columns), path)
-    return TextFiles(str(path), str(path), text="text", label="label")
+    dev.write_text("text,label\ndev,x\n")
+    return TextFiles(str(path), str(dev), text="text", label="label")
 
 
 def refusal(files: TextFiles) -> ConfigError:
@@ -73,8 +77,8 @@ def test_csv_empty_lines_are_no_rows(tmp_path: Path) -> None:
 
 def test_tsv_quotation_marks_are_text(tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
-    path.write_text('text\tlabel\n"a\tx\nb"\ty\n')
-    corpus = TextFiles(str(path), str(path), text="text", label="label").load()
+    path.write_text('text\tlabel\n"a\tpos\nb"\tneg\n')
+    corpus = TextFiles(str(path), csv_files(tmp_path)[1], text="text", label="label").load()
     assert corpus.train.first == ['"a', 'b"']
 
 
@@ -98,8 +102,8 @@ def test_train_and_dev_may_differ_in_format(tmp_path: Path) -> None:
 
 
 def test_two_text_columns(tmp_path: Path) -> None:
-    rows = "b,label,a\nright,1,left\nunten,0,oben\n"
-    train = TextFiles(*csv_files(tmp_path, rows, rows), text=["a", "b"], label="label").load().train
+    rows, dev = "b,label,a\nright,1,left\nunten,0,oben\n", "a,b,label\nleft,left,0\n"
+    train = TextFiles(*csv_files(tmp_path, rows, dev), text=["a", "b"], label="label").load().train
     assert (train.first, train.second) == (["left", "oben"], ["right", "unten"])
 
 
@@ -107,8 +111,7 @@ def test_two_text_columns(tmp_path: Path) -> None:
 
 
 def test_integer_classes_sort_by_value(tmp_path: Path) -> None:
-    rows = "text,label\na,10\nb,2\nc,-1\n"
-    corpus = from_csv(tmp_path, rows, rows).load()
+    corpus = from_csv(tmp_path, "text,label\na,10\nb,2\nc,-1\n", "text,label\nd,2\n").load()
     assert corpus.task.labels == ("-1", "2", "10")
     assert corpus.train.labels == [2, 1, 0]
 
@@ -139,7 +142,7 @@ def test_regression_reads_floats(tmp_path: Path) -> None:
 
 def test_default_metrics(tmp_path: Path) -> None:
     assert from_csv(tmp_path).load().task.metric == "accuracy"
-    assert scores(tmp_path, "text,y\na,1\n").load().task.metric == "pearson_spearman"
+    assert scores(tmp_path, "text,y\na,1\nb,2\n").load().task.metric == "pearson_spearman"
 
 
 def test_metric_and_name_reach_the_task(tmp_path: Path) -> None:
@@ -257,7 +260,7 @@ def test_json_that_is_no_object(tmp_path: Path) -> None:
 def test_file_that_is_not_parquet(tmp_path: Path) -> None:
     files = parquet_file(tmp_path, text=["a"], label=["x"])
     (tmp_path / "rows.parquet").write_text(GOOD)
-    assert "rows.parquet: not Parquet" in str(refusal(files))
+    assert "rows.parquet: cannot be read as Parquet" in str(refusal(files))
 
 
 # Values that are refused.
@@ -323,7 +326,7 @@ def test_json_score_that_is_no_number(tmp_path: Path, value: object) -> None:
 def test_digest_follows_a_changed_byte(tmp_path: Path) -> None:
     before = from_csv(tmp_path).digest()
     assert len(before) == 16 and int(before, 16) >= 0
-    assert from_csv(tmp_path, dev=GOOD.replace("fine", "Fine")).digest() != before
+    assert from_csv(tmp_path, dev=DEV.replace("meh", "Meh")).digest() != before
 
 
 def test_digest_tells_train_from_dev(tmp_path: Path) -> None:
@@ -334,8 +337,7 @@ def test_digest_tells_train_from_dev(tmp_path: Path) -> None:
 def test_digest_follows_the_choice_of_columns(tmp_path: Path) -> None:
     paths = csv_files(tmp_path)
     assert (
-        TextFiles(*paths, text="text", label="label").digest()
-        != TextFiles(*paths, text="label", label="label").digest()
+        TextFiles(*paths, text="text", label="label").digest() != TextFiles(*paths, text="label", label="text").digest()
     )
 
 

@@ -213,3 +213,20 @@ def test_digest_names_every_parameter() -> None:
 def test_wrong_task_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="(?s)`data.task` = 'sentiment'.*polarity, entailment"):
         Toy("sentiment")
+
+
+@pytest.mark.parametrize("name", ["train", "dev"])
+@pytest.mark.parametrize("value", [0, -5000, 1.5, "many", True])
+def test_a_number_of_examples_that_is_none(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"`data.source.{name}`.*(?s:.*)a whole number from 1"):
+        Toy(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_seed_that_is_no_number() -> None:
+    with pytest.raises(ConfigError, match="`data.source.seed` = 'abc'"):
+        Toy(seed="abc")  # type: ignore[arg-type]
+
+
+def test_a_vocabulary_without_room_for_the_letters() -> None:
+    with pytest.raises(ConfigError, match="`teacher.init.vocabulary` = 10(?s:.*)11 or more: .* 3 different letters"):
+        train_wordpiece(["abc", "cab"], 10)
