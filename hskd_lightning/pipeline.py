@@ -31,9 +31,10 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
-from hskd_lightning.runs.cell import Cell, check_finished
+from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import settle
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
+from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.trackers import replay, report, trackers, untold
 from hskd_lightning.training import fit
 from hskd_lightning.training.distiller import HIDDEN, PREDICTION, Distiller
@@ -77,7 +78,7 @@ def run(cfg: DictConfig) -> float | None:
         result = cell.result
     if config["export"]:
         export(cell.folder)
-    return float(result["score"])
+    return result.score
 
 
 class _Run:
@@ -90,7 +91,7 @@ class _Run:
         self.workshop = Workshop(experiment)
         self.first = FirstWeights(self.workshop)
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """Run what is missing of the cell; its result."""
         experiment, workshop = self.experiment, self.workshop
         console.say_plan(experiment)
@@ -105,7 +106,7 @@ class _Run:
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
             teacher_dev = workshop.teacher_scores if stored is None else stored.facts["teacher_dev"]
             scores = self._score(teacher_dev)
-            result = {
+            columns = {
                 **flat,
                 "metric": experiment.task.metric,
                 **scores["summary"],
@@ -121,7 +122,8 @@ class _Run:
                 "versions": versions(),
                 "git_sha": git_sha(),
             }
-            report(loggers, result, flat)
+            result = Result.of(columns)
+            report(loggers, result)
         return result
 
     def _source(self) -> KnowledgeSource | None:
@@ -243,12 +245,12 @@ def _report_late(experiment: Experiment, cell: Cell, settings: Mapping[str, Any]
     """A finished cell's axes, curves and scores, for a tracker that was not there when it ran."""
     result = cell.result
     assert result is not None
-    check_finished(cell.folder, "metrics.csv")
-    counted = {name: value for name, value in result.items() if name.startswith("knowledge_")}
+    cell.check("metrics.csv")
+    counted = {name: value for name, value in result.columns().items() if name.startswith("knowledge_")}
     flat = {**axes(experiment), **counted, "cell_id": cell.id}
     with trackers(settings, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
-        replay(loggers, MetricsCsv(cell.folder / "metrics.csv").rows())
-        report(loggers, result, flat)
+        replay(loggers, MetricsCsv(cell.metrics).rows())
+        report(loggers, result)
 
 
 def measure_amount(experiment: Experiment, workshop: Workshop) -> KnowledgeAmount:

@@ -7,7 +7,7 @@ import logging
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.integrity import check_files, damaged, digests, read_json, write_json
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
-from hskd_lightning.runs.cell import FILES, check_finished, read_result
+from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.runs.result import FILES, Result
 from hskd_lightning.training.evaluate import score
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def export(cell: Path, overrides: Sequence[str] = (), force: bool = False, secon
     require_onnx()
     final = cell / EXPORT
     if force or not final.is_dir():
-        result = _finished(cell)
+        result = _finished(CellFolder(cell))
         partial = cell / f"{EXPORT}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(cell / "student", partial)
@@ -79,11 +80,13 @@ def export(cell: Path, overrides: Sequence[str] = (), force: bool = False, secon
     return final
 
 
-def _finished(cell: Path) -> dict[str, Any]:
-    result = read_result(cell)
+def _finished(cell: CellFolder) -> Result:
+    result = cell.result
     if result is None:
-        raise ConfigError("export", str(cell), "the folder of a finished cell: runs/<cell_id>", "run train.py first")
-    check_finished(cell, "config.yaml", "student")
+        raise ConfigError(
+            "export", str(cell.folder), "the folder of a finished cell: runs/<cell_id>", "run train.py first"
+        )
+    cell.check("config.yaml", "student")
     return result
 
 
@@ -115,7 +118,7 @@ def _configuration(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 class _Exporter:
     """An export in progress, in a folder that already holds the student's Hugging Face files."""
 
-    def __init__(self, folder: Path, result: Mapping[str, Any], experiment: Experiment, seconds: float) -> None:
+    def __init__(self, folder: Path, result: Result, experiment: Experiment, seconds: float) -> None:
         self.folder = folder
         self.result = result
         self.experiment = experiment
@@ -146,8 +149,8 @@ class _Exporter:
         ]
         rosita = isinstance(student.config, RositaConfig)
         (self.folder / "README.md").write_text(model_card(self.result, forms, tokenizer.model_max_length, rosita))
-        figures = {"cell_id": self.result["cell_id"], "onnx_difference": difference, "machine": _machine()}
-        figures |= {"metric": self.result["metric"], "forms": forms, FILES: digests(self.folder)}
+        figures = {"cell_id": self.result.cell_id, "onnx_difference": difference, "machine": _machine()}
+        figures |= {"metric": self.result.metric, "forms": forms, FILES: digests(self.folder)}
         write_json(self.folder / FIGURES, figures)
 
     def _teacher(self) -> list[dict[str, Any]]:
@@ -161,7 +164,7 @@ class _Exporter:
             teacher.save_pretrained(place)
             weights, written = Path(place) / "model.safetensors", Path(place) / "model.onnx"
             write_onnx(teacher, self._example(teacher), written)
-            reached = self.result["teacher_score"]
+            reached = self.result.teacher_score
             return [
                 self._form("teacher, PyTorch", teacher, _predict(teacher), weights, reached),
                 self._form("teacher, ONNX", teacher, OnnxModel(written), written, reached),
@@ -247,7 +250,7 @@ def show(folder: Path) -> None:
         ]
         for form in forms
     ]
-    console.show_table(header, rows, width=150)
+    console.show_table(header, rows)
     lengths = " / ".join(forms[0]["multiply_adds_per_token"])
     threads = figures["machine"]["threads"]
     log.info("export: multiply-adds at %s tokens; examples x tokens a call, p50 / p95, %d threads", lengths, threads)

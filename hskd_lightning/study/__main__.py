@@ -22,6 +22,7 @@ from pathlib import Path
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.state import State
 from hskd_lightning.study.figures.chart import MARGIN
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
@@ -83,21 +84,20 @@ def _collect(given: argparse.Namespace) -> None:
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", "run it: python train.py -m ...")
     print(collect.write(table, given.to))
-    missing = [cell for cell in plan.to_run if cell.state != "DONE"]
-    log.info("%d of %d cells are there", len(plan.to_run) - len(missing), len(plan.to_run))
+    log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
 
 
 def _retry(given: argparse.Namespace) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
     command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
-    sys.exit(subprocess.run([*command, *given.overrides, "hydra.sweeper.only=FAILED"]).returncode)
+    sys.exit(subprocess.run([*command, *given.overrides, f"hydra.sweeper.only={State.FAILED}"]).returncode)
 
 
 def _clean(given: argparse.Namespace) -> None:
     plan = _planned(given)
-    done = [cell.folder / "checkpoints" for cell in plan.in_state("DONE")]
-    rest = [cell.folder for cell in plan.in_state("FAILED", "STARTED")]
+    done = [cell.files.checkpoints for cell in plan.in_state(State.DONE)]
+    rest = [cell.folder for cell in plan.in_state(State.FAILED, State.INTERRUPTED)]
     for folder in filter(Path.is_dir, [*done, *rest]):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{folder}: {size:,} bytes{', removed' if given.yes else ''}")

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.state import State
 from hskd_lightning.runs.trackers import untold
 from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
@@ -106,10 +107,18 @@ def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[Planned
     A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
     """
     if settings["only"] is not None:
-        return plan.in_state(settings["only"])
+        return plan.in_state(_state(settings["only"]))
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != "DONE" or untold(cell.config["logger"], cell.folder)]
+    return [cell for cell in plan.to_run if cell.state != State.DONE or untold(cell.config["logger"], cell.folder)]
+
+
+def _state(name: str) -> State:
+    try:
+        return State(str(name).upper())
+    except ValueError:
+        allowed = ", ".join(State)
+        raise ConfigError("hydra.sweeper.only", name, allowed, "name one of these states, or leave it out") from None
 
 
 def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:
