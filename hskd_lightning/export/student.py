@@ -137,9 +137,11 @@ class _Exporter:
         onnx = self.folder / "onnx"
         onnx.mkdir()
         plain, int8 = onnx / "model.onnx", onnx / "model_int8.onnx"
-        log.info("export: writing ONNX")
+        log.info("export: writing the student as ONNX")
         write_onnx(student, self._example(student), plain)
+        log.info("export: comparing its logits with PyTorch's on dev")
         difference = self._check(student, plain)
+        log.info("export: writing it with weights in int8")
         write_int8(plain, int8)
         forms = [
             *self._teacher(),
@@ -147,6 +149,7 @@ class _Exporter:
             self._form("student, ONNX", student, OnnxModel(plain), plain),
             self._form("student, ONNX int8", student, OnnxModel(int8), int8),
         ]
+        log.info("export: writing the model card and the digests")
         rosita = isinstance(student.config, RositaConfig)
         (self.folder / "README.md").write_text(model_card(self.result, forms, tokenizer.model_max_length, rosita))
         figures = {"cell_id": self.result.cell_id, "onnx_difference": difference, "machine": _machine()}
@@ -162,6 +165,7 @@ class _Exporter:
         teacher = encoder.load_classifier(path).eval()
         with tempfile.TemporaryDirectory() as place:
             teacher.save_pretrained(place)
+            log.info("export: writing the teacher as ONNX, to be measured beside the student")
             weights, written = Path(place) / "model.safetensors", Path(place) / "model.onnx"
             write_onnx(teacher, self._example(teacher), written)
             reached = self.result.teacher_score
@@ -174,7 +178,7 @@ class _Exporter:
         self, name: str, model: PreTrainedModel, predict: Predict, file: Path, reached: float | None = None
     ) -> dict[str, Any]:
         """One row: what this form of a model weighs, takes, and scores on dev."""
-        log.info("export: %s", name)
+        log.info("export: measuring latency%s: %s", " and scoring dev" if reached is None else "", name)
         timed = latencies(predict, model.config.vocab_size, self.lengths, self.seconds)
         return {
             "form": name,

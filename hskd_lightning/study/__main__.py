@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ from pathlib import Path
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
 from hskd_lightning.study.figures.chart import MARGIN
 from hskd_lightning.study.figures.draw import draw
@@ -36,6 +37,7 @@ from hskd_lightning.study.sweep.run import make_plan
 log = logging.getLogger("hskd_lightning.study")
 
 
+@interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
     parser = argparse.ArgumentParser(
@@ -91,7 +93,8 @@ def _collect(given: argparse.Namespace) -> None:
 def _retry(given: argparse.Namespace) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
     command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
-    sys.exit(subprocess.run([*command, *given.overrides, f"hydra.sweeper.only={State.FAILED}"]).returncode)
+    command += [*given.overrides, f"hydra.sweeper.only={State.FAILED}"]
+    os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
 
 
 def _clean(given: argparse.Namespace) -> None:
