@@ -40,6 +40,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         check_share("hydra.sweeper.margin", settings["margin"], below=math.inf)
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = make_plan(settings, arguments, composer(loader, config))
+        cells = wanted(plan, settings, config.force)[: settings["max_cells"]]
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
@@ -47,7 +48,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     plan.note(Path(config.hydra.sweep.dir))
-    launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
+    launch(cells, launcher, plan, settings["max_batch_size"])
     name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
     folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
     outcome.finish(plan, folder, settings["margin"])
