@@ -120,8 +120,8 @@ MOMENTS = {
 """Phases that write a checkpoint, and so have one to go on from."""
 
 
-def start(root: Path, *overrides: str, alone: bool = False) -> subprocess.Popen[str]:
-    command = command_line(root, *SMALL, *TINY, *overrides)
+def start(root: Path, *overrides: str, sweep: bool = False, alone: bool = False) -> subprocess.Popen[str]:
+    command = command_line(root, *SMALL, *TINY, *overrides) + ["-m"] * sweep
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.Popen(command, **streams, text=True, env=environment, start_new_session=alone)  # type: ignore[call-overload]
@@ -198,7 +198,7 @@ def test_an_export_that_is_stopped_leaves_the_cell_done(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_sweep_that_is_stopped_starts_no_other_cell(number: signal.Signals, tmp_path: Path) -> None:
-    process = start(tmp_path, "-m", "seed=0,1,2", "hydra.sweeper.amounts=[0.1]", *LONG)
+    process = start(tmp_path, *LONG, "seed=0,1,2", "hydra.sweeper.amounts=[0.1]", sweep=True)
     wait_for(process, lambda: any(tmp_path.glob(MOMENTS["hidden"])))
     process.send_signal(number)
     ended(process, SIGNALS[number])
@@ -209,7 +209,7 @@ def test_a_sweep_that_is_stopped_starts_no_other_cell(number: signal.Signals, tm
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_children_of_a_sweep_are_stopped_with_it(number: signal.Signals, tmp_path: Path) -> None:
     pytest.importorskip("joblib")
-    process = start(tmp_path, "-m", "launch=joblib", "seed=0,1", "hydra.sweeper.amounts=[0.1]", *LONG, alone=True)
+    process = start(tmp_path, *LONG, "launch=joblib", "seed=0,1", "hydra.sweeper.amounts=[0.1]", sweep=True, alone=True)
     wait_for(process, lambda: len(list(tmp_path.glob(MOMENTS["hidden"]))) == 2)
     os.killpg(process.pid, number)  # as a terminal does, and `timeout`
     ended(process, SIGNALS[number])
