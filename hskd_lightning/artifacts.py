@@ -102,6 +102,15 @@ def hold(path: Path, what: str) -> AcquireReturnProxy:
         return lock.acquire()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process has this lock file."""
+    try:
+        with FileLock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def make_writable(folder: Path, key: str = "paths.root") -> None:
     """Make a folder that can be written to; `key` is where the user says which.
 

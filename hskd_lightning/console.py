@@ -17,9 +17,12 @@ from hskd_lightning.compress.keep import said
 from hskd_lightning.experiment import AXES, Experiment
 from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.models import encoder
+from hskd_lightning.runs.result import Result
 from hskd_lightning.settings import Choice, KnowledgeSettings
 
 log = logging.getLogger(__name__)
+WIDTH = 80
+"""Of tables where there is no terminal: what a page of a log, a mail or a README holds."""
 
 
 def quiet() -> None:
@@ -69,31 +72,28 @@ def show_plan(experiment: Experiment, amount: KnowledgeAmount | None) -> None:
     show_table(("", "this run"), rows)
 
 
-def show_result(result: Mapping[str, Any], folder: Path) -> None:
-    """The result of a cell as a table."""
-    metric = result["metric"]
-    teacher, score = result["teacher_score"], result["score"]
+def show_result(result: Result, folder: Path) -> None:
+    """The result of a cell as a table, and the folder that has it all."""
+    teacher, score = result.teacher_score, result.score
     kept = f" ({score / teacher:.1%} of the teacher's)" if teacher > 0 else ""
     rows = [
-        (f"teacher {metric}", f"{teacher:.4f}, {result['parameters_teacher']:,} parameters"),
-        (f"student {metric}", f"{score:.4f}{kept}, {result['parameters_student']:,} parameters"),
-        ("last checkpoint", f"{result['score_last']:.4f}"),
-        ("knowledge", describe_amount(result)),
+        (f"teacher {result.metric}", f"{teacher:.4f}, {result.parameters_teacher:,} parameters"),
+        (f"student {result.metric}", f"{score:.4f}{kept}, {result.parameters_student:,} parameters"),
+        ("last checkpoint", f"{result.score_last:.4f}"),
+        ("knowledge", describe_amount(result.columns())),
     ]
     rows += [
-        (f"stage {stage}", f"{result[f'seconds_{stage}']:.1f} s, {result[f'steps_{stage}']} steps")
-        for stage in ("hidden", "prediction")
-        if f"seconds_{stage}" in result
+        (f"stage {stage}", f"{seconds:.1f} s, {result.steps[stage]} steps") for stage, seconds in result.seconds.items()
     ]
-    rows.append(("kept in", str(folder)))
-    show_table((f"{result['task']}, seed {result['seed']}", "on dev"), rows)
+    show_table((f"{result.task}, seed {result.seed}", "on dev"), rows)
+    log.info("kept in %s", folder)
 
 
-def say_result(result: Mapping[str, Any], folder: Path) -> None:
+def say_result(result: Result, folder: Path) -> None:
     """The result of one of many cells in a line; the sweep's table comes at its end."""
-    metric, score, teacher = result["metric"], result["score"], result["teacher_score"]
-    amount = describe_amount(result)
-    log.info("%s: %s %.4f (teacher %.4f), %s", folder.name, metric, score, teacher, amount)
+    amount = describe_amount(result.columns())
+    figures = (result.metric, result.score, result.teacher_score)
+    log.info("%s: %s %.4f (teacher %.4f), %s", folder.name, *figures, amount)
 
 
 def describe_amount(flat: Mapping[str, Any]) -> str:
@@ -106,12 +106,12 @@ def describe_amount(flat: Mapping[str, Any]) -> str:
     )
 
 
-def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 110) -> None:
-    """A table as wide as the terminal; elsewhere of this width. What rich takes for markup is printed as it stands."""
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal; elsewhere of `WIDTH`. What rich takes for markup is printed as it stands."""
     table = Table(*header, title_justify="left")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if Console().is_terminal else width, markup=False, emoji=False).print(table)
+    Console(width=None if Console().is_terminal else WIDTH, markup=False, emoji=False).print(table)
 
 
 def _model(name: str, config: Any) -> str:

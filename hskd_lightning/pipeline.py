@@ -30,9 +30,10 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
-from hskd_lightning.runs.cell import Cell, check_finished
+from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import check_devices, settle
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
+from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.trackers import replay, report, trackers, untold
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training import fit
@@ -77,7 +78,7 @@ def run(cfg: DictConfig) -> float | None:
         result = cell.result
     if settings.export:
         export(cell.folder)
-    return float(result["score"])
+    return result.score
 
 
 class _Run:
@@ -89,7 +90,7 @@ class _Run:
         self.cell = cell
         self.assets = Assets(experiment)
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """Run what is missing of the cell; its result."""
         experiment, assets = self.experiment, self.assets
         console.say_plan(experiment)
@@ -103,7 +104,7 @@ class _Run:
             facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
             teacher_dev = assets.teacher.scores() if source is None else source.teacher_scores()
             scores = self._score(teacher_dev)
-            result = {
+            columns = {
                 **flat,
                 "metric": experiment.task.metric,
                 **scores["summary"],
@@ -119,7 +120,8 @@ class _Run:
                 "versions": versions(),
                 "git_sha": git_sha(),
             }
-            report(loggers, result, flat)
+            result = Result.of(columns)
+            report(loggers, result)
         return result
 
     def _train(
@@ -234,13 +236,13 @@ def _report_late(experiment: Experiment, cell: Cell) -> None:
     """A finished cell's axes, curves and scores, for a tracker that was not there when it ran."""
     result = cell.result
     assert result is not None
-    check_finished(cell.folder, "metrics.csv")
-    counted = {name: value for name, value in result.items() if name.startswith("knowledge_")}
+    cell.check("metrics.csv")
+    counted = {name: value for name, value in result.columns().items() if name.startswith("knowledge_")}
     flat = {**axes(experiment), **counted, "cell_id": cell.id}
     logger = experiment.settings.logger
     with trackers(logger, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
-        replay(loggers, MetricsCsv(cell.folder / "metrics.csv").rows())
-        report(loggers, result, flat)
+        replay(loggers, MetricsCsv(cell.metrics).rows())
+        report(loggers, result)
 
 
 def measure_amount(experiment: Experiment, corpus: Corpus) -> KnowledgeAmount:

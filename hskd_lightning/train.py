@@ -3,29 +3,22 @@
 python train.py depth=uniform length=cls_first width=pca
 """
 
-import logging
-import sys
-
 import hydra
 from omegaconf import DictConfig
-
-log = logging.getLogger("hskd_lightning")
 
 
 def run_cell(cfg: DictConfig) -> float | None:
     """The score on dev, for sweepers; None where nothing ran."""
     # Here: --help and shell completion need not wait for torch.
     from hskd_lightning.config import in_multirun
-    from hskd_lightning.errors import ConfigError, TrainingError
-    from hskd_lightning.pipeline import run
+    from hskd_lightning.interrupt import interruptible
 
-    try:
-        return run(cfg)
-    except (ConfigError, TrainingError) as error:
-        if not in_multirun():
-            sys.exit(f"\n{error}\n")
-        log.error("%s", error)  # now: Hydra itself tells only when the sweep ends
-        raise  # the sweep's other cells go on
+    with interruptible(speaks=not in_multirun()):
+        from hskd_lightning.failure import printed_once
+        from hskd_lightning.pipeline import run
+
+        with printed_once():
+            return run(cfg)
 
 
 main = hydra.main(version_base="1.3", config_path="pkg://hskd_lightning.conf", config_name="train")(run_cell)

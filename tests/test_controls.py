@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,6 +20,7 @@ from hskd_lightning.export.card import model_card
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from tests.helpers import SMALL, TINY, options, read, result_of, trace, with_option
+from tests.runs.example import a_result
 
 Small = Callable[..., DictConfig]
 CONTROLS = [name for name in options("control") if name != "none"]
@@ -70,11 +70,7 @@ def test_the_plan_says_what_is_taught(small: Small, capsys: pytest.CaptureFixtur
 
 
 def test_a_model_card_does_not_call_a_controls_targets_the_teachers() -> None:
-    result: dict[str, Any] = {"knowledge_scalars": 8, "knowledge_fraction": 0.1, "control": "random"}
-    result |= dict.fromkeys(("depth", "length", "width", "teacher", "student", "task", "cell_id", "metric"), "x")
-    result |= dict.fromkeys(("score", "teacher_score", "parameters_student", "parameters_teacher", "seed"), 1)
-    result |= dict.fromkeys(("student_init", "layer_map", "store", "data_digest", "git_sha"), "x")
-    card = model_card({**result, "dev": {}, "versions": {}}, [], 32, rosita=False)
+    card = model_card(a_result(knowledge_fraction=0.1, control="random"), [], 32, rosita=False)
     assert "10.00% of the teacher's hidden states, replaced by the control random" in card
 
 

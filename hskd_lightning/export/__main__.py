@@ -15,8 +15,10 @@ from pathlib import Path
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.export.student import ExportError, export
+from hskd_lightning.interrupt import interruptible
 
 
+@interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export the cells that are named; a user's mistake ends in its message and exit code 1."""
     parser = argparse.ArgumentParser(

@@ -8,7 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-Result = Mapping[str, Any]
+from hskd_lightning.runs.result import Result
+
 TELLING = re.compile(r"[\\`*\[\]<>|#~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """What Markdown reads as more than text in the middle of a line: also a bare address, but no underscore in a word."""
 
@@ -17,7 +18,7 @@ def model_card(result: Result, forms: Sequence[Mapping[str, Any]], max_length: i
     """The text of README.md.
 
     Args:
-        result: the cell's result.json.
+        result: what the cell ended with.
         forms: the rows of export.json.
         max_length: tokens it was trained on; longer texts are cut there.
         rosita: whether transformers needs this package to know the architecture.
@@ -30,13 +31,13 @@ def _front(result: Result) -> str:
     scores = [
         EvalResult(
             task_type="text-classification",
-            dataset_type=_line(result["task"]),
-            dataset_name=_line(result["task"]),
+            dataset_type=_line(result.task),
+            dataset_name=_line(result.task),
             dataset_split=_line(split),
             metric_type=_line(metric),
             metric_value=round(value, 4),
         )
-        for split, figures in result["dev"].items()
+        for split, figures in result.dev.items()
         for metric, value in figures.items()
     ]
     card = ModelCardData(
@@ -50,7 +51,7 @@ def _front(result: Result) -> str:
 
 
 def _name(result: Result) -> str:
-    return _line(f"{result['student']}-{result['task']}-{result['cell_id']}")
+    return _line(f"{result.student}-{result.task}-{result.cell_id}")
 
 
 def _line(text: object) -> str:
@@ -64,12 +65,14 @@ def _text(value: object) -> str:
 
 
 def _intro(result: Result) -> str:
-    student, task, teacher, metric = (_text(result[name]) for name in ("student", "task", "teacher", "metric"))
+    student, task, teacher, metric = (
+        _text(name) for name in (result.student, result.task, result.teacher, result.metric)
+    )
     return f"""# {_text(_name(result))}
 
-A {student} student of {result["parameters_student"]:,} parameters for the task {task}, distilled
-from a {teacher} teacher of {result["parameters_teacher"]:,}. It scores {result["score"]:.4f} on dev
-({metric}); its teacher scores {result["teacher_score"]:.4f}.
+A {student} student of {result.parameters_student:,} parameters for the task {task}, distilled
+from a {teacher} teacher of {result.parameters_teacher:,}. It scores {result.score:.4f} on dev
+({metric}); its teacher scores {result.teacher_score:.4f}.
 """
 
 
@@ -99,31 +102,31 @@ known = {{"input_ids": text.ids, "attention_mask": text.attention_mask, "token_t
 
 
 def _scores(result: Result, forms: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["## Scores and costs", "", f"| | {_text(result['metric'])} | bytes |", "|---|---|---|"]
+    lines = ["## Scores and costs", "", f"| | {_text(result.metric)} | bytes |", "|---|---|---|"]
     lines += [f"| {_text(form['form'])} | {form['score']:.4f} | {form['bytes']:,} |" for form in forms]
     return "\n".join([*lines, "", "Latencies are in export.json.", ""])
 
 
 def _origin(result: Result) -> str:
-    told = {
-        "Cell": result["cell_id"],
-        "Seed": result["seed"],
-        "First weights": result["student_init"],
+    origin = {
+        "Cell": result.cell_id,
+        "Seed": result.seed,
+        "First weights": result.student_init,
         "Knowledge": _knowledge(result),
-        "Layers, student<-teacher": result["layer_map"] or "none",
-        "Store": result["store"] or "none: the teacher was in the loop",
-        "Data": f"{result['task']}, digest {result['data_digest']}",
-        "Code": result["git_sha"] or "unknown commit",
-        "Made with": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+        "Layers, student<-teacher": result.layer_map or "none",
+        "Store": result.store or "none: the teacher was in the loop",
+        "Data": f"{result.task}, digest {result.data_digest}",
+        "Code": result.git_sha or "unknown commit",
+        "Made with": ", ".join(f"{name} {version}" for name, version in result.versions.items()),
     }
-    lines = [f"- {name}: {_text(value)}" for name, value in told.items()]
+    lines = [f"- {name}: {_text(value)}" for name, value in origin.items()]
     return "\n".join(["## Where it comes from", "", *lines, ""])
 
 
 def _knowledge(result: Result) -> str:
-    if not result["knowledge_scalars"]:
-        return f"{result['knowledge']}, no hidden states"
-    kept = f"{result['knowledge_fraction']:.2%} of the teacher's hidden states"
-    if result.get("control"):
-        kept += f", replaced by the control {result['control']}"
-    return f"{kept} (depth {result['depth']}, length {result['length']}, width {result['width']}), then its logits"
+    if not result.knowledge_scalars:
+        return f"{result.knowledge}, no hidden states"
+    kept = f"{result.knowledge_fraction:.2%} of the teacher's hidden states"
+    if result.control:
+        kept += f", replaced by the control {result.control}"
+    return f"{kept} (depth {result.depth}, length {result.length}, width {result.width}), then its logits"

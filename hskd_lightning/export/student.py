@@ -7,7 +7,7 @@ import logging
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.integrity import check_files, damaged, digests, read_json, write_json
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
-from hskd_lightning.runs.cell import FILES, check_finished, read_result
+from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.runs.result import FILES, Result
 from hskd_lightning.settings import read_settings
 from hskd_lightning.training.evaluate import score
 
@@ -69,7 +70,7 @@ def export(cell: Path, overrides: Sequence[str] = (), force: bool = False, secon
     require_onnx()
     final = cell / EXPORT
     if force or not final.is_dir():
-        result = _finished(cell)
+        result = _finished(CellFolder(cell))
         partial = cell / f"{EXPORT}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(cell / "student", partial)
@@ -81,11 +82,13 @@ def export(cell: Path, overrides: Sequence[str] = (), force: bool = False, secon
     return final
 
 
-def _finished(cell: Path) -> dict[str, Any]:
-    result = read_result(cell)
+def _finished(cell: CellFolder) -> Result:
+    result = cell.result
     if result is None:
-        raise ConfigError("export", str(cell), "the folder of a finished cell: runs/<cell_id>", "run train.py first")
-    check_finished(cell, "config.yaml", "student")
+        raise ConfigError(
+            "export", str(cell.folder), "the folder of a finished cell: runs/<cell_id>", "run train.py first"
+        )
+    cell.check("config.yaml", "student")
     return result
 
 
@@ -118,7 +121,7 @@ def _configuration(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 class _Exporter:
     """An export in progress, in a folder that already holds the student's Hugging Face files."""
 
-    def __init__(self, folder: Path, result: Mapping[str, Any], experiment: Experiment, seconds: float) -> None:
+    def __init__(self, folder: Path, result: Result, experiment: Experiment, seconds: float) -> None:
         self.folder = folder
         self.result = result
         self.experiment = experiment
@@ -137,9 +140,11 @@ class _Exporter:
         onnx = self.folder / "onnx"
         onnx.mkdir()
         plain, int8 = onnx / "model.onnx", onnx / "model_int8.onnx"
-        log.info("export: writing ONNX")
+        log.info("export: writing the student as ONNX")
         write_onnx(student, self._example(student), plain)
+        log.info("export: comparing its logits with PyTorch's on dev")
         difference = self._check(student, plain)
+        log.info("export: writing it with weights in int8")
         write_int8(plain, int8)
         forms = [
             *self._teacher(),
@@ -147,10 +152,11 @@ class _Exporter:
             self._form("student, ONNX", student, OnnxModel(plain), plain),
             self._form("student, ONNX int8", student, OnnxModel(int8), int8),
         ]
+        log.info("export: writing the model card and the digests")
         rosita = isinstance(student.config, RositaConfig)
         (self.folder / "README.md").write_text(model_card(self.result, forms, tokenizer.model_max_length, rosita))
-        figures = {"cell_id": self.result["cell_id"], "onnx_difference": difference, "machine": _machine()}
-        figures |= {"metric": self.result["metric"], "forms": forms, FILES: digests(self.folder)}
+        figures = {"cell_id": self.result.cell_id, "onnx_difference": difference, "machine": _machine()}
+        figures |= {"metric": self.result.metric, "forms": forms, FILES: digests(self.folder)}
         write_json(self.folder / FIGURES, figures)
 
     def _teacher(self) -> list[dict[str, Any]]:
@@ -162,9 +168,10 @@ class _Exporter:
         teacher = encoder.load_classifier(path).eval()
         with tempfile.TemporaryDirectory() as place:
             teacher.save_pretrained(place)
+            log.info("export: writing the teacher as ONNX, to be measured beside the student")
             weights, written = Path(place) / "model.safetensors", Path(place) / "model.onnx"
             write_onnx(teacher, self._example(teacher), written)
-            reached = self.result["teacher_score"]
+            reached = self.result.teacher_score
             return [
                 self._form("teacher, PyTorch", teacher, _predict(teacher), weights, reached),
                 self._form("teacher, ONNX", teacher, OnnxModel(written), written, reached),
@@ -174,7 +181,7 @@ class _Exporter:
         self, name: str, model: PreTrainedModel, predict: Predict, file: Path, reached: float | None = None
     ) -> dict[str, Any]:
         """One row: what this form of a model weighs, takes, and scores on dev."""
-        log.info("export: %s", name)
+        log.info("export: measuring latency%s: %s", " and scoring dev" if reached is None else "", name)
         timed = latencies(predict, model.config.vocab_size, self.lengths, self.seconds)
         return {
             "form": name,
@@ -250,7 +257,7 @@ def show(folder: Path) -> None:
         ]
         for form in forms
     ]
-    console.show_table(header, rows, width=150)
+    console.show_table(header, rows)
     lengths = " / ".join(forms[0]["multiply_adds_per_token"])
     threads = figures["machine"]["threads"]
     log.info("export: multiply-adds at %s tokens; examples x tokens a call, p50 / p95, %d threads", lengths, threads)

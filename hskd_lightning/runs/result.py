@@ -1,18 +1,222 @@
-"""result.json: flat, complete, and all that a study reads."""
+"""result.json: what a cell ended with, in flat columns. All that a study, a tracker or a card knows of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import Digests, damaged, read_json, write_json
 
-def curve(result: Mapping[str, Any]) -> list[dict[str, float]]:
-    """A cell's part of the marginal-utility curve: rows of `curve/fraction` and a score.
+SCHEMA = 2
+"""Of the columns below. 1 is every result from before results said which: its columns are these, without `schema`."""
+FILES = "files"
+"""The field of result.json with the digests of the cell's other files; no column."""
+STAGES = ("hidden", "prediction")
+OPTIONS = ("depth_", "length_", "width_", "control_", "student_init_")
+"""What the columns of `Result.options` begin with."""
 
-    Trackers' line plots know no reference lines, so what belongs to no single fraction of full HSK has a row at both
-    ends: the teacher's `curve/teacher`, and a baseline's `curve/logits` or `curve/labels`. Other cells are points.
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished cell. Each field is a column of result.json, results.csv and the trackers, except for three families.
+
+    `options`, `seconds` and `steps` are columns of their own for each entry; see there for their names.
     """
-    fraction = result["knowledge_fraction"]
-    name, where = ("score", [fraction]) if fraction else (result["knowledge"], [0.0, 1.0])
-    teacher = [{"curve/fraction": end, "curve/teacher": result["teacher_score"]} for end in (0.0, 1.0)]
-    return teacher + [{"curve/fraction": at, f"curve/{name}": result["score"]} for at in where]
+
+    schema: int = SCHEMA
+    """The version of these columns."""
+    cell_id: str
+    """Ten hex digits for the whole question; the name of the cell's folder."""
+
+    # What was asked: the axes.
+
+    task: str
+    """What was learned, such as sst2 or polarity."""
+    teacher: str
+    """The name of the teacher: that of its yaml."""
+    student: str
+    """The name of the student: that of its yaml."""
+    student_init: str
+    """How the student's first weights came about."""
+    knowledge: str
+    """Where knowledge came from: offline, online, logits, labels."""
+    preset: str
+    """The switches of the released code: default, paper."""
+    control: str | None
+    """What was taught in the place of hidden states; null: these themselves, or none at all."""
+    hsk_amount: float | None
+    """The share of full HSK that was asked for, 0 to 1; null: all that has no `keep`."""
+    store_dtype: str | None
+    """Of the stored values: fp32, fp16, bf16, int8; null: no store of hidden states."""
+    seed: int
+    """The student's: first weights, order of batches, dropout."""
+    depth: str | None
+    """The strategy that chose layers; null where no hidden states were distilled, as the next two."""
+    length: str | None
+    """The strategy that chose tokens."""
+    width: str | None
+    """The strategy that chose hidden units."""
+    options: Mapping[str, Any]
+    """The options of the above, a column each: `length_keep`, `width_masked`, `depth_top`, `control_seed`,
+    `student_init_blocks`, ... `<axis>_keep` is a share below 1, a count from 1 on, null for all of it."""
+
+    # What it cost in knowledge: means of the training split.
+
+    knowledge_scalars: float
+    """Hidden-state values an example; 0 where none were distilled."""
+    knowledge_bytes: float
+    """Bytes an example of these values, and of what places them."""
+    knowledge_full_scalars: float
+    """Hidden-state values an example that this teacher has for this student: full HSK."""
+    knowledge_fraction: float
+    """Share of full HSK, 0 to 1; above it only where padding is distilled too."""
+
+    # How good it is.
+
+    metric: str
+    """The task's metric: accuracy, accuracy_f1, mcc, pearson_spearman."""
+    score: float
+    """Its headline figure on dev, of the checkpoint that the selection split chose."""
+    score_last: float
+    """The same of the last checkpoint."""
+    score_best: float
+    """The better of the two."""
+    teacher_score: float
+    """The same of the teacher."""
+    dev: Mapping[str, Mapping[str, float]]
+    """Every metric of the student by dev split; in tables `dev_<split>_<metric>`."""
+    teacher_dev: Mapping[str, Mapping[str, float]]
+    """The same of the teacher; in tables `teacher_dev_<split>_<metric>`."""
+
+    # What it cost to make.
+
+    seconds: Mapping[str, float]
+    """Seconds of training by stage, those before a kill included: `seconds_hidden`, `seconds_prediction`."""
+    steps: Mapping[str, int]
+    """Optimiser steps by stage: `steps_hidden`, `steps_prediction`."""
+    peak_memory_mb: float
+    """The most memory that the process had resident, in 10^6 bytes."""
+    parameters_teacher: int
+    """Parameters of the teacher, its head included."""
+    parameters_student: int
+    """Parameters of the student, its head included."""
+
+    # Where it comes from.
+
+    layer_map: str | None
+    """Which state of the student learned from which of the teacher: `1<-2, 2<-4`; null where none did."""
+    store: str | None
+    """The hash of the store; null: the teacher was in the loop, or not needed."""
+    data_digest: str
+    """16 hex digits of the data's content."""
+    versions: Mapping[str, str]
+    """Python and the packages that decide numbers; in tables `versions_<package>`."""
+    git_sha: str | None
+    """The commit of the code, `-dirty` if it was changed since; null outside a checkout."""
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any]) -> Result:
+        """The result that has these columns.
+
+        Raises:
+            TypeError: a column is missing, or there is none of such a name.
+        """
+        families: dict[str, Any] = {kind: _family(kind, columns) for kind in ("seconds", "steps")}
+        timed = {f"{kind}_{stage}" for kind, by_stage in families.items() for stage in by_stage}
+        options = {name: value for name, value in columns.items() if name.startswith(OPTIONS)}
+        own = {name: value for name, value in columns.items() if name not in {*timed, *options}}
+        return cls(**own, **families, options=options)
+
+    def columns(self) -> dict[str, Any]:
+        """What `of` takes: every column by its name."""
+        own = {name: getattr(self, name) for name in COLUMNS}
+        return own | dict(self.options) | _spread("seconds", self.seconds) | _spread("steps", self.steps)
+
+    def figures(self) -> dict[str, float]:
+        """What came of the cell in numbers: scores and costs, but none of its axes and amounts."""
+        scores = {name: getattr(self, name) for name in FIGURES}
+        return scores | _spread("seconds", self.seconds) | _spread("steps", self.steps)
+
+    def write(self, path: Path, files: Digests) -> None:
+        """Write result.json, whole or not at all.
+
+        Args:
+            path: result.json.
+            files: the digests of the cell's other files, for which it vouches.
+        """
+        write_json(path, {**self.columns(), FILES: files})
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        """What `write` wrote.
+
+        Raises:
+            ConfigError: the file is not what was written, or of another schema.
+        """
+        return cls.of({name: value for name, value in _read(path).items() if name != FILES})
+
+    def curve(self) -> list[dict[str, float]]:
+        """The cell's part of the marginal-utility curve: rows of `curve/fraction` and a score.
+
+        Trackers' line plots know no reference lines, so what belongs to no single fraction of full HSK has a row at
+        both ends: the teacher's `curve/teacher`, and a baseline's `curve/logits` or `curve/labels`. Other cells are
+        points.
+        """
+        fraction = self.knowledge_fraction
+        name, where = ("score", [fraction]) if fraction else (self.knowledge, [0.0, 1.0])
+        teacher = [{"curve/fraction": end, "curve/teacher": self.teacher_score} for end in (0.0, 1.0)]
+        return teacher + [{"curve/fraction": at, f"curve/{name}": self.score} for at in where]
+
+
+COLUMNS = tuple(field.name for field in fields(Result) if field.name not in ("options", "seconds", "steps"))
+"""The columns that every result has."""
+FIGURES = (
+    *("score", "score_last", "score_best", "teacher_score"),
+    *("peak_memory_mb", "parameters_teacher", "parameters_student"),
+)
+
+
+def anew(folder: Path) -> str:
+    """How the result of a cell is made again; its stages are not trained anew."""
+    return f"rm {folder / 'result.json'}, and the same command ends the cell again"
+
+
+def check_schema(schema: object, where: str, remedy: str) -> None:
+    """Refuse columns of another version.
+
+    Raises:
+        ConfigError: with both versions.
+    """
+    if schema != SCHEMA:
+        allowed = f"schema {SCHEMA}, which this version of hskd-lightning reads and writes"
+        raise ConfigError("schema", f"{schema} in {where}", allowed, remedy)
+
+
+def read_digests(path: Path) -> Digests:
+    """The digests in a result.json of the cell's other files, by relative name.
+
+    Raises:
+        ConfigError: the file is not what was written, or of another schema.
+    """
+    files: Digests = _read(path)[FILES]
+    return files
+
+
+def _read(path: Path) -> dict[str, Any]:
+    remedy = anew(path.parent)
+    columns = read_json(path, "cell", remedy, ("cell_id", FILES))
+    check_schema(columns.get("schema", 1), str(path), remedy)
+    if lacking := [name for name in COLUMNS if name not in columns]:
+        raise damaged(path, f"it lacks {', '.join(lacking)}", "cell", remedy)
+    return columns
+
+
+def _family(kind: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {stage: columns[f"{kind}_{stage}"] for stage in STAGES if f"{kind}_{stage}" in columns}
+
+
+def _spread(kind: str, by_stage: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{kind}_{stage}": value for stage, value in by_stage.items()}

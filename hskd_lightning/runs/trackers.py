@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from hskd_lightning.runs.result import curve
+from hskd_lightning.runs.result import Result
 from hskd_lightning.settings.groups import LoggerSettings
 from hskd_lightning.training.metrics_csv import MetricsCsv
 
@@ -111,17 +111,16 @@ def untold(settings: LoggerSettings, cell_folder: Path) -> bool:
     return settings.kind == "wandb" and (under_agent() or not (cell_folder / "wandb").exists())
 
 
-def report(loggers: Sequence[Logger], result: Mapping[str, Any], axes: Mapping[str, Any]) -> None:
+def report(loggers: Sequence[Logger], result: Result) -> None:
     """Tell the trackers what a cell ended with: each figure by itself, and its part of the marginal-utility curve.
 
     metrics.csv is of the training alone: what is reported here comes from result.json.
     """
-    numbers = {name: value for name, value in result.items() if isinstance(value, int | float) and name not in axes}
     for tracker in loggers:
         if not isinstance(tracker, MetricsCsv):
-            tracker.log_metrics({f"final/{name}": value for name, value in numbers.items()})
+            tracker.log_metrics({f"final/{name}": value for name, value in result.figures().items()})
         if isinstance(tracker, WandbLogger):
-            for row in curve(result):
+            for row in result.curve():
                 tracker.log_metrics(row)
 
 

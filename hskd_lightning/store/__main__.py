@@ -26,6 +26,7 @@ from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import KIND, Stores, stores
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.interrupt import interruptible
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import shares
 from hskd_lightning.knowledge.store import Store
@@ -38,6 +39,7 @@ log = logging.getLogger("hskd_lightning.store")
 SEE = "see them all: python -m hskd_lightning.store list"
 
 
+@interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
     parser = argparse.ArgumentParser(

@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +22,8 @@ from pathlib import Path
 from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.interrupt import interruptible
+from hskd_lightning.runs.state import State
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.stats.defaults import MARGIN
@@ -35,6 +37,7 @@ from hskd_lightning.study.sweep.run import make_plan
 log = logging.getLogger("hskd_lightning.study")
 
 
+@interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
     parser = argparse.ArgumentParser(
@@ -83,21 +86,21 @@ def _collect(given: argparse.Namespace) -> None:
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", "run it: python train.py -m ...")
     print(collect.write(table, given.to))
-    missing = [cell for cell in plan.to_run if cell.state != "DONE"]
-    log.info("%d of %d cells are there", len(plan.to_run) - len(missing), len(plan.to_run))
+    log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
 
 
 def _retry(given: argparse.Namespace) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
     command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
-    sys.exit(subprocess.run([*command, *given.overrides, "hydra.sweeper.only=FAILED"]).returncode)
+    command += [*given.overrides, f"hydra.sweeper.only={State.FAILED}"]
+    os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
 
 
 def _clean(given: argparse.Namespace) -> None:
     plan = _planned(given)
-    done = [cell.folder / "checkpoints" for cell in plan.in_state("DONE")]
-    rest = [cell.folder for cell in plan.in_state("FAILED", "STARTED")]
+    done = [cell.files.checkpoints for cell in plan.in_state(State.DONE)]
+    rest = [cell.folder for cell in plan.in_state(State.FAILED, State.INTERRUPTED)]
     for folder in filter(Path.is_dir, [*done, *rest]):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{folder}: {size:,} bytes{', removed' if given.yes else ''}")

@@ -1,4 +1,4 @@
-"""What a person sees while a stage trains: a bar on a terminal, one plain line every so many steps elsewhere.
+"""What a person sees while a stage trains: a bar on a terminal, a plain line now and then elsewhere.
 
 Lightning's own bars count epochs; a stage here is a number of steps.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,30 +16,33 @@ from pytorch_lightning.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 log = logging.getLogger(__name__)
-LINES = 10
-"""About so many lines a stage."""
+SAY_EVERY = 10.0
+"""Seconds between two lines, at least."""
 
 
 class PlainProgress(Callback):
-    """One line now and then: stage, step of steps, loss, seconds a step."""
+    """One line now and then, and one at the end: stage, step of steps, loss, seconds a step.
 
-    def __init__(self, stage: str, total_steps: int) -> None:
+    Args:
+        clock: seconds from any beginning.
+    """
+
+    def __init__(self, stage: str, total_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.stage = stage
         self.total_steps = total_steps
-        self.every = max(1, total_steps // LINES)
+        self.clock = clock
         self._since = (0, 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._since = (trainer.global_step, time.perf_counter())
+        self._since = (trainer.global_step, self.clock())
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step = trainer.global_step
-        if step % self.every and step != self.total_steps:
-            return
+        step, now = trainer.global_step, self.clock()
         before, start = self._since
-        now = time.perf_counter()
+        if now - start < SAY_EVERY and step != self.total_steps:
+            return
         pace = (now - start) / max(1, step - before)
         loss = float(outputs["loss"])
         log.info("%s: step %d of %d, loss %.4f, %.3f s a step", self.stage, step, self.total_steps, loss, pace)

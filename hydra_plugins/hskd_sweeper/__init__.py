@@ -31,9 +31,12 @@ class StudySweeper(Sweeper):
         """Plan, run, and say what came of it.
 
         Raises:
-            SystemExit: a cell failed, or the user asked for what cannot be; with the exit code 1.
+            SystemExit: a cell failed, or the user asked for what cannot be, with the exit code 1; or it was stopped.
         """
-        from hskd_lightning.study.sweep.run import run_sweep
+        from hskd_lightning.interrupt import interruptible
 
         assert self.config is not None and self.launcher is not None
-        run_sweep(self.config, self.launcher, arguments)
+        with interruptible():
+            from hskd_lightning.study.sweep.run import run_sweep
+
+            run_sweep(self.config, self.launcher, arguments)

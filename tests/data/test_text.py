@@ -146,7 +146,7 @@ def test_default_metrics(tmp_path: Path) -> None:
 
 
 def test_metric_and_name_reach_the_task(tmp_path: Path) -> None:
-    files = TextFiles(*csv_files(tmp_path), text="text", label="label", metric="mcc", name="reviews")
+    files = TextFiles(*csv_files(tmp_path), text="text", label="label", metric="mcc", task="reviews")
     task = files.load().task
     assert (task.name, task.metric) == ("reviews", "mcc")
 

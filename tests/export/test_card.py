@@ -10,6 +10,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from hskd_lightning.export.card import model_card
+from hskd_lightning.runs.result import Result
+from tests.runs.example import a_result
 
 NUMBERS = dict.fromkeys(("score", "teacher_score", "parameters_student", "parameters_teacher", "knowledge_scalars"), 1)
 NAMES = (
@@ -37,9 +39,9 @@ HOSTILE = {
 }
 
 
-def result(name: str) -> dict[str, Any]:
-    known = {**NUMBERS, **dict.fromkeys(NAMES, name), "knowledge_fraction": 0.5, "seed": 0, "control": name}
-    return {**known, "dev": {name: {name: 0.5}}, "versions": {name: name}}
+def result(name: str) -> Result:
+    named = {**NUMBERS, **dict.fromkeys(NAMES, name), "control": name}
+    return a_result(**named, dev={name: {name: 0.5}}, versions={name: name})
 
 
 def card(name: str) -> tuple[dict[str, Any], list[Token]]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.result import SCHEMA, Result
 from hskd_lightning.study.seals import intact, sealed
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
@@ -27,15 +28,14 @@ TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
 
 def collect(plan: Plan) -> pd.DataFrame:
     """A row for each figure and finished cell, in the plan's order; a result that is damaged is named, and no row."""
-    found = ((cell, _result(cell)) for cell in plan.cells if cell.id is not None)
+    finished = ((cell, _result(cell)) for cell in plan.cells if cell.id is not None)
     return frame(
-        {"figure": cell.figure, "quirk": quirk(cell), **flat(result), **swept(plan, cell, result)}
-        for cell, result in found
-        if result
+        {"figure": cell.figure, "quirk": quirk(cell), **flat(columns), **swept(plan, cell, columns)}
+        for cell, columns in ((cell, result.columns()) for cell, result in finished if result)
     )
 
 
-def _result(cell: PlannedCell) -> dict[str, Any] | None:
+def _result(cell: PlannedCell) -> Result | None:
     try:
         return cell.result
     except ConfigError as error:
@@ -43,11 +43,11 @@ def _result(cell: PlannedCell) -> dict[str, Any] | None:
         return None
 
 
-def swept(plan: Plan, cell: PlannedCell, result: Mapping[str, Any]) -> dict[str, Any]:
+def swept(plan: Plan, cell: PlannedCell, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
     pairs = (override.split("=", 1) for override in plan.told(cell).split() if plan.own_axes)
     named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
-    return {f"swept_{name}": value for name, value in named.items() if name not in result}
+    return {f"swept_{name}": value for name, value in named.items() if name not in columns}
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -57,10 +57,10 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return table[[*first, *(name for name in table if name not in first)]]
 
 
-def flat(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result without nesting: `dev_dev_accuracy`, `versions_torch`."""
+def flat(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """A result's columns without nesting: `dev_dev_accuracy`, `versions_torch`."""
     row: dict[str, Any] = {}
-    for key, value in result.items():
+    for key, value in columns.items():
         row |= (
             {f"{key}_{inner}": each for inner, each in flat(value).items()} if isinstance(value, dict) else {key: value}
         )
@@ -91,12 +91,22 @@ def read(path: Path) -> pd.DataFrame:
     """What `write` wrote as CSV, as far as it still is that; without the seals, which say nothing of a cell.
 
     Raises:
-        ConfigError: it is no such table, or none of its rows is as it was written.
+        ConfigError: it is no such table, none of its rows is as it was written, or one is of a newer schema.
     """
     rows = intact(path)
+    _check_schema(rows, path)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
     text.seek(0)
     return pd.read_csv(text, dtype={"cell_id": str, "store": str})
+
+
+def _check_schema(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """An older version's columns are among those of today, and a table may be of several versions' rows."""
+    known = ["", *map(str, range(1, SCHEMA + 1))]
+    for row in rows:
+        if (schema := row.get("schema", "").removesuffix(".0")) not in known:
+            remedy = "read it with the version of hskd-lightning that wrote it, or collect it again with this one"
+            raise ConfigError("schema", f"{schema} in {path}", f"schemas 1 to {SCHEMA}", remedy)

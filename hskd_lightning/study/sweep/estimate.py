@@ -14,6 +14,8 @@ from hskd_lightning.data.split import shuffled
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
+from hskd_lightning.runs.result import Result
+from hskd_lightning.runs.state import State
 from hskd_lightning.study.sweep.plan import Plan
 
 PROBED = 3
@@ -35,10 +37,11 @@ class Estimate:
 
 def estimate(plan: Plan) -> Estimate:
     """Price the rest of a sweep by the pace of its finished cells, or by a probe for each student."""
-    rest = plan.in_state("MISSING", "STARTED", "FAILED")
+    rest = plan.in_state(State.MISSING, State.RUNNING, State.INTERRUPTED, State.FAILED)
     paces: dict[str, list[float]] = {}
-    for cell in plan.in_state("DONE"):
-        paces.setdefault(_student(cell.config), []).append(_pace(cell.result or {}))
+    for cell in plan.in_state(State.DONE):
+        if (result := cell.result) is not None:
+            paces.setdefault(_student(cell.config), []).append(_pace(result))
     probed: dict[str, float] = {}
     seconds, weights = 0.0, 0
     for cell in rest:
@@ -56,10 +59,9 @@ def _student(config: Mapping[str, Any]) -> str:
     return f"{config['student']} {config['data']['max_length']}"
 
 
-def _pace(result: Mapping[str, Any]) -> float:
+def _pace(result: Result) -> float:
     """Seconds a step, both stages together."""
-    stages = [name.removeprefix("steps_") for name in result if name.startswith("steps_")]
-    return sum(result[f"seconds_{name}"] for name in stages) / max(1, sum(result[f"steps_{name}"] for name in stages))
+    return sum(result.seconds.values()) / max(1, sum(result.steps.values()))
 
 
 def _steps(experiment: Experiment) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning import console
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.state import State
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report import tables
 from hskd_lightning.study.report.page import write_report
@@ -39,25 +39,18 @@ def say_plan(plan: Plan) -> None:
 def show_plan(plan: Plan) -> None:
     """Every cell with its state."""
     rows = [(str(cell.id), cell.state.lower(), cell.figure, plan.told(cell)) for cell in plan.cells if cell.id]
-    console.show_table(("cell", "state", "figure", "overrides"), rows, width=150)
+    console.show_table(("cell", "state", "figure", "overrides"), rows)
 
 
 def show_unfinished(plan: Plan) -> None:
     """The cells without a result, with the last line of what went wrong."""
     for cell in plan.to_run:
-        if cell.state != "DONE":
-            log.info("%s %s: %s%s", cell.state.lower(), cell.id, plan.told(cell), _last_words(cell))
+        if cell.state != State.DONE:
+            log.info("%s %s: %s%s", cell.state.lower(), cell.id, plan.told(cell), _indented(cell.files.last_words))
 
 
-def _last_words(cell: PlannedCell) -> str:
-    """The last line of a failed cell's traceback; what is wrong with the result of a damaged one."""
-    try:
-        cell.result  # noqa: B018
-    except ConfigError as error:
-        return f"\n    {error.found}: {error.remedy}"
-    path = cell.folder / "error.txt"
-    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
-    return f"\n    {lines[-1]}" if lines else ""
+def _indented(words: str) -> str:
+    return f"\n    {words}" if words else ""
 
 
 def show_results(table: pd.DataFrame, margin: float) -> None:
@@ -85,15 +78,19 @@ def finish(plan: Plan, folder: Path, margin: float) -> None:
         drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
         written = write_report(table, folder / "report.html", margin)
         log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
-    failed = [cell for cell in plan.to_run if cell.state != "DONE"]
+    unfinished = [cell for cell in plan.to_run if cell.state != State.DONE]
     wrong = plan.skipped if plan.own_axes else ()
-    if failed or wrong:
-        sys.exit(_failures(plan, failed, wrong))
+    if unfinished or wrong:
+        sys.exit(_failures(plan, unfinished, wrong))
 
 
-def _failures(plan: Plan, failed: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
+def _failures(plan: Plan, unfinished: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
+    """Which cells have no result, and where to read why: what went wrong was printed when it did."""
     of = len(plan.to_run) + len(wrong)
-    lines = [f"\n{len(failed) + len(wrong)} of {of} cells did not end in a result:"]
-    lines += [f"  {cell.id} {cell.state.lower()}: {plan.told(cell)}{_last_words(cell)}" for cell in failed]
+    lines = [f"\n{len(unfinished) + len(wrong)} of {of} cells did not end in a result:"]
+    for cell in unfinished:
+        error = cell.files.error
+        lines.append(f"  {cell.id} {cell.state.lower()}: {plan.told(cell)}")
+        lines += [f"    {error}"] if error.exists() else []
     lines += [f"  cannot be: {plan.told(cell)}" for cell in wrong]
     return "\n".join([*lines, "The same command runs what is missing."])

@@ -20,7 +20,9 @@ from hskd_lightning.assets.siblings import note_cells
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import fingerprint
-from hskd_lightning.runs.cell import read_result, read_status
+from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.runs.result import Result
+from hskd_lightning.runs.state import State
 from hskd_lightning.settings import Settings
 
 Axis = list[str]
@@ -42,35 +44,27 @@ class PlannedCell:
     """Why it makes none."""
 
     @property
-    def folder(self) -> Path:
-        """Where it keeps its files; whether it is there says nothing."""
+    def files(self) -> CellFolder:
+        """Where it keeps its files; whether they are there says nothing."""
         assert self.settings is not None and self.id is not None
-        return Path(self.settings.paths.runs) / self.id
+        return CellFolder(Path(self.settings.paths.runs) / self.id)
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def folder(self) -> Path:
+        return self.files.folder
+
+    @property
+    def result(self) -> Result | None:
         """What it ended with; None while it has not.
 
         Raises:
-            ConfigError: result.json is not what was written.
+            ConfigError: result.json is not what was written, or of another schema.
         """
-        return read_result(self.folder)
+        return self.files.result
 
     @property
-    def state(self) -> str:
-        """SKIPPED, DONE, DAMAGED (done, but not to be believed), FAILED, STARTED (running, or killed), or MISSING."""
-        if self.id is None:
-            return "SKIPPED"
-        try:
-            if self.result is not None:
-                return "DONE"
-        except ConfigError:
-            return "DAMAGED"
-        try:
-            status = read_status(self.folder)
-        except ConfigError:  # it began, and the next run of it says more
-            return "STARTED"
-        return "MISSING" if status is None else "FAILED" if status["state"] == "FAILED" else "STARTED"
+    def state(self) -> State:
+        return State.SKIPPED if self.id is None else self.files.state
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class Plan:
         """The overrides that tell a cell from the others."""
         return " ".join(each for each in cell.overrides if each not in self._common)
 
-    def in_state(self, *states: str) -> list[PlannedCell]:
+    def in_state(self, *states: State) -> list[PlannedCell]:
         """The cells, each once, that are in one of these states now."""
         return [cell for cell in self.to_run if cell.state in states]
 

@@ -13,6 +13,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hskd_lightning.runs.state import State
 from hskd_lightning.study.sweep.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -46,22 +47,22 @@ def _bar(plan: Plan, stop: threading.Event) -> None:
         TextColumn("{task.fields[said]}"),
     )
     with Progress(*columns) as progress:
-        done = len(plan.in_state("DONE"))
+        done = len(plan.in_state(State.DONE))
         task = progress.add_task("cells", total=len(plan.to_run), completed=done, said="")
         while not stop.wait(LOOK_EVERY):
-            progress.update(task, completed=len(plan.in_state("DONE")), said=_failed(plan))
-        progress.update(task, completed=len(plan.in_state("DONE")), said=_failed(plan))
+            progress.update(task, completed=len(plan.in_state(State.DONE)), said=_failed(plan))
+        progress.update(task, completed=len(plan.in_state(State.DONE)), said=_failed(plan))
 
 
 def _lines(plan: Plan, stop: threading.Event) -> None:
-    began, before = time.monotonic(), len(plan.in_state("DONE"))
+    began, before = time.monotonic(), len(plan.in_state(State.DONE))
     while not stop.wait(SAY_EVERY):
-        done = len(plan.in_state("DONE"))
+        done = len(plan.in_state(State.DONE))
         pace = (time.monotonic() - began) / (done - before) if done > before else None
         left = "" if pace is None else f", about {pace * (len(plan.to_run) - done) / 60:.0f} min left"
         log.info("sweep: %d of %d cells done%s%s", done, len(plan.to_run), left, _failed(plan))
 
 
 def _failed(plan: Plan) -> str:
-    failed = len(plan.in_state("FAILED"))
+    failed = len(plan.in_state(State.FAILED))
     return f", {failed} failed" if failed else ""

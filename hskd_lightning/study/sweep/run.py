@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.runs.state import State
 from hskd_lightning.runs.trackers import untold
 from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
@@ -39,6 +40,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         check_share("hydra.sweeper.margin", settings["margin"], below=math.inf)
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = make_plan(settings, arguments, composer(loader, config))
+        cells = wanted(plan, settings, config.force)[: settings["max_cells"]]
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
@@ -46,7 +48,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     plan.note(Path(config.hydra.sweep.dir))
-    launch(wanted(plan, settings, config.force)[: settings["max_cells"]], launcher, plan, settings["max_batch_size"])
+    launch(cells, launcher, plan, settings["max_batch_size"])
     name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
     folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
     outcome.finish(plan, folder, settings["margin"])
@@ -106,14 +108,22 @@ def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[Planned
     A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
     """
     if settings["only"] is not None:
-        return plan.in_state(settings["only"])
+        return plan.in_state(_state(settings["only"]))
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != "DONE" or _untold(cell)]
+    return [cell for cell in plan.to_run if cell.state != State.DONE or _untold(cell)]
 
 
 def _untold(cell: PlannedCell) -> bool:
     return cell.settings is not None and untold(cell.settings.logger, cell.folder)
+
+
+def _state(name: str) -> State:
+    try:
+        return State(str(name).upper())
+    except ValueError:
+        allowed = ", ".join(State)
+        raise ConfigError("hydra.sweeper.only", name, allowed, "name one of these states, or leave it out") from None
 
 
 def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:

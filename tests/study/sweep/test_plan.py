@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.integrity import write_json
+from hskd_lightning.runs.state import State, Status
 from hskd_lightning.study.sweep.collect import quirk
 from hskd_lightning.study.sweep.plan import Plan, expand, parse, written
 from hskd_lightning.study.sweep.run import make_plan, wanted
+from tests.runs.example import a_result
 
 Settings = dict[str, Any]
 
@@ -194,14 +195,20 @@ def test_a_cell_is_told_by_what_sets_it_apart(planned: Callable[..., Plan]) -> N
 
 def test_states_are_read_off_the_disk(planned: Callable[..., Plan], tmp_path: Path) -> None:
     plan = planned(["length.keep=1,2,3,4"])
-    for cell, state in zip(plan.to_run, ("DONE", "FAILED", "RUNNING"), strict=False):
+    for cell, state in zip(plan.to_run, (State.DONE, State.FAILED, State.RUNNING), strict=False):
         cell.folder.mkdir(parents=True)
-        write_json(cell.folder / "status.json", {"cell_id": cell.id, "state": state, "attempt": 1})
-    write_json(plan.to_run[0].folder / "result.json", {"cell_id": plan.to_run[0].id, "files": {}})
-    assert [cell.state for cell in plan.to_run] == ["DONE", "FAILED", "STARTED", "MISSING"]
-    assert [cell.state for cell in wanted(plan, settings(), force=False)] == ["FAILED", "STARTED", "MISSING"]
+        Status(str(cell.id), state, attempt=1).write(cell.folder / "status.json")
+    a_result(cell_id=plan.to_run[0].id).write(plan.to_run[0].folder / "result.json", {})
+    assert [cell.state for cell in plan.to_run] == ["DONE", "FAILED", "INTERRUPTED", "MISSING"]
+    assert [cell.state for cell in wanted(plan, settings(), force=False)] == ["FAILED", "INTERRUPTED", "MISSING"]
     assert [cell.state for cell in wanted(plan, settings(only="FAILED"), force=False)] == ["FAILED"]
+    assert [cell.state for cell in wanted(plan, settings(only="interrupted"), force=False)] == ["INTERRUPTED"]
     assert len(wanted(plan, settings(), force=True)) == 4
+
+
+def test_a_state_that_there_is_none_of_is_refused(planned: Callable[..., Plan]) -> None:
+    with pytest.raises(ConfigError, match="(?s)`hydra.sweeper.only` = 'STARTED'.*MISSING, RUNNING, INTERRUPTED"):
+        wanted(planned(["length.keep=1"]), settings(only="STARTED"), force=False)
 
 
 def test_a_quirk_is_the_one_switch_of_its_figure(planned: Callable[..., Plan]) -> None:
