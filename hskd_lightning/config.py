@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import file_digest, fingerprint, folder_digest
@@ -48,8 +50,24 @@ CLASSES = {
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
-    """A configuration node as resolved JSON values."""
-    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    """A configuration node as resolved JSON values.
+
+    Raises:
+        ConfigError: a key without a value, or one that refers to a key that is not there.
+    """
+    try:
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise _unresolved(error) from error
+
+
+def _unresolved(error: OmegaConfBaseException) -> ConfigError:
+    key = str(error.full_key)
+    if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
+        key = key if isinstance(error, MissingMandatoryValue) else missing[1]
+        return ConfigError(key, "no value", "a value: it has no default", f"write {key}=VALUE")
+    remedy = f"{str(error).splitlines()[0]}; quote it if no ${{...}} is meant"
+    return ConfigError(key, "${...}", "a value, or ${key} of a key that there is", remedy)
 
 
 def build(node: Mapping[str, Any], key: str) -> Any:
