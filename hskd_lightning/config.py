@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter
 
 from hskd_lightning.errors import ConfigError
@@ -44,13 +45,21 @@ def plain(node: DictConfig) -> dict[str, Any]:
     """A configuration node as resolved JSON values.
 
     Raises:
-        ConfigError: a value that the user must give is missing.
+        ConfigError: a key without a value, or one that refers to a key that is not there.
     """
     try:
         return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
-    except MissingMandatoryValue as error:
-        key = str(error.full_key)
-        raise ConfigError(key, "missing", "a value: this option has none of its own", f"write {key}=...") from None
+    except OmegaConfBaseException as error:
+        raise _unresolved(error) from error
+
+
+def _unresolved(error: OmegaConfBaseException) -> ConfigError:
+    key = str(error.full_key)
+    if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
+        key = key if isinstance(error, MissingMandatoryValue) else missing[1]
+        return ConfigError(key, "no value", "a value: it has no default", f"write {key}=VALUE")
+    remedy = f"{str(error).splitlines()[0]}; quote it if no ${{...}} is meant"
+    return ConfigError(key, "${...}", "a value, or ${key} of a key that there is", remedy)
 
 
 def build(choice: Choice, key: str, **changed: Any) -> Any:
@@ -122,6 +131,11 @@ def targets(key: str) -> Mapping[str, str]:
 def _read(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
     return content
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's yaml files."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def _group(key: str) -> str:

@@ -3,25 +3,45 @@
 python train.py depth=uniform length=cls_first width=pca
 """
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from hskd_lightning import mistakes, usage
+from hskd_lightning.config import in_multirun
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.failure import printed_once
+from hskd_lightning.interrupt import interruptible
 
 
 def run_cell(cfg: DictConfig) -> float | None:
     """The score on dev, for sweepers; None where nothing ran."""
-    # Here: --help and shell completion need not wait for torch.
-    from hskd_lightning.config import in_multirun
-    from hskd_lightning.interrupt import interruptible
-
     with interruptible(speaks=not in_multirun()):
-        from hskd_lightning.failure import printed_once
-        from hskd_lightning.pipeline import run
+        from hskd_lightning.pipeline import run  # here: --help and shell completion need not wait for torch
 
         with printed_once():
             return run(cfg)
 
 
-main = hydra.main(version_base="1.3", config_path="pkg://hskd_lightning.conf", config_name="train")(run_cell)
+run_by_hydra = hydra.main(version_base="1.3", config_path="pkg://hskd_lightning.conf", config_name="train")(run_cell)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the arguments ask for, else the process's own; a user's mistake ends in its message and exit code 1."""
+    if arguments is not None:
+        sys.argv[1:] = arguments  # where Hydra looks for them
+    OmegaConf.register_new_resolver("hskd.command", usage.command, replace=True)
+    OmegaConf.register_new_resolver("hskd.groups", usage.describe_groups, replace=True)
+    try:
+        with mistakes.explained(sys.argv[1:]), mistakes.raised_by_hydra():
+            run_by_hydra()
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
+
 
 if __name__ == "__main__":
     main()

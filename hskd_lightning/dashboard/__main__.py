@@ -1,12 +1,12 @@
-"""python -m hskd_lightning.dashboard: a W&B workspace and a report of all cells of a project.
+"""A W&B workspace and a report of all cells of a project.
 
-Publishes both, or updates them, where there is a W&B key and a route to the server. What is published is also written
-to workspace.json and report.json, without a key or a route only there.
+Publishes both, or updates them, where there is a W&B key and a route to the
+server. What is published is also written to workspace.json and report.json,
+without a key or a route only there.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from hskd_lightning import usage
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import CONF
 from hskd_lightning.errors import ConfigError
@@ -25,9 +26,7 @@ DEFAULTS = CONF / "logger" / "wandb.yaml"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build both dashboards; a user's mistake, and a server that refuses, end in a message and exit code 1."""
     defaults = OmegaConf.load(DEFAULTS)
-    parser = argparse.ArgumentParser(
-        "hskd_lightning.dashboard", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = usage.parser("dashboard", __doc__)
     parser.add_argument("--entity", default=defaults.entity, help="the W&B user or team; left out: the key's own")
     parser.add_argument("--project", default=defaults.project, help="where the runs are: logger.project of the cells")
     parser.add_argument("--out", type=Path, default=Path("dashboard"), help="where the two files are written")

@@ -77,7 +77,7 @@ from a {teacher} teacher of {result.parameters_teacher:,}. It scores {result.sco
 
 
 def _usage(max_length: int, rosita: bool) -> str:
-    known = "import hskd_lightning  # tells transformers what a ROSITA is\n" if rosita else ""
+    known = "import hskd_lightning.models.rosita  # tells transformers what a ROSITA is\n" if rosita else ""
     return f"""## Use
 
 ```python

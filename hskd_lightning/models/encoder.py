@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.models import rosita  # noqa: F401  whose import tells the Auto classes below what a ROSITA is
 
 SUPPORTED = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbert")
 """Model types tested here; others with the same interface will most likely do."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 
 from hskd_lightning.settings.stages import StageSettings
@@ -26,6 +25,9 @@ from hskd_lightning.settings.types import (
     Whole,
     WholeOrNull,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)
@@ -158,6 +160,8 @@ class TrainerSettings:
     @property
     def device(self) -> torch.device:
         """The device on which one process works."""
+        import torch  # here: --help need not wait for it
+
         gpu = self.accelerator != "cpu" and torch.cuda.is_available()
         return torch.device("cuda" if gpu else "cpu")
 

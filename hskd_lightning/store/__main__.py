@@ -1,15 +1,20 @@
-"""python -m hskd_lightning.store: look after knowledge stores, with the same overrides as train.py.
+"""Look after knowledge stores, with the same overrides as train.py.
 
 plan     what a store would hold and weigh, and how long it would take
-build    make it; --shard i/n makes one of n parts, on as many machines as you like; then `finish`
-verify   compare every file with its checksum, and a sample with the live teacher
-info     one store's manifest         list   all stores         rm   remove some by name
-push     copy a store to an address   pull   fetch one          (a folder, s3://, hf://datasets/..., by fsspec)
+build    make it; --shard i/n makes one of n parts, on as many machines
+         as you like; then `finish`
+verify   compare every file with its checksum, and a sample with the
+         live teacher
+info     one store's manifest
+list     all stores
+rm       remove some by name
+push     copy a store to an address: a folder, s3://, hf://datasets/...,
+         whatever fsspec knows
+pull     fetch one from there
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import shutil
@@ -18,10 +23,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize_config_module
 
 from hskd_lightning import config as configuration
-from hskd_lightning import console
+from hskd_lightning import console, mistakes, usage
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import KIND, Stores, stores
 from hskd_lightning.errors import ConfigError
@@ -36,16 +41,16 @@ from hskd_lightning.settings import read_settings
 from hskd_lightning.store.probe import seconds_to_read
 
 log = logging.getLogger("hskd_lightning.store")
-SEE = "see them all: python -m hskd_lightning.store list"
+SEE = f"see them all: {usage.command('store')} list"
+NAMED = ("verify", "info", "rm", "push", "pull")
+"""Commands that take a store by name, or an address."""
 
 
 @interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
-    parser = argparse.ArgumentParser(
-        "hskd_lightning.store", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("command", choices=COMMANDS)
+    parser = usage.parser("store", __doc__)
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
     parser.add_argument("--shard", metavar="i/n", help="build: make only the i-th of n parts, i from 1")
     parser.add_argument("rest", nargs="*", metavar="name | address | key=value", help="overrides as for train.py")
     given = parser.parse_intermixed_args(arguments)
@@ -53,13 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [word for word in given.rest if "=" not in word]
     console.log_plainly()
     try:
+        _check_words(given.command, names)
         COMMANDS[given.command](_compose(overrides), names, given.shard)
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
 
 
+def _check_words(command: str, names: list[str]) -> None:
+    """Refuse names where none is looked at: an override without its value, most likely."""
+    if names and command not in NAMED:
+        raise ConfigError(command, " ".join(names), "overrides: KEY=VALUE", f"write {names[0]}=VALUE, or leave it out")
+
+
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    with initialize_config_dir(str(configuration.CONF), version_base="1.3"):
+    with mistakes.explained(overrides), initialize_config_module("hskd_lightning.conf", version_base="1.3"):
         return configuration.plain(compose("train", overrides=list(overrides)))
 
 
@@ -133,7 +145,7 @@ def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None
     ours = _stores(config)
     folder = ours.given() or _named(ours, names) or ours.find()
     if folder is None:
-        remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
+        remedy = f"build it: {usage.command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     ours.check(folder)
     store = Store(folder)
@@ -175,7 +187,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
     folder = ours.given() or ours.find()
     if folder is None:
-        remedy = "build it: python -m hskd_lightning.store build, with the same overrides"
+        remedy = f"build it: {usage.command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     print(push(folder, url))
 

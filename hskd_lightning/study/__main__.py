@@ -1,10 +1,13 @@
-"""python -m hskd_lightning.study COMMAND, with the arguments that the sweep has with `python train.py -m`.
+"""Plan, watch and draw a sweep, by the arguments it has behind `train.py -m`.
 
-plan      the cells, which of them are there, and what the rest will cost, before anything runs
+plan      the cells, which of them are there, and what the rest will cost,
+          before anything runs
 status    where they stand; works while the sweep runs
-collect   results.csv and Parquet from what is there, also of a half-done sweep; names what is missing
+collect   results.csv and Parquet from what is there, also of a half-done
+          sweep; names what is missing
 retry     run the failed ones again
-clean     what can go: checkpoints of finished cells, folders of unfinished ones (--yes removes them)
+clean     what can go: checkpoints of finished cells, folders of unfinished
+          ones (--yes removes them)
 figures   draw every figure and report.html from a results.csv
 """
 
@@ -20,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hskd_lightning import config as configuration
-from hskd_lightning import console
+from hskd_lightning import console, usage
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
@@ -40,12 +43,10 @@ log = logging.getLogger("hskd_lightning.study")
 @interruptible()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
-    parser = argparse.ArgumentParser(
-        "hskd_lightning.study", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("--config-dir", help="as for train.py: sweeps")
-    parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/")
+    parser = usage.parser("study", __doc__)
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
+    parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
+    parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
     parser.add_argument("--to", type=Path, default=Path("results/study"), help="collect, figures: the folder to fill")
     parser.add_argument("--margin", type=float, default=MARGIN, help="figures: the loss of score that does not matter")
     parser.add_argument("--yes", action="store_true", help="clean: remove")
@@ -84,7 +85,9 @@ def _collect(given: argparse.Namespace) -> None:
     plan = _planned(given)
     table = collect.collect(plan)
     if not len(table):
-        raise ConfigError("study", "no finished cell", "a sweep with results", "run it: python train.py -m ...")
+        raise ConfigError(
+            "study", "no finished cell", "a sweep with results", f"run it: {usage.command('train')} -m ..."
+        )
     print(collect.write(table, given.to))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
@@ -114,9 +117,8 @@ def _figures(given: argparse.Namespace) -> None:
     check_share("--margin", given.margin, below=math.inf)
     path = given.to / "results.csv"
     if not path.exists():
-        raise ConfigError(
-            "--to", str(given.to), "a folder with a results.csv", "make it: ... study collect --to FOLDER"
-        )
+        remedy = f"make it: {usage.command('study')} collect --to FOLDER"
+        raise ConfigError("--to", str(given.to), "a folder with a results.csv", remedy)
     table = collect.read(path)
     for drawn in draw(table, given.to / "figures", margin=given.margin):
         print(drawn)

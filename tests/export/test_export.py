@@ -83,7 +83,7 @@ def test_these_files_and_no_others(cell: Path) -> None:
 
 BY_TRANSFORMERS = """
 import json
-import hskd_lightning
+import hskd_lightning.models.rosita
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 dev = json.load(open("dev.json"))

@@ -11,12 +11,11 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from hskd_lightning import config as configuration
-from hskd_lightning.errors import ConfigError
+from hskd_lightning import mistakes
 
 Compose = Callable[[Sequence[str]], Mapping[str, Any]]
 """Overrides -> the resolved configuration of a cell."""
@@ -41,18 +40,17 @@ def as_multirun(
     """A sweep's configuration as `train.py -m` with these arguments has it.
 
     Raises:
-        ConfigError: no such configuration, or an override that does not fit it.
+        ConfigError: no such folder or configuration, or an override that does not fit it.
     """
-    search_path = create_config_search_path(str(configuration.CONF))
+    search_path = create_config_search_path("pkg://hskd_lightning.conf")
     if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise mistakes.no_such_folder(config_dir)
         search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", anchor="schema")
-    GlobalHydra.instance().clear()
-    hydra = Hydra.create_main_hydra2(task_name="train", config_search_path=search_path)
-    try:
-        loader = hydra.config_loader
-        yield loader.load_configuration(config_name, list(overrides), run_mode=RunMode.MULTIRUN), loader
-    except ConfigCompositionException as error:
-        allowed = "what train.py -m takes: --config-dir sweeps --config-name NAME key=value"
-        raise ConfigError("study", " ".join([config_name, *overrides]), allowed, str(error)) from error
-    finally:
+    with mistakes.explained(overrides):
         GlobalHydra.instance().clear()
+        loader = Hydra.create_main_hydra2(task_name="train", config_search_path=search_path).config_loader
+        try:
+            yield loader.load_configuration(config_name, list(overrides), run_mode=RunMode.MULTIRUN), loader
+        finally:
+            GlobalHydra.instance().clear()

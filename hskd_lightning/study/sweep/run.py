@@ -67,7 +67,7 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
     given = parse(arguments)
     plans, seeds = plans_of(settings, given)
     composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
-    chosen = [int(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
+    chosen = [_whole(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
     asked = 0
     for figure, blocks in plans.items():
@@ -78,6 +78,13 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
                 asked += 1
     ordered = sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))
     return Plan(tuple(ordered), own_axes=not settings["plans"], repeated=asked - len(ordered))
+
+
+def _whole(seed: str) -> int:
+    try:
+        return int(seed)
+    except ValueError:
+        raise ConfigError("seed", seed, "a whole number, or several", "write seed=0,1,2") from None
 
 
 def _with_seeds(

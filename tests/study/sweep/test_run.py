@@ -255,8 +255,8 @@ def test_clean_says_what_it_would_remove_and_keeps_results(
     assert len(results(root)) == len(list(root.glob("runs/*/student"))) == 23
 
 
-def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"--config-dir sweeps --config-name NAME"):
+def test_a_key_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"`no.such` = '1'"):
         main(["plan", "no.such=1", f"paths.root={tmp_path}"])
 
 

@@ -1,0 +1,72 @@
+"""What usage texts are made of: what the program is called, and the groups and options of conf/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+
+from hskd_lightning.config import CONF, options
+
+WIDTH = 79
+"""Of a line: a terminal of 80 columns breaks no line of it."""
+INTERNAL = ("hydra", "paths", "shared", "stage")
+"""Folders of conf/ that nobody chooses an option of."""
+WHAT = {
+    "data": "what is learned: GLUE, your own files (text), or a generated corpus (toy)",
+    "teacher": "who knows it: fine-tuned once, then reused",
+    "student": "who shall learn it",
+    "student/init": "where the student's first weights come from",
+    "depth": "which of the teacher's layers are distilled",
+    "length": "which tokens",
+    "width": "which hidden units, or directions",
+    "knowledge": "where knowledge comes from, and the baselines without hidden states",
+    "control": "something else in the place of the teacher's states, to tell what they are worth",
+    "preset": "our settings, or the released code's, switch by switch",
+    "trainer": "device and precision",
+    "logger": "csv always; wandb, tensorboard beside it",
+    "experiment": "a published setting, on top of the rest",
+    "debug": "a quick look",
+    "launch": "where a sweep's cells run; left out: here, one by one",
+}
+"""What one chooses by each group, in the order of the help text."""
+
+
+def command(name: str) -> str:
+    """A command as this user types it: `hskd store`, `python -m hskd_lightning.store`, or `python train.py`."""
+    if Path(sys.argv[0]).stem == "hskd":
+        return f"hskd {name}"
+    return "python train.py" if name == "train" else f"python -m hskd_lightning.{name}"
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """The parser of a command that Hydra does not start; the description keeps its lines."""
+    return argparse.ArgumentParser(
+        command(name), description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def public_groups() -> list[str]:
+    """The groups of conf/ that one chooses from, those that WHAT describes first."""
+    folders = {path.parent.relative_to(CONF).as_posix() for path in CONF.glob("*/**/*.yaml")}
+    public = {group for group in folders if group.partition("/")[0] not in INTERNAL}
+    return [*(group for group in WHAT if group in public), *sorted(public - set(WHAT))]
+
+
+def describe_groups() -> str:
+    """Each group, what it is for, and its options, in lines of WIDTH."""
+    return "\n".join(
+        f"{_beside(group, WHAT.get(group, ''))}\n{_beside('', _listed(group))}" for group in public_groups()
+    )
+
+
+def _listed(group: str) -> str:
+    return f"= {', '.join(options(group))}"
+
+
+def _beside(name: str, text: str) -> str:
+    return (
+        textwrap.fill(text, WIDTH, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15, break_on_hyphens=False)
+        or f"  {name}"
+    )
