@@ -81,10 +81,6 @@ MISTAKES = [
     Mistake("train width._target_=nonexist.Foo", ("`width._target_`", "pca")),
     Mistake(f"train {TEXT} data.train={{files}}/folder.csv", ("`data.train`", "folder")),
     Mistake("train -m seed=a,b", ("`seed` = 'a'", "whole number")),
-]
-
-# Not yet answered so: they wait for typed settings, and for the checks of text files.
-PENDING = [
     # Values that end in a traceback.
     Mistake("train hsk.amount=x", ("`hsk.amount` = 'x'", "share")),
     Mistake("train data.hidden_epochs=ten", ("`data.hidden_epochs` = 'ten'", "number")),
@@ -102,30 +98,30 @@ PENDING = [
     # What explain approves.
     Mistake("train student.lr.hidden=nan", ("`student.lr.hidden` = nan", "number above 0")),
     Mistake("train student.warmup=2", ("`student.warmup` = 2", "share")),
-    Mistake("train preset.padding=foo", ("`preset.padding` = 'foo'", "ignore, distill")),
+    Mistake("train preset.padding=foo", ("`preset.padding` = 'foo'", "ignore or distill")),
     Mistake("train seed=1.5", ("`seed` = 1.5", "whole number")),
     Mistake("train explain=maybe", ("`explain` = 'maybe'", "true")),
     Mistake("train trainer=gpu", ("`trainer.accelerator` = 'gpu'", "cpu"), {"CUDA_VISIBLE_DEVICES": ""}),
     Mistake("train store.path=/nonexistent", ("`store.path` = '/nonexistent'", "store")),
     # Keys that nothing reads.
-    Mistake("train +lenght.keep=3", ("`+lenght.keep`", "did you mean length.keep?")),
-    Mistake("train +foo.bar=1", ("`+foo", "a key of the configuration")),
+    Mistake("train +lenght.keep=3", ("`lenght`", "did you mean length?")),
+    Mistake("train +foo.bar=1", ("`foo`", "a key that there is")),
     # What is taken without a word.
-    Mistake(f"train {TEXT} data.text=label", ("`data.text` = 'label'", "data.label")),
+    Mistake(f"train {TEXT} data.text=label", ("`data.label` = 'label'", "data.text")),
     Mistake(f"train {TEXT} data.dev={{files}}/train.csv", ("`data.dev`", "data.train")),
-    Mistake(f"train {TEXT} data.train={{files}}/nan.csv", ("`data.train`", "nan", "class")),
+    Mistake(f"train {TEXT} data.train={{files}}/nan.csv", ("the class nan", "a missing label")),
     Mistake(
         f"train {TEXT} data.regression=true data.train={{files}}/scores.csv data.dev={{files}}/constant.csv",
         ("`data.dev`", "score"),
     ),
-    Mistake(f"train {TEXT} data.train={{files}}/one.csv", ("`data.train`", "one example")),
+    Mistake(f"train {TEXT} data.train={{files}}/one.csv", ("`data.train`", "one class only")),
     Mistake(f"train {TEXT} data.train={{files}}/nul.csv", ("`data.train`", "nul.csv:10", "NUL")),
-    Mistake("train", ("`HSKD_ROOT`", "folder"), {"HSKD_ROOT": ""}),
+    Mistake("train", ("`paths.root` = ''", "unset HSKD_ROOT"), {"HSKD_ROOT": ""}),
     # Answers that mislead.
     Mistake("train length.keep=0", ("`length.keep` = 0", "hsk.amount")),
     Mistake(f"train {TEXT} data.labels=pos", ("`data.labels` = 'pos'", "[")),
     Mistake(f"train {TEXT} data.train={{files}}/huge.csv", ("`data.train`", "huge.csv:2", "characters")),
-    Mistake(f"train {TEXT} data.train={{files}}/many.csv", ("`data.dev`", "class 0")),
+    Mistake(f"train {TEXT} data.train={{files}}/many.csv", ("`data.train`", "300 classes")),
     Mistake("train student.lr.hidden=-1", ("`student.lr.hidden` = -1", "above 0")),
     # Files that end in a traceback.
     Mistake(f"train {TEXT} data.train={{files}}/deep.jsonl", ("`data.train`", "deep.jsonl:1")),
@@ -175,7 +171,8 @@ def typed(mistake: Mistake, files: Path, root: Path) -> list[str]:
     """The words of a command; whatever is not refused only explains itself."""
     words = shlex.split(mistake.command.format(files=files))
     place = [] if "HSKD_ROOT" in mistake.exported else [f"paths.root={root}"]
-    return [*words, *(["explain=true", *place] if len(words) > 1 or words == ["train"] else [])]
+    explain = [] if "explain=" in mistake.command else ["explain=true"]
+    return [*words, *([*explain, *place] if len(words) > 1 or words == ["train"] else [])]
 
 
 def check_answer(answer: str, mistake: Mistake) -> None:
