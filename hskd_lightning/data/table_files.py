@@ -59,7 +59,7 @@ class Source:
         return ConfigError(self.key, f"{place}: {found}", allowed, remedy)
 
     def existing(self) -> Path:
-        """The path.
+        """The path of the file, which is there.
 
         Raises:
             ConfigError: no file lies there.

@@ -45,7 +45,7 @@ def written_out(shape: Mapping[str, Any], task: Task, **inherited: Any) -> PreTr
 
 
 class Sizes:
-    """Sizes of its own, written out; the vocabulary and the longest input are the teacher's.
+    """A student of sizes written out; the vocabulary and the longest input are the teacher's.
 
     Args:
         model_type: the architecture, as transformers calls it.

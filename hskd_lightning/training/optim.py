@@ -24,7 +24,7 @@ class StageSettings:
     warmup: float = 0.0
     """Share of the steps over which the learning rate rises."""
     warmup_from_zero: bool = False
-    """Start it at 0, as the released code does: its first step changes nothing."""
+    """Start the warm-up at a rate of 0, as the released code does: its first step changes nothing."""
     weight_decay: float = 0.01
     clip: float | None = 1.0
     """Largest gradient norm; None never clips."""
@@ -89,7 +89,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, settings: StageSettings, to
 
 
 def clip_gradients(parameters: Iterable[Tensor], settings: StageSettings) -> None:
-    """Clip by the common norm, or each tensor by its own."""
+    """Clip gradients by their common norm, or each tensor's by its own."""
     if settings.clip is None:
         return
     groups = [[parameter] for parameter in parameters] if settings.clip_per_tensor else [list(parameters)]

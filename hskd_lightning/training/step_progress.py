@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 log = logging.getLogger(__name__)
 LINES = 10
-"""About so many lines a stage."""
+"""How many lines a stage prints, about."""
 
 
 class PlainProgress(Callback):

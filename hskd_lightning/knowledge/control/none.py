@@ -5,7 +5,7 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 
 
 class NoControl:
-    """The teacher's own states.
+    """No control: the hidden stage is taught the teacher's own states.
 
     Config::
 

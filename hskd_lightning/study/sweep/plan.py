@@ -34,13 +34,13 @@ class PlannedCell:
     overrides: tuple[str, ...]
     config: Mapping[str, Any]
     id: str | None
-    """None for a combination that makes no sense."""
+    """The cell's id; None for a combination that makes no sense."""
     reason: str | None = None
-    """Why it makes none."""
+    """Why the combination makes no sense; None for a cell that does."""
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its files; whether it is there says nothing."""
+        """Where the cell keeps its files; whether it is there says nothing."""
         return Path(self.config["paths"]["runs"]) / str(self.id)
 
     @property
