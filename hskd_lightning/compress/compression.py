@@ -65,7 +65,7 @@ class Compression:
         return self.code.view(widen(target.tokens.gather(states)))
 
     def tokens(self, batch: TokenBatch, attention: Tensor | None) -> Tokens:
-        """The batch as length strategies see it."""
+        """What length strategies see of a batch."""
         real = torch.ones_like(batch.real) if self.padding == "distill" else batch.real
         return Tokens(batch.ids, real, batch.special, attention)
 

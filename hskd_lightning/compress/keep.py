@@ -14,14 +14,14 @@ from hskd_lightning.errors import ConfigError
 
 @dataclass(frozen=True, order=True)
 class Count:
-    """So many, whatever there is."""
+    """A `keep` of so many, whatever there is."""
 
     number: int
 
 
 @dataclass(frozen=True, order=True)
 class Share:
-    """A part of what there is, less than all of it: all of it is None, so that it has one spelling."""
+    """A `keep` of a part of what there is, less than all of it: all of it is None, so that it has one spelling."""
 
     part: float
 
@@ -30,9 +30,9 @@ class Share:
 
 
 Keep = Count | Share | None
-"""None keeps everything."""
+"""How much of an axis is kept: a count, a share, or None for everything."""
 Spelled = int | float | Count | Share | None
-"""As YAML, the command line and JSON have it; `check_keep` takes what is a `Keep` already as well."""
+"""A `keep` as YAML, the command line and JSON have it; `check_keep` takes what is a `Keep` already as well."""
 Counts = Literal["rounded", "truncated"]
 """How a share becomes a number: to the nearest, or as the released code does, which drops the fraction."""
 
@@ -66,14 +66,14 @@ def check_keep(key: str, keep: Spelled, total: int | None = None) -> Keep:
 
 
 def as_number(keep: Keep) -> int | float | None:
-    """As YAML and JSON spell it, and a result's flat columns: 4, 0.25 or null."""
+    """A `keep` as YAML, JSON and a result's flat columns spell it: 4, 0.25 or null."""
     if keep is None:
         return None
     return keep.number if isinstance(keep, Count) else keep.part
 
 
 def said(keep: Keep, what: str) -> str:
-    """For a person: 1 token, 10 tokens, 25% of the tokens, all tokens.
+    """A `keep` for a person to read: 1 token, 10 tokens, 25% of the tokens, all tokens.
 
     Args:
         what: one of what is kept.

@@ -31,7 +31,10 @@ def workspace(entity: str, project: str) -> Workspace:
 
 
 def report(entity: str, project: str) -> Report:
-    """The same with a word on each part. Its run sets name no project: they are those of the report's own."""
+    """The report of a project: the sections of its workspace, with a word on each.
+
+    Its run sets name no project: they are those of the report's own.
+    """
     blocks: list[Any] = [P(QUESTION), TableOfContents()]
     for part in _named():
         blocks += [H2(part.title), P(part.says), PanelGrid(runsets=[_runset(part)], panels=list(part.panels))]

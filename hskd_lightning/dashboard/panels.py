@@ -48,7 +48,7 @@ class Part:
 
     title: str
     says: str
-    """What to read off it."""
+    """What to read off this part."""
     panels: Sequence[Any]
 
 

@@ -25,11 +25,11 @@ QUERY = """
     }
 """
 WORKSPACE, REPORT = "project-view", "runs"
-"""What W&B calls them."""
+"""What W&B calls the two kinds of dashboard."""
 
 
 def publish(entity: str | None, project: str) -> None:
-    """Publish both. The report comes first: saving it makes the project where there is none."""
+    """Publish the workspace and the report. The report comes first: saving it makes the project where there is none."""
     entity = entity or wandb.Api().default_entity
     report = boards.report(entity, project)
     report.id = (_find(entity, project, REPORT) or {"id": ""})["id"]

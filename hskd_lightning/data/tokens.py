@@ -53,7 +53,7 @@ class TokenSplit:
 
 
 def concatenate(first: TokenSplit, second: TokenSplit) -> TokenSplit:
-    """The examples of both."""
+    """The examples of two splits as one."""
     joined = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in vars(first)}
     joined["offsets"] = torch.cat([first.offsets, first.offsets[-1] + second.offsets[1:]])
     return TokenSplit(**joined)

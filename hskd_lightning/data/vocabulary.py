@@ -13,7 +13,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""Ids 0 to 4, in this order."""
+"""The special tokens: ids 0 to 4, in this order."""
 
 
 def texts_of(examples: Examples) -> Iterator[str]:

@@ -236,7 +236,7 @@ def read_figures(folder: Path) -> dict[str, Any]:
 
 
 def anew(folder: Path) -> str:
-    """How an export is made again."""
+    """What a person types to make an export again."""
     return f"make it anew: python -m hskd_lightning.export {folder.parent} --force"
 
 

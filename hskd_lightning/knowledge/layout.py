@@ -15,7 +15,7 @@ from hskd_lightning.knowledge.values import DTYPES
 
 Tensors = Mapping[str, Tensor]
 Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
-"""Of each tensor by name: dtype and shape."""
+"""The dtype and shape of each tensor of a file, by its name."""
 
 
 def shard_fault(tensors: Tensors, request: Request, facts: Mapping[str, Any], number: int) -> str | None:

@@ -17,7 +17,7 @@ FIT = "fit.safetensors"
 """What the width strategy's fit found, for the teacher's values and the student's view alike."""
 REBUILD = "fetch it again, or remove it (python -m hskd_lightning.store rm ...) and it is built anew"
 LARGEST = 16 * 2**20
-"""Bytes of a manifest: of some 50,000 shards, three billion tokens."""
+"""The most bytes that a manifest may have: those of some 50,000 shards, three billion tokens."""
 
 
 def sealed(facts: Recipe) -> Recipe:

@@ -25,12 +25,12 @@ from hskd_lightning.knowledge.schema import shard_file
 log = logging.getLogger(__name__)
 FIT_LOCK = ".fit.lock"
 NOTED = ("file", "sha256", "bytes", "examples", "rows", "weights", "loss")
-"""What is known of a shard."""
+"""The fields that a shard's note holds."""
 FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
 
 
 class Parts:
-    """What is there of a store.
+    """The parts of a store that is being written: what is there of it already.
 
     Args:
         folder: where; it may hold what an earlier builder left.

@@ -14,7 +14,7 @@ from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, inc
 from hskd_lightning.integrity import fingerprint
 
 FORMAT = 1
-"""Of the files; a store of another format is refused."""
+"""The version of a store's files; a store of another format is refused."""
 WIDER = {"fp16": ("fp32",), "bf16": ("fp32",), "fp32": (), "int8": ()}
 """Dtypes from which a narrower one is had by rounding, bit for bit."""
 
@@ -31,7 +31,7 @@ class Request:
     origin: Recipe
     """Teacher, tokens, split, precision, padding: what decides the teacher's full hidden states."""
     layers: tuple[Layer, ...] = ()
-    """From the bottom to the top. None at all: logits alone."""
+    """The kept layers, from the bottom to the top; empty for a store of logits alone."""
     length: Recipe | None = None
     """The length strategy's name and options."""
     tokens: Keep = None
@@ -39,11 +39,11 @@ class Request:
     width: Recipe | None = None
     """The width strategy's name and options. `masked` is not one: it is the reader's affair."""
     units: int = 0
-    """Values kept a token."""
+    """How many values are kept of each token."""
     dtype: str = "fp32"
     shard_tokens: int = 65_536
     ordered: bool = True
-    """Whether fewer units are part of more."""
+    """Whether fewer units are part of more, so that a store of many serves few."""
     per_token: bool = True
     """Whether what is kept of a token depends on that token alone."""
     masks: bool = False
@@ -84,7 +84,7 @@ class Request:
 
     @property
     def recipe(self) -> Recipe:
-        """As JSON values: the store's identity."""
+        """The request as JSON values: the store's identity."""
         hidden = {
             "layers": [list(layer) for layer in self.layers],
             "length": {**(self.length or {}), "keep": as_number(self.tokens)},
@@ -99,7 +99,7 @@ class Request:
 
     @classmethod
     def read(cls, recipe: Mapping[str, Any]) -> Request:
-        """From a manifest."""
+        """Read a request from a manifest."""
         common: dict[str, Any] = {"origin": recipe["origin"], "shard_tokens": recipe["shard_tokens"]}
         hidden = recipe["hidden"]
         if hidden is None:

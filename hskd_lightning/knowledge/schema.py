@@ -11,7 +11,7 @@ from hskd_lightning.knowledge.request import FORMAT
 from hskd_lightning.knowledge.values import BYTES
 
 MOST = 2**31 - 1
-"""Of everything that is counted in one shard; positions and units are fewer by far."""
+"""The largest count that a shard may claim of anything; positions and units are fewer by far."""
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -28,7 +28,7 @@ class _Exact(BaseModel):
 
 
 class Shard(_Exact):
-    """One shard, see `shards`."""
+    """One shard of a store, as its manifest lists it; `shards` makes them."""
 
     file: Annotated[str, Field(pattern=r"^shard-[0-9]{5,9}\.safetensors$")]
     sha256: Hex64
@@ -56,7 +56,7 @@ class Facts(_Exact):
 
 
 class Hidden(_Exact):
-    """What is kept of the hidden states, see `Request`."""
+    """What a store keeps of the hidden states; `Request` explains the fields."""
 
     layers: Annotated[list[Annotated[list[int | None], Field(min_length=2, max_length=2)]], Field(min_length=1)]
     length: Options
@@ -77,7 +77,7 @@ class Recipe(_Exact):
 
 
 class Manifest(BaseModel):
-    """The file. What else stands in it is not read."""
+    """The file manifest.json of a store. What else stands in it is not read."""
 
     model_config = ConfigDict(strict=True)
 

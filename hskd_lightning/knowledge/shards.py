@@ -43,7 +43,7 @@ def pack_bits(mask: Tensor) -> Tensor:
 
 
 def unpack_bits(packed: Tensor, units: int) -> Tensor:
-    """The inverse."""
+    """(N, ceil(D / 8)) uint8 -> (N, D) bool: undo `pack_bits`."""
     return torch.from_numpy(np.unpackbits(packed.numpy(), axis=-1, count=units, bitorder="little")).bool()
 
 
@@ -70,7 +70,7 @@ class LayerRows:
         self.values.append(values)
 
     def tensors(self, key: str) -> tuple[dict[str, Tensor], Loss]:
-        """What goes to disk."""
+        """The layer's tensors by name, as they go to disk."""
         out = {f"positions.{key}": torch.cat(self.positions)}
         chunks = self.values
         if self.dtype == "int8":
@@ -97,14 +97,14 @@ class Size:
 
     examples: int
     rows: int
-    """Of all layers."""
+    """Kept tokens of all layers together."""
     values: int
-    """Of all layers."""
+    """Kept values of all layers together."""
     bytes: int
 
     @classmethod
     def of(cls, request: Request, kept: Tensor, classes: int, width: int, counts: Tensor, shards: int) -> Size:
-        """Exact but for file headers of some hundred bytes a shard.
+        """The size of a store, exact but for file headers of some hundred bytes a shard.
 
         Args:
             kept: (N,) tokens kept of each example, in each layer.

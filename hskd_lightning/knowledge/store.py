@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
     """What a reader takes of each example."""
 
     layers: tuple[Layer, ...]
-    """One for each layer pair; two pairs may share one."""
+    """The stored layer of each layer pair; two pairs may share one."""
     tokens: Keep
     units: int
     """Of each token, the first so many of the stored ones; all D where tokens have masks."""

@@ -51,7 +51,7 @@ class StoreSource:
         return self.read_logits(batch.ids.cpu()).to(batch.ids.device)
 
     def to(self, device: torch.device) -> None:
-        """Nothing to move: batches bring what was read for them."""
+        """Move nothing to the device: batches bring what was read for them."""
 
     def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor]:
         return self.read_hidden if hidden else self.read_logits

@@ -52,7 +52,7 @@ def to_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def from_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-    """The inverse, up to half a step -> float32."""
+    """int8, scales and offsets -> float32: undo `to_int8`, up to half a step."""
     return values.float() * scale + offset
 
 
@@ -104,7 +104,7 @@ class Loss(NamedTuple):
     """The largest root of error over energy of any one unit, in any shard."""
 
     def join(self, other: Loss) -> Loss:
-        """Of both shards."""
+        """The loss of two shards together."""
         return Loss(self.error + other.error, self.energy + other.energy, max(self.worst, other.worst))
 
     @property

@@ -45,7 +45,7 @@ class Contents:
     teacher: Callable[[], Teacher]
     split: TokenSplit
     width: int
-    """D."""
+    """D, the width of the teacher's hidden states."""
     classes: int
     pad_id: int
     pad_to: int | None
@@ -89,7 +89,7 @@ class Writer:
         return [number for number in range(len(self.shards)) if self.parts.read_shard_note(number) is None]
 
     def write(self, numbers: list[int]) -> None:
-        """Make these shards.
+        """Make the shards of these numbers.
 
         Raises:
             ConfigError: the disk is too small, or a value does not fit the dtype.
@@ -223,7 +223,7 @@ class Writer:
     def run_teacher(
         self, rows: Tensor, compression: Compression, teacher: Teacher
     ) -> tuple[TokenBatch, list[Tensor], HiddenTarget | None, Tensor]:
-        """The teacher on some rows of the split: the batch, the states, what is kept of them, and (B, C) logits."""
+        """Run the teacher on some rows of the split: the batch, the states, what is kept of them, and (B, C) logits."""
         contents = self.contents
         batch = collate(contents.split, rows, contents.pad_id, contents.pad_to).to(contents.device)
         states, attention, logits = self._forward(batch, teacher)

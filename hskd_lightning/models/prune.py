@@ -46,7 +46,7 @@ class Weighing:
 
     @property
     def drawn(self) -> bool:
-        """Whether it depends on a seed."""
+        """Whether the importance depends on a seed."""
         return self.kind == "random" or (self.kind == "taylor" and self.dropout)
 
 

@@ -61,14 +61,14 @@ class FactorisedEmbedding(nn.Module):
 
 
 class RositaPreTrainedModel(BertPreTrainedModel):
-    """What the classes below have in common."""
+    """What ROSITA models have in common: transformers reads their configuration as a `RositaConfig`."""
 
     config_class = RositaConfig
     config: RositaConfig
 
 
 class RositaModel(RositaPreTrainedModel, BertModel):
-    """The encoder."""
+    """The ROSITA encoder: embeddings of low rank, and pruned blocks."""
 
     def __init__(self, config: RositaConfig, add_pooling_layer: bool = True) -> None:
         BertModel.__init__(self, config, add_pooling_layer)
@@ -88,7 +88,7 @@ class RositaModel(RositaPreTrainedModel, BertModel):
 
 
 class RositaForSequenceClassification(RositaPreTrainedModel, BertForSequenceClassification):
-    """The encoder with BERT's pooler and classification head."""
+    """The ROSITA encoder with BERT's pooler and classification head."""
 
     def __init__(self, config: RositaConfig) -> None:
         BertForSequenceClassification.__init__(self, config)

@@ -30,7 +30,7 @@ class StudentShape(Protocol):
 
 
 class Sizes:
-    """Sizes of its own, written out; the vocabulary and the longest input are the teacher's.
+    """A student of sizes written out; the vocabulary and the longest input are the teacher's.
 
     Args:
         model_type: the architecture, as transformers calls it.

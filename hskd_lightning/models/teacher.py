@@ -32,7 +32,7 @@ class Teacher:
         self._probabilities = False
 
     def to(self, device: torch.device) -> Teacher:
-        """Move the weights."""
+        """Move the teacher's weights to a device."""
         self.model.to(device)
         return self
 
@@ -46,7 +46,7 @@ class Teacher:
 
     @torch.inference_mode()
     def logits(self, batch: TokenBatch) -> Tensor:
-        """(B, C) in the order of the task's labels."""
+        """The teacher's logits (B, C), in the order of the task's labels."""
         self._check_mode()
         return encoder.logits(self.model, batch)[:, self.order]
 

@@ -172,12 +172,12 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def logits_only(settings: Iterable[Setting]) -> Setting | None:
-    """The baseline: no hidden states at all."""
+    """The baseline without hidden states: the setting that learns from logits alone."""
     return next((each for each in settings if each["knowledge"] == "logits" and each.true), None)
 
 
 def full_hsk(settings: Iterable[Setting]) -> Setting | None:
-    """All hidden states; the plainest setting of them, if there are several."""
+    """The setting with all hidden states; the plainest of them, if there are several."""
     whole = [each for each in settings if each.is_full]
     return max(whole, key=lambda each: [each[axis] for axis in STRATEGIES].count("all"), default=None)
 

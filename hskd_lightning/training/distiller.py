@@ -54,7 +54,7 @@ class Distiller(EncoderModule):
         self._selection_losses: list[tuple[float, int]] = []
 
     def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
-        """Give the source of knowledge.
+        """Give the module its source of knowledge; returns the module.
 
         Args:
             source: of every step.
@@ -75,7 +75,7 @@ class Distiller(EncoderModule):
         return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
     def hidden_loss(self, batch: TokenBatch, source: KnowledgeSource) -> Tensor:
-        """Sum over layer pairs of the mean squared error."""
+        """The hidden stage's loss: the mean squared error, summed over layer pairs."""
         compression = source.compression
         assert compression is not None
         target = source.hidden(batch)
@@ -85,7 +85,7 @@ class Distiller(EncoderModule):
             return hidden_losses(view, target).sum()
 
     def prediction_loss(self, batch: TokenBatch) -> Tensor:
-        """Against the teacher's logits or score."""
+        """The prediction stage's loss, against the teacher's logits or score."""
         predicted = encoder.logits(self.model, batch)
         if self.task.regression and self.regression_target == "labels":
             return label_loss(predicted, batch.labels)
@@ -115,7 +115,7 @@ class Distiller(EncoderModule):
 
 
 def learned_map(width: int, teacher_width: int, start: str) -> nn.Module:
-    """Linear(d -> D); nothing where the widths agree.
+    """The map from the student's width to the teacher's, Linear(d -> D); the identity where the widths agree.
 
     Args:
         start: `torch`, its own default; `normal`, N(0, 0.02) without bias, as the released code draws every layer;

@@ -184,7 +184,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def anew(folder: Path) -> str:
-    """How a stage is trained again."""
+    """What a person types to train a stage again."""
     return f"rm -r {folder}, and the same command trains this stage again (digests are in {folder / FACTS})"
 
 

@@ -41,7 +41,7 @@ class MetricsCsv(Logger):
             writer.writerows((stage, step, name, value) for stage, name, value in rows)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Kept in config.yaml instead."""
+        """Write nothing: hyperparameters are in config.yaml."""
 
     def rows(self) -> list[tuple[str, int, float]]:
         """All that was logged: (stage/name, step, value)."""

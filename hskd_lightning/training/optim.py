@@ -41,7 +41,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, settings: StageSettings, to
 
 
 def clip_gradients(parameters: Iterable[Tensor], settings: StageSettings) -> None:
-    """Clip by the common norm, or each tensor by its own."""
+    """Clip gradients by their common norm, or each tensor's by its own."""
     if settings.clip is None:
         return
     groups = [[parameter] for parameter in parameters] if settings.clip_per_tensor else [list(parameters)]

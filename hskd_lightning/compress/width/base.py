@@ -29,7 +29,7 @@ class Moments:
 
     @classmethod
     def of_nothing(cls, pairs: int, units: int) -> Moments:
-        """Of the right shape, with no teacher behind them."""
+        """Moments of the right shape with no teacher behind them: mean 0, covariance the identity."""
         covariance = torch.eye(units, dtype=torch.float64).expand(pairs, -1, -1)
         return cls(torch.zeros(pairs, units, dtype=torch.float64), covariance)
 
@@ -99,14 +99,14 @@ class WidthStrategy(Protocol):
 
 
 def check_masked(masked: str) -> Masked:
-    """Refuse a `masked` that is neither of the two."""
+    """Refuse a `width.masked` that is neither ignore nor zero."""
     if masked not in get_args(Masked):
         raise ConfigError("width.masked", masked, ", ".join(get_args(Masked)), "leave width.masked out")
     return masked  # type: ignore[return-value]
 
 
 def check_counts(counts: str) -> Counts:
-    """Refuse a `counts` that is neither of the two."""
+    """Refuse a `width.counts` that is neither rounded nor truncated."""
     if counts not in get_args(Counts):
         raise ConfigError("width.counts", counts, ", ".join(get_args(Counts)), "leave width.counts out")
     return counts  # type: ignore[return-value]

@@ -60,7 +60,7 @@ class Control(Protocol):
 
 
 def unchanged(ids: Tensor, target: HiddenTarget) -> HiddenTarget:
-    """The target as it is."""
+    """Return the target as it is: the change that changes nothing."""
     return target
 
 
@@ -118,6 +118,6 @@ class _ChangedReader:
 
 
 def with_values(target: HiddenTarget, values: Tensor) -> HiddenTarget:
-    """Other values, of a shape that broadcasts to (B, P, K, W), in the same places: 0 off a token's mask, as ever."""
+    """Put other values into a target, of a shape that broadcasts to (B, P, K, W): 0 off a token's mask, as ever."""
     values = values.expand_as(target.values)
     return target._replace(values=values if target.units is None else values.masked_fill(~target.units, 0.0))

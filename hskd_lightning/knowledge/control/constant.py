@@ -31,7 +31,7 @@ class ConstantValues:
 
 @dataclass(frozen=True)
 class Constant:
-    """The mean, whatever the example."""
+    """Replaces a target's values by the mean of each unit, whatever the example."""
 
     moments: TargetMoments
 

@@ -12,7 +12,7 @@ from hskd_lightning.hsk import HiddenTarget
 
 
 class TargetMoments(NamedTuple):
-    """Of what is kept: encoded values, of kept tokens, where a token's mask counts them.
+    """Mean and deviation of what is kept: encoded values, of kept tokens, where a token's mask counts them.
 
     Not of all real tokens, as `Moments` is: [CLS] alone has a mean of its own.
     """
@@ -21,13 +21,16 @@ class TargetMoments(NamedTuple):
     deviation: Tensor  # (P, W) float32
 
     def at(self, target: HiddenTarget) -> tuple[Tensor, Tensor]:
-        """Mean and deviation where the target is: each (P, 1, W)."""
+        """Mean and deviation on the target's device, in its type: each (P, 1, W)."""
         mean, deviation = (part.to(target.values)[:, None] for part in self)
         return mean, deviation
 
 
 def measure_targets(targets: Iterable[HiddenTarget]) -> TargetMoments:
-    """Stream in float64, which no unit of an encoder makes cancel; a unit that never counts gets 0 and 0."""
+    """Measure the targets' moments in one pass.
+
+    Sums are in float64, which no unit of an encoder makes cancel; a unit that never counts gets 0 and 0.
+    """
     count = total = square = torch.zeros(())
     for target in targets:
         counted = target.tokens.valid[..., None]  # (B, P, K, 1)

@@ -53,7 +53,7 @@ class Noise:
 
 
 def standard_normal(ids: Tensor, positions: Tensor, units: int, seed: int) -> Tensor:
-    """(B,) example ids and (B, P, K) token positions -> (B, P, K, W) hashed_random."""
+    """(B,) example ids and (B, P, K) token positions -> (B, P, K, W) standard normal numbers."""
     pair = torch.arange(positions.shape[1], device=ids.device)[:, None]
     unit = torch.arange(units, device=ids.device)
     by_pair = hashed_random.scramble(hashed_random.of_examples(ids, seed)[:, None, None] + pair)  # (B, P, 1)

@@ -55,7 +55,7 @@ class Partners:
 
     @classmethod
     def drawn(cls, splits: list[TokenSplit], seed: int) -> Partners:
-        """Within each split.
+        """Draw the partners, each within its own split.
 
         Raises:
             ConfigError: a split has one example alone.
@@ -99,7 +99,7 @@ def block_sizes(lengths: Tensor) -> list[int]:
 
 @dataclass(frozen=True)
 class Swap:
-    """Looks an example's partner up."""
+    """Replaces a target by that of the example's partner."""
 
     partners: Partners
     look_up: LookUp

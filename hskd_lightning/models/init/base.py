@@ -24,12 +24,12 @@ class FineTuned:
     order: Sequence[int]
     """The teacher's class id of each of the task's labels."""
     locate: Callable[[], str]
-    """Its folder or hub id. It is trained first if it does not exist, so call this only for its weights."""
+    """The teacher's folder or hub id. It is trained first if it does not exist, so call this only for its weights."""
     weigh: Callable[[Weighing], list[BlockScores]]
-    """The importance of its heads and neurons."""
+    """Computes the importance of the teacher's heads and neurons."""
 
     def load(self) -> PreTrainedModel:
-        """Its weights, with the classes of the head in the task's order."""
+        """The teacher's weights, with the classes of the head in the task's order."""
         model = encoder.load_classifier(self.locate())
         encoder.reorder_classes(model, self.order)
         return model
@@ -39,11 +39,11 @@ class StudentInit(Protocol):
     """Gives a student of a known shape its first weights."""
 
     path: str | None
-    """A folder or hub id whose weights and tokenizer it brings along, or None."""
+    """A folder or hub id whose weights and tokenizer the student brings along, or None."""
     drawn: bool
     """Whether the run's seed decides any of the weights."""
     weighing: Weighing | None
-    """How it wants the teacher's heads and neurons weighed, if at all."""
+    """How the teacher's heads and neurons are to be weighed; None where no importance is needed."""
 
     def check(self, student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
         """Refuse what cannot be made, before any download of weights and any training.

@@ -22,7 +22,7 @@ class RandomWeights:
     weighing = None
 
     def check(self, student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
-        """Any shape will do."""
+        """Refuse nothing: random weights fit any shape."""
 
     def create(self, student: PreTrainedConfig, teacher: FineTuned, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)

@@ -59,7 +59,7 @@ class Line:
 
     @property
     def style(self) -> str:
-        """What decides colour and marker."""
+        """The name that decides colour and marker."""
         return self.group or self.name
 
 
@@ -74,7 +74,7 @@ class Axis:
     scale: Scale = "linear"
     names: tuple[str, ...] = ()
     ticks: tuple[float, ...] = ()
-    """Where marks are wanted; none: wherever is convenient."""
+    """Where ticks are wanted; none: wherever is convenient."""
     least: float = 1.0
     """The smallest positive value of a zero_log axis: the break is left of it."""
 
@@ -124,7 +124,7 @@ class Chart:
         return (line for panel in self.panels for line in panel.lines)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Exactly the plotted numbers."""
+        """Exactly the plotted numbers, one row for each point."""
         return [_row(panel, line, point) for panel in self.panels for line in panel.lines for point in line.points]
 
     def legend(self) -> dict[str, Line]:
@@ -172,7 +172,7 @@ def point(setting: Setting, x: float, note: str = "") -> Point:
 
 
 def place(found: Summary, x: float, note: str = "", cells: tuple[str, ...] = (), flag: str = "") -> Point:
-    """A mean that is known already, where it belongs."""
+    """A point for a mean that is known already, at its place along x."""
     return Point(x, found.n, found.mean, found.low, found.high, note=note, flag=flag, cells=cells)
 
 

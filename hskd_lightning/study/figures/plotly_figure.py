@@ -71,7 +71,7 @@ class Brush:
         return {"x": y, "y": x} if self.panel.upright else {"x": x, "y": y}
 
     def line(self, points: Sequence[Point], **looks: Any) -> Trace:
-        """Joined, without marks, silent under the pointer."""
+        """A line through the points, without marks, silent under the pointer."""
         return {**self.places(points), "mode": "lines", "hoverinfo": "skip", "line": {"color": self.color, **looks}}
 
     def marks(self, line: Line, mode: str = "markers", size: float = 8, symbol: str = "") -> Trace:

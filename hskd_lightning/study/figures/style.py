@@ -10,11 +10,11 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, without black, which is the ink's, and yellow, which white paper swallows."""
 
 LIT = ("#4C9FE0", "#EE7B43", "#1DB98F", "#DB95C0", "#F0B432", "#A9DDF5")
-"""The same six hues on dark ground, where the first three would sink."""
+"""The hues of COLORS on dark ground, where the first three would sink."""
 
 PRINTED = ("o", "s", "D", "^", "v", "P", "X")
 SHOWN = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
-"""The same marks by matplotlib's names and by plotly's. One more than colours: both come round only after 42 lines."""
+"""The marks of lines, by matplotlib's names and by plotly's. One more than colours: 42 lines differ."""
 
 INK = {"logits only": "dot", "full HSK": "dash", "teacher": "solid", "best mean so far": "solid"}
 """What every figure has is drawn in the colour of the text, each with its dash."""

@@ -41,7 +41,7 @@ def span(axis: Axis, values: Iterable[float]) -> tuple[float, float]:
 
 
 def ticks(axis: Axis, low: float, high: float) -> list[float]:
-    """Of a logarithmic axis: powers of ten between two values, more where these are few, and 0 where it is shown.
+    """The ticks of a logarithmic axis: powers of ten, more where these are few, and 0 where it is shown.
 
     Where even these are not two, as between 77 and 93, round numbers at even steps.
     """
@@ -64,7 +64,7 @@ def _sizes(least: float, most: float) -> list[float]:
 
 
 def written(value: float) -> str:
-    """A tick: 0.02, 500, 20k, 3M."""
+    """A tick as it is written: 0.02, 500, 20k, 3M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{_signed(value / size)}{letter}"

@@ -72,7 +72,7 @@ def plotted_html(rows: Sequence[Row]) -> Markup:
 
 
 def place(x: float | str) -> str:
-    """Where on the axis: a name, a number, or nowhere."""
+    """Where a value is on the axis: a name, a number, or nowhere."""
     return x if isinstance(x, str) else "" if math.isnan(x) else f"{x:,.4g}"
 
 
@@ -87,7 +87,7 @@ def _best(row: Row) -> str:
 
 
 def number(value: float | None, signed: bool = False) -> str:
-    """Four decimals: a hundredth of a point."""
+    """A number with four decimals: a hundredth of a point."""
     if value is None or math.isnan(value):
         return DASH
     return f"{value:{'+' if signed else ''}.4f}".replace("-", "\N{MINUS SIGN}")

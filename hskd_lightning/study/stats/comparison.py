@@ -45,7 +45,7 @@ def paired_difference(scores: Scores, reference: Scores, level: float = LEVEL) -
 
 
 def difference_of(differences: Sequence[float], level: float) -> Difference:
-    """The same of differences already taken."""
+    """The summary of paired differences that are already taken, one for each seed."""
     summary = summarize_values(differences, level)
     two_sided = min(1.0, 2 * min(p_above(summary, 0), p_below(summary, 0)))
     return Difference(**asdict(summary), p=two_sided if summary.n > 1 else math.nan)
@@ -57,7 +57,7 @@ def compare(settings: Mapping[Key, Scores], reference: Scores, level: float = LE
 
 
 def corrected(family: Mapping[Key, Difference]) -> dict[Key, Difference]:
-    """The same differences with `p_holm`: the family is those given. The intervals are not widened."""
+    """The differences with `p_holm` filled in: the family is those given. The intervals are not widened."""
     adjusted = holm([difference.p for difference in family.values()])
     return {name: replace(found, p_holm=p) for (name, found), p in zip(family.items(), adjusted, strict=True)}
 

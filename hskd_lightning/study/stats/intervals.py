@@ -48,7 +48,7 @@ def summarize(scores: Scores, level: float = LEVEL) -> Summary:
 
 
 def summarize_values(values: Iterable[float], level: float) -> Summary:
-    """The same of numbers that have lost their seeds.
+    """Mean, spread and two-sided t interval of numbers that have lost their seeds.
 
     The sums are exact, so numbers that are all equal have a spread of exactly 0 and not of a rounding error, which
     would make any mean beside it infinitely sure.

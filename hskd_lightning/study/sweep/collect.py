@@ -76,7 +76,7 @@ def quirk(cell: PlannedCell) -> str | None:
 
 
 def write(table: pd.DataFrame, folder: Path) -> Path:
-    """results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
+    """Write results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     table = sealed(table)
     parquet, csv = folder / "results.parquet", folder / "results.csv"

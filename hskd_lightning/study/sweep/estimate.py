@@ -24,13 +24,13 @@ PROBED = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of the cells that are not done."""
+    """What the cells that are not done will cost."""
 
     cells: int
     seconds: float
-    """Of training, one cell after another; teachers and stores come on top."""
+    """Seconds of training, one cell after another; teachers and stores come on top."""
     weights_bytes: int
-    """What their checkpoints and students weigh."""
+    """Bytes of the checkpoints and students that will be written."""
     measured: int
     """Finished cells that the pace was taken from; 0: a probe of a few steps."""
 

@@ -37,15 +37,15 @@ class PlannedCell:
     overrides: tuple[str, ...]
     config: Mapping[str, Any]
     id: str | None
-    """None for a combination that makes no sense."""
+    """The cell's id; None for a combination that makes no sense."""
     settings: Settings | None = None
-    """Its settings, where it makes sense."""
+    """The cell's settings, where it makes sense."""
     reason: str | None = None
-    """Why it makes none."""
+    """Why the combination makes no sense; None for a cell that does."""
 
     @property
     def files(self) -> CellFolder:
-        """Where it keeps its files; whether they are there says nothing."""
+        """Where the cell keeps its files; whether they are there says nothing."""
         assert self.settings is not None and self.id is not None
         return CellFolder(Path(self.settings.paths.runs) / self.id)
 

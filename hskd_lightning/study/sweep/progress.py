@@ -18,7 +18,7 @@ from hskd_lightning.study.sweep.plan import Plan
 
 log = logging.getLogger(__name__)
 LOOK_EVERY, SAY_EVERY = 1.0, 20.0
-"""Seconds."""
+"""Seconds between two looks at the cells, and between two lines about them."""
 
 
 @contextmanager

@@ -29,4 +29,4 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "pareto": pareto,
 }
 TESTED = ("marginal_utility", "quirks", "controls")
-"""Those that show the margin of the equivalence test, and take it as `margin`."""
+"""The figures that show the margin of the equivalence test, and take it as `margin`."""

@@ -55,7 +55,7 @@ def _names(settings: Sequence[Setting], axis: str) -> list[str]:
 
 
 def quirks(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
-    """Each of the released code's ways, by itself."""
+    """What each switch of the released code, turned by itself, does to the score."""
     return _differences(
         results, "quirks", "quirk", "The released code's switches, one at a time", "the default", margin
     )

@@ -95,12 +95,12 @@ def _cost(members: Sequence[Setting], everyone: Sequence[Setting], kind: str, ax
 
 
 def bytes_of(setting: Setting) -> float:
-    """Of knowledge per example, positions and masks counted."""
+    """Bytes of knowledge per example, positions and masks counted."""
     return setting.mean("knowledge_bytes") if setting.distils else 0.0
 
 
 def seconds_of(setting: Setting) -> float:
-    """Both stages; a baseline may have no hidden stage."""
+    """Seconds of both stages; a baseline may have no hidden stage."""
     stages = [setting.by_seed(f"seconds_{stage}") for stage in ("hidden", "prediction")]
     seeds = set(stages[1]) & (set(stages[0]) or set(stages[1]))
     return sum(stages[0].get(seed, 0.0) + stages[1][seed] for seed in seeds) / len(seeds) if seeds else float("nan")
