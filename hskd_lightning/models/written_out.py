@@ -113,8 +113,8 @@ def _check_heads(config: PreTrainedConfig, given: Mapping[str, Any], key: str) -
 
 
 def _refused(error: Exception, given: Mapping[str, Any], key: str) -> ConfigError:
-    """What transformers says, by the setting that it names, if it names one."""
-    said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    """What transformers says, by the setting whose name or value is in it, if there is one."""
+    said = str(error).strip().splitlines()[-1:] or ["nothing more"]
     named = [name for name in given if f"'{name}'" in str(error)]
     valued = [name for name, value in given.items() if isinstance(value, str) and repr(value) in str(error)]
     name = next(iter([*named, *valued]), None)
