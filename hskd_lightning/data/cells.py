@@ -23,8 +23,8 @@ def text(source: Source, line: int, column: str, value: object) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         # Refused rather than trained on: an empty text in one's own files is more often a slip than meant.
-        found = f"{column} = {shown(value)}"
-        raise source.error(found, "text that is not empty", "fill in or drop the row", line)
+        fault = f"{column} = {shown(value)}"
+        raise source.error(fault, "text that is not empty", "fill in or drop the row", line)
     return _usable(source, line, column, value)
 
 
@@ -66,7 +66,7 @@ def score(source: Source, line: int, value: object) -> float:
 def _usable(source: Source, line: int, column: str, value: str) -> str:
     bad = _UNUSABLE.search(value)
     if bad is not None:
-        found = f"{column}: the character {bad.group()!r} after {shown(value[max(0, bad.start() - 20) : bad.start()])}"
+        fault = f"{column}: the character {bad.group()!r} after {shown(value[max(0, bad.start() - 20) : bad.start()])}"
         allowed = "text without NUL and without halves of surrogate pairs"
-        raise source.error(found, allowed, "drop the character or the row, or write the file anew", line)
+        raise source.error(fault, allowed, "drop the character or the row, or write the file anew", line)
     return value

@@ -167,8 +167,8 @@ class Glue:
         if not root.is_dir():
             allowed = f"an existing folder with {self._spec.folder}/{file}"
             remedy = f"correct it (a relative path starts at {Path.cwd()}), or set data.root=null for the hub"
-            found = f"{root}: {'a file' if root.exists() else 'no such folder'}"
-            raise ConfigError("data.root", found, allowed, remedy)
+            fault = f"{root}: {'a file' if root.exists() else 'no such folder'}"
+            raise ConfigError("data.root", fault, allowed, remedy)
         return Source(root / self._spec.folder / file, "data.root")
 
     def _read(self, source: Source) -> Examples:
@@ -181,8 +181,8 @@ class Glue:
             *texts, written = (str(value) for value in record.values)
             label = self._score(source, record.line, written) if spec.labels is None else classes.get(written)
             if label is None:
-                found = f"the label {shown(written)}"
-                raise source.error(found, spec.legend, "use the labelled files of the task", record.line)
+                fault = f"the label {shown(written)}"
+                raise source.error(fault, spec.legend, "use the labelled files of the task", record.line)
             yield Labelled(record.row, tuple(texts), label)
 
     def _score(self, source: Source, line: int, written: str) -> float:
@@ -198,9 +198,9 @@ class Glue:
         try:
             splits = datasets.load_dataset(self._hub, self.task.name, revision=self._revision)
         except OSError as error:
-            found = f"{self._hub}: {error}"
+            fault = f"{self._hub}: {error}"
             remedy = "check the network and the revision, or give data.root a folder with GLUE's files"
-            raise ConfigError("data.hub", found, "a dataset within reach", remedy) from error
+            raise ConfigError("data.hub", fault, "a dataset within reach", remedy) from error
         dev = {name: self._convert(splits[split], split) for name, (split, _) in self._spec.dev.items()}
         return Corpus(self.task, self._convert(splits["train"], "train"), dev)
 
@@ -210,7 +210,7 @@ class Glue:
         for number, label in zip(ids, labels, strict=True):
             # The hub writes -1 for the labels of the test splits, which GLUE's server keeps to itself.
             if label < 0:
-                found = f"{self._hub}, {self.task.name}, {name}: the label {label} at idx {number}"
+                fault = f"{self._hub}, {self.task.name}, {name}: the label {label} at idx {number}"
                 remedy = "use the train and validation splits: a test split cannot be scored"
-                raise ConfigError("data.hub", found, "labelled examples", remedy)
+                raise ConfigError("data.hub", fault, "labelled examples", remedy)
         return Examples(ids=ids, first=first, second=second[0] if second else None, labels=labels)

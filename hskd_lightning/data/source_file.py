@@ -32,10 +32,10 @@ class Source:
     path: Path
     key: str
 
-    def error(self, found: str, allowed: str, remedy: str, line: int | None = None) -> ConfigError:
+    def error(self, fault: str, allowed: str, remedy: str, line: int | None = None) -> ConfigError:
         """The complaint about this file, placed at a line if one is given; to be raised by the caller."""
         place = f"{self.path}" if line is None else f"{self.path}:{line}"
-        return ConfigError(self.key, f"{place}: {found}", allowed, remedy)
+        return ConfigError(self.key, f"{place}: {fault}", allowed, remedy)
 
     def existing(self) -> Path:
         """The path.
@@ -46,11 +46,11 @@ class Source:
         try:
             if self.path.is_file():
                 return self.path
-            found = "a folder" if self.path.is_dir() else "no such file"
+            fault = "a folder" if self.path.is_dir() else "no such file"
         except OSError as error:  # a name that no file can have
-            found = str(error.strerror)
+            fault = str(error.strerror)
         start = f"a relative path starts at {Path.cwd()}"
-        raise self.error(found, "an existing file", f"correct {self.key}; {start}")
+        raise self.error(fault, "an existing file", f"correct {self.key}; {start}")
 
     def open(self) -> BinaryIO:
         """The file, for reading.

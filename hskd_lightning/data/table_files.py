@@ -74,8 +74,8 @@ def parquet(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
     try:
         yield from _parquet_rows(source, wanted)
     except (pyarrow.ArrowException, OSError) as error:
-        found = f"cannot be read as Parquet: {error}"
-        raise source.error(found, "a Parquet file, undamaged", "write the file anew") from error
+        fault = f"cannot be read as Parquet: {error}"
+        raise source.error(fault, "a Parquet file, undamaged", "write the file anew") from error
 
 
 def _parquet_rows(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
@@ -152,8 +152,8 @@ def _json_object(source: Source, line: int, text: str) -> dict[str, object]:
     except RecursionError:
         raise source.error("JSON nested too deep", allowed, remedy, line) from None
     except json.JSONDecodeError as error:
-        found = f"broken JSON: {error.msg} at character {error.colno}"
-        raise source.error(found, allowed, remedy, line) from error
+        fault = f"broken JSON: {error.msg} at character {error.colno}"
+        raise source.error(fault, allowed, remedy, line) from error
     except ValueError:
         raise source.error("an integer of thousands of digits", allowed, "write it as text", line) from None
     if not isinstance(value, dict):
@@ -175,9 +175,9 @@ def _quoted_cells(source: Source) -> Iterator[tuple[int, list[str]]]:
 
 def _broken_csv(source: Source, line: int, error: csv.Error) -> ConfigError:
     if "field limit" in str(error):
-        found, allowed = "a cell that goes on and on", f"cells of at most {csv.field_size_limit():,} characters"
+        fault, allowed = "a cell that goes on and on", f"cells of at most {csv.field_size_limit():,} characters"
         remedy = "close its quotation mark, or cut it: a model reads the first data.max_length tokens"
-        return source.error(found, allowed, f"{remedy}; TSV, JSONL and Parquet have no such limit", line)
+        return source.error(fault, allowed, f"{remedy}; TSV, JSONL and Parquet have no such limit", line)
     remedy = 'write a quotation mark inside a cell as "", or save the table as JSONL'
     return source.error(f"broken CSV: {error}", "quoted CSV", remedy, line)
 
@@ -219,8 +219,8 @@ def _require(source: Source, wanted: Sequence[str], names: Sequence[str], line: 
     """Refuse a table in which a wanted column is absent, or stands twice so that its name is ambiguous."""
     for name in wanted:
         if names.count(name) != 1:
-            found = f"{names.count(name) or 'no'} columns named {name!r} among: {listing(names)}"
+            fault = f"{names.count(name) or 'no'} columns named {name!r} among: {listing(names)}"
             remedy = f"rename the column in the file to {name!r}, or ask for one that is there"
             if len(names) == 1 and source.path.suffix in (".csv", ".tsv"):
                 remedy = f"a .csv has commas between its columns, a .tsv tabs; if this one has: {remedy}"
-            raise source.error(found, f"exactly one column {name!r}", remedy, line)
+            raise source.error(fault, f"exactly one column {name!r}", remedy, line)

@@ -125,17 +125,17 @@ class TextFiles:
     def _check_learnable(self, seen: set[str | float], rows: int) -> None:
         """Refuse labels that are all alike, or as good as all different."""
         if len(seen) == 1 and self._regression:
-            found = f"every score is {seen.pop()}, of {rows} in all"
-            raise self._train.error(found, "at least 2 examples with different scores", "add examples")
+            fault = f"every score is {seen.pop()}, of {rows} in all"
+            raise self._train.error(fault, "at least 2 examples with different scores", "add examples")
         if len(seen) == 1:
             remedy = "add examples of another class, or set data.regression=true if the labels are scores"
             raise self._train.error(f"one class only: {seen.pop()!r}", "two classes or more", remedy)
         if not self._regression and self._labels is None and len(seen) > max(_FEW, rows // 2):
-            found = f"{len(seen):,} classes in {rows:,} rows: {self._label!r} looks like a score or free text"
+            fault = f"{len(seen):,} classes in {rows:,} rows: {self._label!r} looks like a score or free text"
             remedy = (
                 "set data.regression=true for scores, choose another data.label, or list the classes in data.labels"
             )
-            raise self._train.error(found, "a class for every two rows at most", remedy)
+            raise self._train.error(fault, "a class for every two rows at most", remedy)
 
     def _classes(self, train: list[_Row]) -> tuple[str, ...]:
         return self._labels or _sorted({str(row.label) for row in train})

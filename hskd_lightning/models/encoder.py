@@ -145,12 +145,13 @@ def load_settings(path: str, key: str = "path") -> dict[str, Any]:
     return found
 
 
-def load_classifier(path: str, fresh_head: bool = False, **settings: object) -> PreTrainedModel:
+def load_classifier(path: str, fresh_head: bool = False, key: str = "path", **settings: object) -> PreTrainedModel:
     """Load weights in float32: transformers' own default is whatever the checkpoint was saved in.
 
     Args:
         fresh_head: a pretrained encoder, which is given a classification head. Otherwise all weights must be there:
             transformers draws what it misses, and says so where nobody reads it.
+        key: where the user named it, for messages.
         settings: of its configuration.
 
     Raises:
@@ -160,11 +161,11 @@ def load_classifier(path: str, fresh_head: bool = False, **settings: object) -> 
     try:
         model, found = load(path, dtype=torch.float32, output_loading_info=True, **settings)
     except Exception as error:  # each format of configuration and weights fails in its own way
-        raise _out_of_reach(path, "path", error) from error
+        raise _out_of_reach(path, key, error) from error
     if found["missing_keys"] and not fresh_head:
         missing = ", ".join(sorted(found["missing_keys"])[:3])
         remedy = "name a folder with a fine-tuned classifier; to have an encoder fine-tuned here: teacher.init.path=..."
-        raise ConfigError("path", path, f"a model with all of its weights; {missing} are missing", remedy)
+        raise ConfigError(key, path, f"a model with all of its weights; {missing} are missing", remedy)
     return model
 
 

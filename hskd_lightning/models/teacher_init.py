@@ -69,4 +69,4 @@ class PretrainedTeacher:
 
     def create(self, task: Task, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)  # for the head
-        return encoder.load_classifier(self.path, fresh_head=True, **head(task))
+        return encoder.load_classifier(self.path, fresh_head=True, key=self.key, **head(task))

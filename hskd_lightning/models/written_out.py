@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from transformers import CONFIG_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import ConfigError, listing
@@ -65,9 +66,10 @@ def written_out(shape: Mapping[str, Any], task: Task, key: str, **inherited: Any
 
 
 def _known(kind: object, key: str) -> str:
-    able = [name for name, config in CONFIG_MAPPING.items() if config in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING]
-    if isinstance(kind, str) and kind in able:
-        return kind
+    known = isinstance(kind, str) and kind in CONFIG_MAPPING
+    if known and CONFIG_MAPPING[kind] in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        return str(kind)
+    able = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES  # names alone: the classes would take seconds to import
     allowed = f"an encoder with a classification head, as transformers calls it: {', '.join(encoder.SUPPORTED)}"
     raise ConfigError(f"{key}.model_type", kind, allowed, _nearest(kind, able, f"write {key}.model_type=bert"))
 
@@ -111,8 +113,8 @@ def _check_heads(config: PreTrainedConfig, given: Mapping[str, Any], key: str) -
 
 
 def _refused(error: Exception, given: Mapping[str, Any], key: str) -> ConfigError:
-    """What transformers says, by the setting that it names, if it names one."""
-    said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    """What transformers says, by the setting whose name or value is in it, if there is one."""
+    said = str(error).strip().splitlines()[-1:] or ["nothing more"]
     named = [name for name in given if f"'{name}'" in str(error)]
     valued = [name for name, value in given.items() if isinstance(value, str) and repr(value) in str(error)]
     name = next(iter([*named, *valued]), None)

@@ -9,9 +9,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
+from hskd_lightning.data.examples import Task
 from hskd_lightning.data.vocabulary import load_tokenizer, train_wordpiece
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models import encoder
+from hskd_lightning.models.teacher_init import PretrainedTeacher
 
 SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 40}
 
@@ -37,6 +39,12 @@ def test_a_file_of_a_model_that_cannot_be_read(folder: Path, name: str, damage: 
     (folder / name).write_bytes(DAMAGES[damage]((folder / name).read_bytes()))
     with pytest.raises(ConfigError, match=f"(?s)= '{folder}'.*check the spelling"):
         encoder.load_classifier(str(folder))
+
+
+def test_weights_of_a_teacher_that_cannot_be_read_name_the_users_key(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ConfigError, match=f"(?s)`teacher.init.path` = '{folder}'"):
+        PretrainedTeacher(str(folder)).create(Task("polarity", "accuracy", ("negative", "positive")), seed=0)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
