@@ -133,16 +133,3 @@ def test_two_processes_that_want_one_cell_run_it_once(tmp_path: Path) -> None:
     assert sum("done before" in out for out in said) == 1
     status = read(only_cell(tmp_path), "status.json")
     assert (status["state"], status["attempt"]) == ("DONE", 1)
-
-
-def test_terminated_by_ctrl_c_is_failed_and_resumes(tmp_path: Path) -> None:
-    process = start(tmp_path)
-    deadline = time.monotonic() + PATIENCE
-    while not any(tmp_path.glob(MOMENTS["hidden"])):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode != 0
-    assert read(only_cell(tmp_path), "status.json")["state"] == "FAILED"
-    assert "hidden: resumed at step" in finish(tmp_path)

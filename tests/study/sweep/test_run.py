@@ -152,14 +152,17 @@ def test_one_cell_fails_and_the_others_finish(failing: tuple[Path, subprocess.Co
     last = (done.stdout + done.stderr).strip().splitlines()[-4:]
     assert last[0] == "1 of 24 cells did not end in a result:"
     assert "failed: length.keep=6" in last[1] and "stage.hidden.lr=1e+38" in last[1]
-    assert "the loss became" in last[2]
+    assert last[2].startswith(f"    {root}/runs/") and last[2].endswith("/error.txt")
     assert "The same command runs what is missing." in last[3]
 
 
-def test_the_failure_is_told_when_it_happens(failing: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_the_failure_is_printed_when_it_happens_and_not_again(
+    failing: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     root, done = failing
     (status,) = [path for path in root.glob("runs/*/status.json") if "FAILED" in path.read_text()]
     assert f"cell {status.parent.name} failed: the loss became" in done.stdout
+    assert (done.stdout + done.stderr).count("the loss became") == 1
     assert "TrainingError" in (status.parent / "error.txt").read_text()
 
 
