@@ -1,6 +1,9 @@
-"""The two ways a run ends in words a user can act on."""
+"""The two ways a run ends in words a user can act on, and what such words call this program."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -27,3 +30,10 @@ class ConfigError(ValueError):
 
 class TrainingError(RuntimeError):
     """A training that cannot go on (a loss that is not a number): names the stage and the step."""
+
+
+def command(name: str) -> str:
+    """A command as this user types it: `hskd store`, `python -m hskd_lightning.store`, or `python train.py`."""
+    if Path(sys.argv[0]).stem == "hskd":
+        return f"hskd {name}"
+    return "python train.py" if name == "train" else f"python -m hskd_lightning.{name}"

@@ -30,7 +30,7 @@ from hskd_lightning import console, mistakes, usage
 from hskd_lightning.artifacts import build_once
 from hskd_lightning.assets.stores import KIND, Storeroom, stores
 from hskd_lightning.assets.workshop import Workshop
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import shares
@@ -40,7 +40,7 @@ from hskd_lightning.knowledge.verify import recompute
 from hskd_lightning.store.probe import seconds_to_read
 
 log = logging.getLogger("hskd_lightning.store")
-SEE = f"see them all: {usage.command('store')} list"
+SEE = f"see them all: {command('store')} list"
 NAMED = ("verify", "info", "rm", "push", "pull")
 """Commands that take a store by name, or an address."""
 
@@ -146,7 +146,7 @@ def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None
     room = _room(config)
     folder = room.given() or _named(room, names) or room.find()
     if folder is None:
-        remedy = f"build it: {usage.command('store')} build, with the same overrides"
+        remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     room.check(folder)
     store = Store(folder)
@@ -188,7 +188,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     room = _room(config)
     folder = room.given() or room.find()
     if folder is None:
-        remedy = f"build it: {usage.command('store')} build, with the same overrides"
+        remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     print(push(folder, url))
 
