@@ -1,8 +1,10 @@
-"""The two ways a run ends in words a user can act on."""
+"""The two ways a run ends in words a user can act on, and what such words call this program."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
+from pathlib import Path
 
 LONGEST = 600
 """Characters of each part of a message: a value may be a cell of ten megabytes."""
@@ -57,3 +59,10 @@ def listing(names: Collection[str], most: int = 10) -> str:
 def _name(name: str) -> str:
     """A name as it stands, or quoted where its ends or some of its characters could not be seen."""
     return shortened(name) if name.isprintable() and name == name.strip() else shown(name)
+
+
+def command(name: str) -> str:
+    """A command as this user types it: `hskd store`, `python -m hskd_lightning.store`, or `python train.py`."""
+    if Path(sys.argv[0]).stem == "hskd":
+        return f"hskd {name}"
+    return "python train.py" if name == "train" else f"python -m hskd_lightning.{name}"

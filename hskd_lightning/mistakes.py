@@ -16,8 +16,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 
 from hskd_lightning.config import CONF, options
-from hskd_lightning.errors import ConfigError
-from hskd_lightning.usage import command, public_groups
+from hskd_lightning.errors import ConfigError, command
+from hskd_lightning.usage import public_groups
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: at 1 it raises what it would print. A user who sets it sees the whole trace."""

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning import mistakes, usage
 from hskd_lightning.config import in_multirun
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.failure import printed_once
 from hskd_lightning.interrupt import interruptible
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the arguments ask for, else the process's own; a user's mistake ends in its message and exit code 1."""
     if arguments is not None:
         sys.argv[1:] = arguments  # where Hydra looks for them
-    OmegaConf.register_new_resolver("hskd.command", usage.command, replace=True)
+    OmegaConf.register_new_resolver("hskd.command", command, replace=True)
     OmegaConf.register_new_resolver("hskd.groups", usage.describe_groups, replace=True)
     try:
         with mistakes.explained(sys.argv[1:]), mistakes.raised_by_hydra():

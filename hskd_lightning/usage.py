@@ -1,13 +1,12 @@
-"""What usage texts are made of: what the program is called, and the groups and options of conf/."""
+"""What usage texts are made of: the parser of a command, and the groups and options of conf/."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
-from pathlib import Path
 
 from hskd_lightning.config import CONF, options
+from hskd_lightning.errors import command
 
 WIDTH = 79
 """Of a line: a terminal of 80 columns breaks no line of it."""
@@ -31,13 +30,6 @@ WHAT = {
     "launch": "where a sweep's cells run; left out: here, one by one",
 }
 """What one chooses by each group, in the order of the help text."""
-
-
-def command(name: str) -> str:
-    """A command as this user types it: `hskd store`, `python -m hskd_lightning.store`, or `python train.py`."""
-    if Path(sys.argv[0]).stem == "hskd":
-        return f"hskd {name}"
-    return "python train.py" if name == "train" else f"python -m hskd_lightning.{name}"
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:

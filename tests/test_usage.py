@@ -11,6 +11,7 @@ import pytest
 from hskd_lightning import usage
 from hskd_lightning.__main__ import COMMANDS, main
 from hskd_lightning.config import CONF
+from hskd_lightning.errors import command as command_line
 from tests.conftest import ROOT
 
 COLUMNS = 80
@@ -86,7 +87,7 @@ def test_a_remedy_names_the_program_that_was_started(
     started: str, typed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [started])
-    assert [usage.command("train"), usage.command("store")] == typed
+    assert [command_line("train"), command_line("store")] == typed
 
 
 def test_torch_is_not_imported_before_it_is_needed() -> None:

@@ -24,7 +24,7 @@ from hskd_lightning.assets import Assets
 from hskd_lightning.consistency import positions
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.data.vocabulary import load_tokenizer
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.card import model_card
 from hskd_lightning.export.cost import latencies, lengths_within, multiply_adds, random_batch
@@ -237,7 +237,7 @@ def read_figures(folder: Path) -> dict[str, Any]:
 
 def anew(folder: Path) -> str:
     """What a person types to make an export again."""
-    return f"make it anew: python -m hskd_lightning.export {folder.parent} --force"
+    return f"make it anew: {command('export')} {folder.parent} --force"
 
 
 def show(folder: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from hskd_lightning import integrity
 from hskd_lightning.artifacts import MANIFEST, Recipe
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.integrity import check_file, fingerprint
 from hskd_lightning.knowledge.schema import fault
 
 FIT = "fit.safetensors"
 """What the width strategy's fit found, for the teacher's values and the student's view alike."""
-REBUILD = "fetch it again, or remove it (python -m hskd_lightning.store rm ...) and it is built anew"
+REBUILD = f"fetch it again, or remove it ({command('store')} rm ...) and it is built anew"
 LARGEST = 16 * 2**20
 """The most bytes that a manifest may have: those of some 50,000 shards, three billion tokens."""
 

@@ -19,7 +19,7 @@ from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
@@ -113,7 +113,7 @@ class Writer:
             ConfigError: shards are missing, or were made with different teachers.
         """
         if missing := self.missing():
-            remedy = "build them first: python -m hskd_lightning.store build --shard i/n ..."
+            remedy = f"build them first: {command('store')} build --shard i/n ..."
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
         notes = [found for number in range(len(self.shards)) if (found := self.parts.read_shard_note(number))]

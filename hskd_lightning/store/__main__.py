@@ -29,7 +29,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning import console, mistakes, usage
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import KIND, Stores, stores
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.knowledge.request import Request
@@ -41,7 +41,7 @@ from hskd_lightning.settings import read_settings
 from hskd_lightning.store.probe import seconds_to_read
 
 log = logging.getLogger("hskd_lightning.store")
-SEE = f"see them all: {usage.command('store')} list"
+SEE = f"see them all: {command('store')} list"
 NAMED = ("verify", "info", "rm", "push", "pull")
 """Commands that take a store by name, or an address."""
 
@@ -145,7 +145,7 @@ def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None
     ours = _stores(config)
     folder = ours.given() or _named(ours, names) or ours.find()
     if folder is None:
-        remedy = f"build it: {usage.command('store')} build, with the same overrides"
+        remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     ours.check(folder)
     store = Store(folder)
@@ -187,7 +187,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
     folder = ours.given() or ours.find()
     if folder is None:
-        remedy = f"build it: {usage.command('store')} build, with the same overrides"
+        remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
     print(push(folder, url))
 

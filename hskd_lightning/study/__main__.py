@@ -24,7 +24,7 @@ from pathlib import Path
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console, usage
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
 from hskd_lightning.study.figures.draw import draw
@@ -85,9 +85,7 @@ def _collect(given: argparse.Namespace) -> None:
     plan = _planned(given)
     table = collect.collect(plan)
     if not len(table):
-        raise ConfigError(
-            "study", "no finished cell", "a sweep with results", f"run it: {usage.command('train')} -m ..."
-        )
+        raise ConfigError("study", "no finished cell", "a sweep with results", f"run it: {command('train')} -m ...")
     print(collect.write(table, given.to))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
@@ -117,7 +115,7 @@ def _figures(given: argparse.Namespace) -> None:
     check_share("--margin", given.margin, below=math.inf)
     path = given.to / "results.csv"
     if not path.exists():
-        remedy = f"make it: {usage.command('study')} collect --to FOLDER"
+        remedy = f"make it: {command('study')} collect --to FOLDER"
         raise ConfigError("--to", str(given.to), "a folder with a results.csv", remedy)
     table = collect.read(path)
     for drawn in draw(table, given.to / "figures", margin=given.margin):

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.study.results import NEEDED
 
 log = logging.getLogger(__name__)
 SEAL = "seal"
-AGAIN = "collect it again: python -m hskd_lightning.study collect --to FOLDER, with the sweep's arguments"
+AGAIN = f"collect it again: {command('study')} collect --to FOLDER, with the sweep's arguments"
 Row = Mapping[str, str]
 
 
