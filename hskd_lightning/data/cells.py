@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from hskd_lightning.data.source_file import Source
+from hskd_lightning.data.source_file import SourceFile
 from hskd_lightning.errors import shown
 
 LONGEST_NAME = 200
@@ -15,7 +15,7 @@ _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 """NUL, at which other programs end a text, and the halves of surrogate pairs, which no file can hold as UTF-8."""
 
 
-def text(source: Source, line: int, column: str, value: object) -> str:
+def text(source: SourceFile, line: int, column: str, value: object) -> str:
     """An input.
 
     Raises:
@@ -28,7 +28,7 @@ def text(source: Source, line: int, column: str, value: object) -> str:
     return _usable(source, line, column, value)
 
 
-def class_name(source: Source, line: int, value: object) -> str:
+def class_name(source: SourceFile, line: int, value: object) -> str:
     """A class, taken literally: `nan`, `None` and `NULL` are names, if they are text.
 
     Raises:
@@ -48,7 +48,7 @@ def class_name(source: Source, line: int, value: object) -> str:
     return name
 
 
-def score(source: Source, line: int, value: object) -> float:
+def score(source: SourceFile, line: int, value: object) -> float:
     """A regression target.
 
     Raises:
@@ -63,7 +63,7 @@ def score(source: Source, line: int, value: object) -> float:
     return number
 
 
-def _usable(source: Source, line: int, column: str, value: str) -> str:
+def _usable(source: SourceFile, line: int, column: str, value: str) -> str:
     bad = _UNUSABLE.search(value)
     if bad is not None:
         fault = f"{column}: the character {bad.group()!r} after {shown(value[max(0, bad.start() - 20) : bad.start()])}"

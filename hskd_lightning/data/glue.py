@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hskd_lightning.data import cells, table_files
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.source_file import Source, digest
+from hskd_lightning.data.source_file import SourceFile, digest
 from hskd_lightning.data.table_files import Labelled
 from hskd_lightning.errors import ConfigError, shown
 
@@ -163,18 +163,18 @@ class Glue:
         dev = {name: table_files.scorable(source, self.task, self._read(source)) for name, source in sources.items()}
         return Corpus(self.task, train, dev)
 
-    def _source(self, root: Path, file: str) -> Source:
+    def _source(self, root: Path, file: str) -> SourceFile:
         if not root.is_dir():
             allowed = f"an existing folder with {self._spec.folder}/{file}"
             remedy = f"correct it (a relative path starts at {Path.cwd()}), or set data.root=null for the hub"
             fault = f"{root}: {'a file' if root.exists() else 'no such folder'}"
             raise ConfigError("data.root", fault, allowed, remedy)
-        return Source(root / self._spec.folder / file, "data.root")
+        return SourceFile(root / self._spec.folder / file, "data.root")
 
-    def _read(self, source: Source) -> Examples:
+    def _read(self, source: SourceFile) -> Examples:
         return table_files.collect(source, self._rows(source))
 
-    def _rows(self, source: Source) -> Iterator[Labelled]:
+    def _rows(self, source: SourceFile) -> Iterator[Labelled]:
         spec = self._spec
         classes = {name: number for number, name in enumerate(spec.written)}
         for record in table_files.unquoted(source, spec.columns, spec.header, spec.skip_broken):
@@ -185,7 +185,7 @@ class Glue:
                 raise source.error(fault, spec.legend, "use the labelled files of the task", record.line)
             yield Labelled(record.row, tuple(texts), label)
 
-    def _score(self, source: Source, line: int, written: str) -> float:
+    def _score(self, source: SourceFile, line: int, written: str) -> float:
         value = cells.score(source, line, written)
         if not _SCORES[0] <= value <= _SCORES[1]:
             allowed = f"{_SCORES[0]} to {_SCORES[1]}"

@@ -26,7 +26,7 @@ _OTHER_FORMATS = {
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A file together with the configuration key that led to it."""
 
     path: Path
@@ -64,7 +64,7 @@ class Source:
             raise self.error(str(error.strerror), "a file that can be read", "see to its permissions") from error
 
 
-def lines(source: Source) -> Iterator[tuple[int, str]]:
+def lines(source: SourceFile) -> Iterator[tuple[int, str]]:
     """The file's lines, numbered from 1, line ends kept, a byte order mark dropped.
 
     Raises:
@@ -77,7 +77,7 @@ def lines(source: Source) -> Iterator[tuple[int, str]]:
             yield number, _decoded(source, number, raw)
 
 
-def _check_format(source: Source, first: bytes) -> None:
+def _check_format(source: SourceFile, first: bytes) -> None:
     """Name what the first line gives away: that this is no text, or that it is the whole file."""
     for start, name in _OTHER_FORMATS.items():
         if first.startswith(start):
@@ -86,7 +86,7 @@ def _check_format(source: Source, first: bytes) -> None:
         raise source.error("lines that end in CR alone", "lines that end in LF or CRLF", "save it with LF line ends")
 
 
-def _decoded(source: Source, number: int, raw: bytes) -> str:
+def _decoded(source: SourceFile, number: int, raw: bytes) -> str:
     remedy = "save the file as UTF-8 text"
     if b"\0" in raw:
         raise source.error("a NUL byte", "text in UTF-8: this is UTF-16, or no text, or damaged", remedy, number)
@@ -96,7 +96,7 @@ def _decoded(source: Source, number: int, raw: bytes) -> str:
         raise source.error(f"not UTF-8: {shortened(str(error))}", "UTF-8 text", remedy, number) from error
 
 
-def digest(settings: Iterable[object], sources: Iterable[Source] = ()) -> str:
+def digest(settings: Iterable[object], sources: Iterable[SourceFile] = ()) -> str:
     """A short name for the data that these settings select from these files: 16 hexadecimal digits.
 
     The place of a file does not enter, its bytes do: data moved to another folder or machine keep their name.
@@ -112,7 +112,7 @@ def digest(settings: Iterable[object], sources: Iterable[Source] = ()) -> str:
     return total.hexdigest()[:16]
 
 
-def _file_hash(source: Source) -> bytes:
+def _file_hash(source: SourceFile) -> bytes:
     sha = hashlib.sha256()
     with source.open() as stream:
         while chunk := stream.read(_CHUNK):

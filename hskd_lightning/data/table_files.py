@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from hskd_lightning.data.examples import Examples, Task
-from hskd_lightning.data.source_file import Source, lines
+from hskd_lightning.data.source_file import SourceFile, lines
 from hskd_lightning.errors import ConfigError, listing, shown
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Labelled(NamedTuple):
 
 
 def unquoted(
-    source: Source, wanted: Sequence[str], header: Sequence[str] | None = None, skip_broken: bool = False
+    source: SourceFile, wanted: Sequence[str], header: Sequence[str] | None = None, skip_broken: bool = False
 ) -> Iterator[Record]:
     """Rows of a tab-separated file in which a quotation mark is a character like any other.
 
@@ -55,12 +55,12 @@ def unquoted(
     return _pick(source, cells, wanted, header, skip_broken)
 
 
-def quoted(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
+def quoted(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a comma-separated file, whose quoted cells may hold commas and line ends."""
     return _pick(source, _quoted_cells(source), wanted)
 
 
-def json_lines(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
+def json_lines(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a file with one JSON object a line; objects may hold more than the wanted columns."""
     filled = ((line, text) for line, text in lines(source) if text.strip())
     for row, (line, text) in enumerate(filled):
@@ -69,7 +69,7 @@ def json_lines(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
         yield Record(row, line, tuple(value[name] for name in wanted))
 
 
-def parquet(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
+def parquet(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a Parquet file, read batch by batch."""
     try:
         yield from _parquet_rows(source, wanted)
@@ -78,7 +78,7 @@ def parquet(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
         raise source.error(fault, "a Parquet file, undamaged", "write the file anew") from error
 
 
-def _parquet_rows(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
+def _parquet_rows(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
     with source.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
         _require(source, wanted, table.schema_arrow.names)
         batches = (batch.to_pydict() for batch in table.iter_batches(columns=list(wanted)))
@@ -87,7 +87,7 @@ def _parquet_rows(source: Source, wanted: Sequence[str]) -> Iterator[Record]:
             yield Record(row, row + 1, values)
 
 
-READERS: dict[str, Callable[[Source, Sequence[str]], Iterator[Record]]] = {
+READERS: dict[str, Callable[[SourceFile, Sequence[str]], Iterator[Record]]] = {
     ".csv": quoted,
     ".tsv": unquoted,
     ".jsonl": json_lines,
@@ -97,7 +97,7 @@ READERS: dict[str, Callable[[Source, Sequence[str]], Iterator[Record]]] = {
 rows up to the next one without a word."""
 
 
-def reader(source: Source) -> Callable[[Source, Sequence[str]], Iterator[Record]]:
+def reader(source: SourceFile) -> Callable[[SourceFile, Sequence[str]], Iterator[Record]]:
     """How to read a file, by its suffix.
 
     Raises:
@@ -110,12 +110,12 @@ def reader(source: Source) -> Callable[[Source, Sequence[str]], Iterator[Record]
     return read
 
 
-def no_rows(source: Source) -> ConfigError:
+def no_rows(source: SourceFile) -> ConfigError:
     """The complaint about a table that is a header at most."""
     return source.error("no rows of data", "at least one example", "check how the file was made")
 
 
-def collect(source: Source, rows: Iterable[Labelled]) -> Examples:
+def collect(source: SourceFile, rows: Iterable[Labelled]) -> Examples:
     """One split from its rows.
 
     Raises:
@@ -133,7 +133,7 @@ def collect(source: Source, rows: Iterable[Labelled]) -> Examples:
     )
 
 
-def scorable(source: Source, task: Task, examples: Examples) -> Examples:
+def scorable(source: SourceFile, task: Task, examples: Examples) -> Examples:
     """A dev split, given back.
 
     Raises:
@@ -145,7 +145,7 @@ def scorable(source: Source, task: Task, examples: Examples) -> Examples:
     return examples
 
 
-def _json_object(source: Source, line: int, text: str) -> dict[str, object]:
+def _json_object(source: SourceFile, line: int, text: str) -> dict[str, object]:
     allowed, remedy = "one JSON object a line", "mend the line, or write the file anew"
     try:
         value = json.loads(text)
@@ -161,7 +161,7 @@ def _json_object(source: Source, line: int, text: str) -> dict[str, object]:
     return value
 
 
-def _quoted_cells(source: Source) -> Iterator[tuple[int, list[str]]]:
+def _quoted_cells(source: SourceFile) -> Iterator[tuple[int, list[str]]]:
     # Strict, or a quotation mark that is never closed would swallow the rest of the file in silence.
     reader = csv.reader((text for _, text in lines(source)), strict=True)
     start = 1
@@ -173,7 +173,7 @@ def _quoted_cells(source: Source) -> Iterator[tuple[int, list[str]]]:
         raise _broken_csv(source, start, error) from error
 
 
-def _broken_csv(source: Source, line: int, error: csv.Error) -> ConfigError:
+def _broken_csv(source: SourceFile, line: int, error: csv.Error) -> ConfigError:
     if "field limit" in str(error):
         fault, allowed = "a cell that goes on and on", f"cells of at most {csv.field_size_limit():,} characters"
         remedy = "close its quotation mark, or cut it: a model reads the first data.max_length tokens"
@@ -183,7 +183,7 @@ def _broken_csv(source: Source, line: int, error: csv.Error) -> ConfigError:
 
 
 def _pick(
-    source: Source,
+    source: SourceFile,
     cells: Iterable[tuple[int, list[str]]],
     wanted: Sequence[str],
     header: Sequence[str] | None = None,
@@ -208,14 +208,14 @@ def _pick(
         logger.warning("%s: skipped %d rows that do not have %d columns", source.path, broken, len(names))
 
 
-def _header(source: Source, filled: Iterator[tuple[int, list[str]]]) -> list[str]:
+def _header(source: SourceFile, filled: Iterator[tuple[int, list[str]]]) -> list[str]:
     first = next(filled, None)
     if first is None:
         raise source.error("the file is empty", "a header line and rows", "check how the file was made")
     return first[1]
 
 
-def _require(source: Source, wanted: Sequence[str], names: Sequence[str], line: int | None = None) -> None:
+def _require(source: SourceFile, wanted: Sequence[str], names: Sequence[str], line: int | None = None) -> None:
     """Refuse a table in which a wanted column is absent, or stands twice so that its name is ambiguous."""
     for name in wanted:
         if names.count(name) != 1:

@@ -12,7 +12,7 @@ from hskd_lightning.data import cells, table_files
 from hskd_lightning.data import text_settings as settings
 from hskd_lightning.data.doubts import doubts
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.source_file import Source, digest
+from hskd_lightning.data.source_file import SourceFile, digest
 from hskd_lightning.data.table_files import Labelled, Record
 from hskd_lightning.errors import ConfigError, listing, shown
 
@@ -101,7 +101,7 @@ class TextFiles:
         scored = table_files.scorable(self._dev, task, self._examples(self._dev, dev, task))
         return Corpus(task, taught, {"dev": scored})
 
-    def _rows(self, source: Source) -> list[_Row]:
+    def _rows(self, source: SourceFile) -> list[_Row]:
         """The rows of a file; the reader delivers the label last, after the text."""
         records = table_files.reader(source)(source, [*self._text, self._label])
         rows = [self._row(source, record) for record in records]
@@ -109,7 +109,7 @@ class TextFiles:
             raise table_files.no_rows(source)
         return rows
 
-    def _row(self, source: Source, record: Record) -> _Row:
+    def _row(self, source: SourceFile, record: Record) -> _Row:
         *values, label = record.values
         line = record.line
         texts = tuple(cells.text(source, line, column, value) for column, value in zip(self._text, values, strict=True))
@@ -140,7 +140,7 @@ class TextFiles:
     def _classes(self, train: list[_Row]) -> tuple[str, ...]:
         return self._labels or _sorted({str(row.label) for row in train})
 
-    def _examples(self, source: Source, rows: list[_Row], task: Task) -> Examples:
+    def _examples(self, source: SourceFile, rows: list[_Row], task: Task) -> Examples:
         if task.labels is None:
             return table_files.collect(source, (Labelled(row.id, row.texts, float(row.label)) for row in rows))
         numbers = {name: number for number, name in enumerate(task.labels)}
@@ -164,7 +164,7 @@ def _content(rows: list[_Row]) -> Counter[tuple[object, ...]]:
     return Counter((row.texts, row.label) for row in rows)
 
 
-def _class_number(source: Source, row: _Row, numbers: Mapping[str, int]) -> int:
+def _class_number(source: SourceFile, row: _Row, numbers: Mapping[str, int]) -> int:
     name = str(row.label)
     if name not in numbers:
         remedy = "correct the row, or list every class in data.labels"

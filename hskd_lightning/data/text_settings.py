@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hskd_lightning.data import table_files
-from hskd_lightning.data.source_file import Source
+from hskd_lightning.data.source_file import SourceFile
 from hskd_lightning.errors import ConfigError, listing
 
 _CLASS_METRICS = ("accuracy", "accuracy_f1", "mcc")
 _SCORE_METRICS = ("pearson_spearman",)
 
 
-def source(key: str, path: object) -> Source:
+def source(key: str, path: object) -> SourceFile:
     """A file of the user's, in a format that can be read; whether it is there shows when it is read.
 
     Raises:
@@ -22,7 +22,7 @@ def source(key: str, path: object) -> Source:
     """
     suffixes = ", ".join(table_files.READERS)
     given = _given(key, path, f"a path ending in {suffixes}")
-    file = Source(Path(os.path.expanduser(given)), key)  # Path.expanduser fails of a user that there is not
+    file = SourceFile(Path(os.path.expanduser(given)), key)  # Path.expanduser fails of a user that there is not
     if os.path.isdir(file.path):
         raise file.error("a folder", f"a file ending in {suffixes}", "name the file in it")
     table_files.reader(file)

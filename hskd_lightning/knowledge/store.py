@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,42 @@ class Wanted(NamedTuple):
     code: UnitCode
 
 
+class Index(NamedTuple):
+    """What a store knows of each example, by rising id: small, and read at once. All (N,) int64, but for the logits."""
+
+    ids: Tensor
+    shard: Tensor  # where its rows are
+    tokens: Tensor  # its real tokens
+    kept: Tensor  # rows of each layer
+    start: Tensor  # the first of them in its shard
+    counts: Tensor  # values of each layer, where its tokens have masks
+    value_start: Tensor  # the first of them in its shard
+    logits: Tensor  # (N, C) float32
+
+    @classmethod
+    def of(cls, shards: Iterable[Mapping[str, Tensor]]) -> Index:
+        """Of all shards of a store, by their numbers."""
+        parts = []
+        for number, shard in enumerate(shards):
+            ids, kept = shard["ids"], shard["kept"]
+            counts = shard.get("counts", kept)
+            places = (kept.long(), cumulative(kept), counts.long(), cumulative(counts))
+            parts.append((ids, torch.full_like(ids, number), shard["tokens"].long(), *places, shard["logits"]))
+        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+        order = columns[0].argsort()
+        return cls(*(column[order] for column in columns))
+
+    @property
+    def twice(self) -> Tensor:
+        """The ids that several examples have."""
+        return self.ids[1:][self.ids[1:] == self.ids[:-1]]
+
+    def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) example ids -> (B,) rows of the index, and (B,) bool: whether the example is there."""
+        rows = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
+        return rows, self.ids[rows] == ids
+
+
 class _Gather(NamedTuple):
     """Which rows of which shards, in the order of the shards, and how to put them back into the batch's order."""
 
@@ -64,7 +101,7 @@ class Store:
             check_files(folder, self.facts)
         self.request = Request.read(self.manifest["recipe"])
         self._mapped: dict[int, dict[str, Tensor]] = {}
-        self._index()
+        self.index = self._read_index()
 
     def __getstate__(self) -> dict[str, Any]:
         """Worker processes map the shards for themselves."""
@@ -86,17 +123,17 @@ class Store:
 
     def logits(self, ids: Tensor) -> Tensor:
         """(B, C) float32, for (B,) example ids."""
-        return self._logits[self._rows(ids)]
+        return self.index.logits[self._rows(ids)]
 
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
         rows = self._rows(ids)
-        counts = torch.minimum(wanted_counts(wanted.tokens, self._tokens[rows]), self._kept[rows])  # (B,)
+        counts = torch.minimum(wanted_counts(wanted.tokens, self.index.tokens[rows]), self.index.kept[rows])  # (B,)
         most = int(counts.max())
         rank = torch.arange(most)
         valid = rank < counts[:, None]  # (B, K)
         # Behind its last token an example repeats it: a real row is as quickly read as none, and never looked at.
-        gather = self._gather(rows, self._starts[rows][:, None] + torch.minimum(rank, counts[:, None] - 1))
+        gather = self._gather(rows, self.index.start[rows][:, None] + torch.minimum(rank, counts[:, None] - 1))
         pairs = range(len(wanted.layers))
         positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
         values = torch.empty(len(pairs), *valid.shape, wanted.units)
@@ -113,48 +150,30 @@ class Store:
         recalled, compared = wanted.code.recall(values.transpose(0, 1), every_mask, everywhere, self.facts["width"])
         return HiddenTarget(recalled, TokenSelection(positions.transpose(0, 1), everywhere), compared)
 
-    def _index(self) -> None:
-        """Everything by example, of all shards: small, and read at once."""
-        parts = []
-        for number in range(len(self.facts["shards"])):
-            shard = self._shard(number)
-            if (wrong := shard_fault(shard, self.request, self.facts, number)) is not None:
-                raise damaged(self.folder / shard_file(number), wrong)
-            row_counts = shard["kept"]
-            value_counts = shard.get("counts", row_counts)
-            parts.append(
-                (
-                    shard["ids"],
-                    torch.full_like(shard["ids"], number),
-                    shard["tokens"].long(),
-                    row_counts.long(),
-                    cumulative(row_counts),
-                    value_counts.long(),
-                    cumulative(value_counts),
-                    shard["logits"].clone(),
-                )
-            )
-        ids, self._of, self._tokens, self._kept, self._starts, self._counts, self._value_starts, self._logits = (
-            torch.cat(column) for column in zip(*parts, strict=True)
-        )
-        self._sorted, self._order = ids.sort()
-        twice = self._sorted[1:] == self._sorted[:-1]
-        if twice.any():
-            raise damaged(self.folder / MANIFEST, f"of a store that has example {self._sorted[1:][twice][0]} twice")
+    def _read_index(self) -> Index:
+        index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
+        if len(index.twice):
+            raise damaged(self.folder / MANIFEST, f"of a store that has example {index.twice[0]} twice")
         self._mapped = {}
+        return index
+
+    def _checked(self, number: int) -> dict[str, Tensor]:
+        shard = self._shard(number)
+        if (wrong := shard_fault(shard, self.request, self.facts, number)) is not None:
+            raise damaged(self.folder / shard_file(number), wrong)
+        return shard
 
     def _rows(self, ids: Tensor) -> Tensor:
         """Example ids -> rows of the index."""
-        at = torch.searchsorted(self._sorted, ids).clamp(max=len(self._sorted) - 1)
-        absent = self._sorted[at] != ids
-        if absent.any():
-            found = f"no example {ids[absent][0].item()}"
-            raise ConfigError("store", str(self.folder), f"a store of this data; it has {found}", REBUILD)
-        return self._order[at]
+        rows, there = self.index.rows(ids)
+        if not there.all():
+            absent = f"no example {ids[~there][0].item()}"
+            raise ConfigError("store", str(self.folder), f"a store of this data; it has {absent}", REBUILD)
+        return rows
 
     def _gather(self, rows: Tensor, source: Tensor) -> _Gather:
         """(B,) examples and their (B, K) rows within their shards, sorted by shard."""
-        shard = self._of[rows]
+        shard = self.index.shard[rows]
         if bool((shard == shard[0]).all()):
             return _Gather([(int(shard[0]), slice(0, source.numel()))], source.flatten(), None)
         order = shard.argsort(stable=True)
@@ -204,9 +223,9 @@ class Store:
 
     def _flat(self, rows: Tensor, valid: Tensor) -> _Gather:
         """Where the values of the first tokens of (B,) examples lie, these being sorted by shard."""
-        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else self._counts[rows]
-        source, _ = flat_index(self._value_starts[rows], counts)
-        numbers, examples = self._of[rows].unique_consecutive(return_counts=True)
+        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else self.index.counts[rows]
+        source, _ = flat_index(self.index.value_start[rows], counts)
+        numbers, examples = self.index.shard[rows].unique_consecutive(return_counts=True)
         ends = counts.cumsum(0)[examples.cumsum(0) - 1].tolist()
         return _Gather(_segments(numbers.tolist(), ends), source, None)
 

@@ -194,11 +194,13 @@ def test_a_given_store_of_one_token_is_refused_in_words(small: Small, tmp_path: 
     [
         ("random_mask", {"name": "random_mask", "seed": 0}),
         ("magnitude_mask", {"name": "magnitude_mask", "scope": "token"}),
-        ("magnitude_mask width.scope=example width.keep=3", {"name": "magnitude_mask", "scope": "example", "keep": 3}),
+        (
+            "magnitude_mask width.scope=example width.keep=3",
+            {"name": "magnitude_mask", "scope": "example", "keep": 3, "counts": "rounded"},
+        ),
     ],
 )
-def test_how_shares_are_counted_is_in_no_name_where_they_are_rounded(small: Small, width: str, options: dict) -> None:
-    """A store that was built before there was a choice is found, not built again."""
+def test_how_shares_are_counted_is_in_no_name_where_the_units_say_it(small: Small, width: str, options: dict) -> None:
     assert assets_of(small, *f"width={width}".split()).stores.request.width == options
 
 
