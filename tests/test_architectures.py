@@ -26,7 +26,7 @@ NO_TINY = [override for override in SMALL if not override.startswith("teacher.in
 @pytest.fixture
 def pretrained(configure: Callable[..., DictConfig], tmp_path: Path) -> Callable[[str], Path]:
     """A folder as a hub would give it: an encoder of this kind with a tokenizer of the toy text."""
-    texts = Experiment.resolve(plain(configure(*SMALL))).source.load().train.first
+    texts = Experiment.resolve(plain(configure(*SMALL))).dataset.load().train.first
     tokenizer = train_wordpiece(texts, 90)
 
     def make(kind: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -243,19 +242,6 @@ def test_the_baselines_switches_leave_a_prediction_stage_after_a_hidden_one_alon
 def test_the_papers_preset_has_its_warmup_and_baseline(configure: Configure) -> None:
     found = baseline(configure, "preset=paper", "knowledge.source=teacher")
     assert (found.epochs, found.warmup, found.warmup_from_zero) == (30, 0.1, True)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "allowed"),
-    [
-        ("stage.prediction.baseline.epochs", "prediction", "both, hidden"),
-        ("stage.hidden.map_init", "zeros", "torch, normal, checkpoint"),
-        ("stage.hidden.saved_every", 1, "null, or steps from 2"),
-    ],
-)
-def test_a_switch_to_what_there_is_not(configure: Configure, key: str, value: object, allowed: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(allowed)):
-        Experiment.resolve(plain(configure(f"{key}={value}")))
 
 
 def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hskd_lightning.failure import printed_once
-from tests.conftest import SMALL, TINY
+from tests.helpers import SMALL, TINY
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -18,7 +18,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from hskd_lightning.__main__ import main
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 TEXT = "data=text data.train={files}/train.csv data.dev={files}/dev.csv data.text=text data.label=label"
 LONGEST = 2000
@@ -109,7 +109,7 @@ MISTAKES = [
     # What is taken without a word.
     Mistake(f"train {TEXT} data.text=label", ("`data.label` = 'label'", "data.text")),
     Mistake(f"train {TEXT} data.dev={{files}}/train.csv", ("`data.dev`", "data.train")),
-    Mistake(f"train {TEXT} data.train={{files}}/nan.csv", ("the class nan", "a missing label")),
+    Mistake(f"train {TEXT} data.train={{files}}/nan.csv", ("'nan'", "a missing label")),
     Mistake(
         f"train {TEXT} data.regression=true data.train={{files}}/scores.csv data.dev={{files}}/constant.csv",
         ("`data.dev`", "score"),

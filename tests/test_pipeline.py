@@ -69,7 +69,7 @@ def test_student_folder_scores_as_the_result_says(small: Small, tmp_path: Path) 
     cell = only_cell(tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(cell / "student").eval()
     tokenizer = AutoTokenizer.from_pretrained(cell / "student")
-    dev = Experiment.resolve(plain(config)).source.load().dev["dev"]
+    dev = Experiment.resolve(plain(config)).dataset.load().dev["dev"]
     with torch.inference_mode():
         logits = model(**tokenizer(dev.first, padding=True, return_tensors="pt")).logits
     assert (logits.argmax(-1) == torch.tensor(dev.labels)).float().mean().item() == pytest.approx(returned)
@@ -371,8 +371,8 @@ def test_offline_needs_no_teacher_at_all_where_the_store_came_from_elsewhere(sma
     assert not (tmp_path / "there/teacher").exists() and not (tmp_path / "there/store").exists()
 
 
-def test_the_place_of_a_store_does_not_make_another_cell(small: Small) -> None:
-    one, other = (Experiment.resolve(plain(small(*path))).cell_id for path in ([], ["store.path=/somewhere"]))
+def test_the_place_of_a_store_does_not_make_another_cell(small: Small, tmp_path: Path) -> None:
+    one, other = (Experiment.resolve(plain(small(*path))).cell_id for path in ([], [f"store.path={tmp_path}"]))
     assert one == other
 
 

@@ -134,7 +134,7 @@ def test_each_initialisation_of_one_shape_is_a_cell_of_its_own(small: Configure)
 
 
 def test_an_initialisation_written_as_a_value_is_told_to_be_a_group(small: Configure) -> None:
-    with pytest.raises(ConfigError, match=r"`student.init` = 'random'(.|\n)*write student/init=random"):
+    with pytest.raises(ConfigError, match=r"`student.init` = 'random'(.|\n)*choose an option: student/init=random"):
         run(small(*ROSITA, "student.init=random"))
 
 
@@ -303,7 +303,7 @@ def test_a_checkpoint_of_another_size_is_refused(small: Configure, general: Path
 def test_any_encoder_learns_from_a_wider_and_deeper_one_of_its_kind(
     configure: Configure, tmp_path: Path, kind: str
 ) -> None:
-    texts = Experiment.resolve(plain(configure(*SMALL))).source.load().train.first
+    texts = Experiment.resolve(plain(configure(*SMALL))).dataset.load().train.first
     tokenizer = train_wordpiece(texts, 90)
     narrow = {"hidden_size": 24, "dim": 24, "pooler_hidden_size": 24, "num_hidden_layers": 2, "n_layers": 2}
     for name, sizes in (("teacher", {}), ("student", narrow)):

@@ -12,7 +12,7 @@ from hskd_lightning import usage
 from hskd_lightning.__main__ import COMMANDS, main
 from hskd_lightning.config import CONF
 from hskd_lightning.errors import command as command_line
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 COLUMNS = 80
 

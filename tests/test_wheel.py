@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.conftest import ROOT, SMALL, TINY
+from tests.helpers import ROOT, SMALL, TINY
 
 pytestmark = pytest.mark.slow
 Hskd = Callable[..., str]

@@ -59,7 +59,8 @@ def check_keep(key: str, keep: Spelled, total: int | None = None) -> Keep:
         raise ConfigError(key, number, allowed, f"write {key}=4 or {key}=0.25")
     too_large = number > 1 if isinstance(number, float) else total is not None and number > total
     if not number > 0 or too_large:  # so written, it refuses nan too
-        raise ConfigError(key, number, allowed, f"write {key}=1.0 for everything; left out, it is what hsk.amount says")
+        left_out = "its share of hsk.amount" if key.endswith(".keep") else "everything"
+        raise ConfigError(key, number, allowed, f"write {key}=1.0 for everything; left out, it is {left_out}")
     if isinstance(number, int):
         return Count(number)
     return Share(number) if number < 1 else None

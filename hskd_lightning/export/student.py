@@ -97,6 +97,8 @@ def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
     try:
         read_settings(config)
     except ConfigError as error:
+        if any(word.partition("=")[0] == error.key for word in overrides):
+            raise
         wrong = f"{error.key} = {error.found!r} is no setting that a cell has"
         raise damaged(cell / "config.yaml", wrong, "export", "run train.py again with force=true") from error
     experiment = Experiment.resolve(config)

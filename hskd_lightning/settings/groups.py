@@ -50,7 +50,7 @@ class DataSettings:
     """Of the hidden stage."""
     prediction_epochs: Epochs
     """Of the prediction stage."""
-    name: Any = None
+    name: Text = "data"
     task: Any = None
     root: Any = None
     hub: Any = None

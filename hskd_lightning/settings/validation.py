@@ -62,6 +62,9 @@ def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
         return _unknown(full, first["input"], _parent(value, path), error, path)
     if first["type"] == "missing":
         return ConfigError(full, "missing", "a value", f"give {full} a value, or choose an option of conf/ that has it")
+    if first["type"] == "dataclass_type":
+        allowed, remedy = "a group of keys", f"choose an option: {full.replace('.', '/')}={shortened(first['input'])}"
+        return ConfigError(full, shortened(first["input"]), allowed, remedy)
     remedy = first.get("ctx", {}).get("remedy") or f"change {full}, or leave it out"
     allowed = " or ".join(dict.fromkeys(_wanted(each) for each in error.errors() if _same(each, first, value)))
     return ConfigError(full, shortened(first["input"]), allowed, remedy)

@@ -186,7 +186,7 @@ def test_top_above_the_teacher() -> None:
 
 
 def test_top_zero() -> None:
-    with refusal("depth.top", "leave depth.top out"):
+    with refusal("depth.top", "left out, it is everything"):
         UniformLayers(top=0)
 
 

@@ -470,5 +470,5 @@ def test_more_units_than_there_are(strategy: type) -> None:
 @pytest.mark.parametrize("keep", [0, -1, 1.01, False])
 @pytest.mark.parametrize("strategy", [*MASKS, Pca, RandomProjection])
 def test_keep_that_never_makes_sense(strategy: type, keep: object) -> None:
-    with refusal("width.keep", "leave width.keep out" if keep is not False else "write width.keep=4"):
+    with refusal("width.keep", "write width.keep=1.0 for everything" if keep is not False else "write width.keep=4"):
         strategy(keep=keep)

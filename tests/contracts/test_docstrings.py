@@ -14,20 +14,18 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import STRATEGIES, plain
+from hskd_lightning.config import plain, targets
 from tests.helpers import options
 
-GROUPS = {key.replace(".", "/"): package for key, package in STRATEGIES.items()}
-COMPOSED = {"hub_or_random"}
-"""Options that are made of two others."""
-EVERY = [(group, name) for group in GROUPS for name in options(group) if name not in COMPOSED]
+GROUPS = ("depth", "length", "width", "control", "student/init")
+EVERY = [(group, name) for group in GROUPS for name in options(group) if name in targets(group.replace("/", "."))]
 
 
 def example(group: str, name: str) -> str:
-    """The section `Config::` of the one class of the strategy's module that has it."""
-    module = importlib.import_module(f"{GROUPS[group]}.{name}")
-    docs = [inspect.getdoc(each) or "" for each in vars(module).values() if inspect.isclass(each)]
-    (shown,) = [section for doc in docs for section in re.findall(r"^Config::\n\n((?:    .*\n?)+)", doc, re.MULTILINE)]
+    """The section `Config::` of the option's class."""
+    module, _, made = targets(group.replace("/", "."))[name].rpartition(".")
+    doc = inspect.getdoc(getattr(importlib.import_module(module), made)) or ""
+    (shown,) = re.findall(r"^Config::\n\n((?:    .*\n?)+)", doc, re.MULTILINE)
     return textwrap.dedent(shown)
 
 

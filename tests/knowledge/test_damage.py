@@ -211,7 +211,7 @@ def test_other_stores_are_what_the_teacher_says(small: Small, width: str, dtype:
 def test_a_teacher_whose_weights_were_exchanged_is_found(small: Small, tmp_path: Path) -> None:
     room = room_of(small, f"paths.artifacts={tmp_path}/own")
     folder = room.build()
-    weights = Path(room.assets.teacher.path) / "model.safetensors"
+    weights = Path(room.states.teacher.path) / "model.safetensors"
     changed = load_file(weights)
     changed["classifier.bias"] += 1
     save_file(changed, weights, metadata={"format": "pt"})

@@ -90,7 +90,7 @@ def test_a_long_value_is_repeated_in_part(configure: Configure) -> None:
 
 
 def test_a_missing_value_is_named(configure: Configure) -> None:
-    with pytest.raises(ConfigError, match="(?s)`teacher.init.path` = 'missing'.*write teacher.init.path=..."):
+    with pytest.raises(ConfigError, match="(?s)`teacher.init.path` = 'no value'.*write teacher.init.path=VALUE"):
         plain(configure("teacher=hub"))
 
 
