@@ -11,11 +11,11 @@ from tests.helpers import ROOT
 
 PACKAGE = "hskd_lightning"
 LAYERS = """
-    errors
+    errors interrupt
     hsk integrity hashed_random settings
     losses artifacts data compress config
-    models
-    knowledge
+    models usage failure
+    knowledge mistakes
     training consistency
     experiment
     runs

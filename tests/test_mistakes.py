@@ -109,7 +109,6 @@ MISTAKES = [
     # What is taken without a word.
     Mistake(f"train {TEXT} data.text=label", ("`data.label` = 'label'", "data.text")),
     Mistake(f"train {TEXT} data.dev={{files}}/train.csv", ("`data.dev`", "data.train")),
-    Mistake(f"train {TEXT} data.train={{files}}/nan.csv", ("'nan'", "a missing label")),
     Mistake(
         f"train {TEXT} data.regression=true data.train={{files}}/scores.csv data.dev={{files}}/constant.csv",
         ("`data.dev`", "score"),
@@ -136,7 +135,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     good, other = [("fine", "pos"), ("poor", "neg")] * 4, [("nice", "pos"), ("bad", "neg")]
     _csv(folder / "train.csv", good)
     _csv(folder / "dev.csv", other)
-    _csv(folder / "nan.csv", [*good, ("none", "nan")])
     _csv(folder / "scores.csv", [("fine", "1"), ("poor", "0")])
     _csv(folder / "constant.csv", [("nice", "1"), ("kind", "1")])
     _csv(folder / "one.csv", good[:1])
