@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, StrictFloat, StrictInt, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from hskd_lightning.settings.types import NODE, NotNegative, Positive, Seed, Text, TextOrNull, WholeOrNull
+from hskd_lightning.settings.types import (
+    NODE,
+    NotNegative,
+    PositiveOrNull,
+    Seed,
+    Text,
+    TextOrNull,
+    WholeOrNull,
+    says,
+)
 from hskd_lightning.settings.validation import checked
 
 KEY = "hydra.sweeper"
@@ -24,11 +33,11 @@ class SweeperSettings:
     """Figure -> its blocks; none: the user's own axes, or the curve over `hsk.amount`."""
     seeds: list[Seed]
     """Of each cell of a plan."""
-    amounts: list[Annotated[float, Field(ge=0, le=1)]]
+    amounts: list[Annotated[StrictInt | StrictFloat, Field(ge=0, le=1), says("a share from 0 to 1")]]
     """Shares of full HSK of the curve; 0 is the logits alone."""
     students: list[Text]
     """Of the plans that compare students."""
-    tops: list[Positive | None]
+    tops: list[PositiveOrNull]
     """`depth.top` of the depth plan."""
     online: list[Text]
     """How the quirks are run that need the teacher beside the student; empty: not at all."""

@@ -27,6 +27,7 @@ from hskd_lightning import console, usage
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
+from hskd_lightning.settings.sweeper import read_sweeper
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.stats.defaults import MARGIN
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _planned(given: argparse.Namespace) -> Plan:
     with as_multirun(given.config_dir, given.config_name, given.overrides) as (config, loader):
-        settings = configuration.plain(config.hydra.sweeper)
+        settings = read_sweeper(configuration.plain(config.hydra.sweeper))
         return make_plan(settings, list(config.hydra.overrides.task), composer(loader, config))
 
 

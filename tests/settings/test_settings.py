@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 import hskd_lightning.settings.groups
@@ -16,6 +17,8 @@ import hskd_lightning.settings.stages
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.settings import Choice, Settings, read_settings
+from hskd_lightning.settings.sweeper import read_sweeper
+from tests.helpers import CONF
 
 Configure = Callable[..., DictConfig]
 MISTAKES = {
@@ -126,3 +129,23 @@ def documented() -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(("name", "made"), list(documented()))
 def test_every_node_says_what_it_is(name: str, made: Any) -> None:
     assert made.__doc__ and not made.__doc__.startswith(f"{name}(")
+
+
+SWEEPS = {
+    "hydra.sweeper.margin=one": ("hydra.sweeper.margin", "a number from 0"),
+    "hydra.sweeper.seeds=[0,a]": ("hydra.sweeper.seeds.1", "a whole number from 0"),
+    "hydra.sweeper.amounts=[0.1,2]": ("hydra.sweeper.amounts.1", "a share from 0 to 1"),
+    "hydra.sweeper.max_cells=0": ("hydra.sweeper.max_cells", "a whole number from 1, or null"),
+    "+hydra.sweeper.seed=[0]": ("hydra.sweeper.seed", "did you mean hydra.sweeper.seeds?"),
+}
+
+
+@pytest.mark.parametrize("override", SWEEPS)
+def test_a_sweep_that_cannot_be(override: str) -> None:
+    key, words = SWEEPS[override]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", overrides=[override], return_hydra_config=True)
+    with pytest.raises(ConfigError) as refused:
+        read_sweeper(plain(config.hydra.sweeper))
+    assert refused.value.key == key
+    assert words in str(refused.value)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import collate
@@ -16,7 +14,7 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
-from hskd_lightning.study.sweep.plan import Plan
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 PROBED = 3
 """Steps that are timed where no finished cell tells how long one takes."""
@@ -41,12 +39,12 @@ def estimate(plan: Plan) -> Estimate:
     paces: dict[str, list[float]] = {}
     for cell in plan.in_state(State.DONE):
         if (result := cell.result) is not None:
-            paces.setdefault(_student(cell.config), []).append(_pace(result))
+            paces.setdefault(_student(cell), []).append(_pace(result))
     probed: dict[str, float] = {}
     seconds, weights = 0.0, 0
     for cell in rest:
         experiment = Experiment.resolve(cell.config)
-        student = _student(cell.config)
+        student = _student(cell)
         if student not in paces and student not in probed:
             probed[student] = probe(experiment)
         pace = statistics.median(paces[student]) if student in paces else probed[student]
@@ -55,8 +53,11 @@ def estimate(plan: Plan) -> Estimate:
     return Estimate(len(rest), seconds, weights, sum(map(len, paces.values())))
 
 
-def _student(config: Mapping[str, Any]) -> str:
-    return f"{config['student']} {config['data']['max_length']}"
+def _student(cell: PlannedCell) -> str:
+    """What decides how long a step takes, but for the machine."""
+    settings = cell.settings
+    assert settings is not None
+    return f"{settings.student} {settings.data.max_length}"
 
 
 def _pace(result: Result) -> float:

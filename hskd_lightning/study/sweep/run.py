@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,26 +20,24 @@ from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
 from hskd_lightning.runs.trackers import untold
-from hskd_lightning.study.stats.intervals import check_share
+from hskd_lightning.settings.sweeper import Block, SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.compose import Compose, composer
 from hskd_lightning.study.sweep.plan import Axis, Plan, PlannedCell, expand, parse, resolve
 from hskd_lightning.study.sweep.progress import watching
 
 log = logging.getLogger(__name__)
-Block = dict[str, Any]
 CURVE = "curve"
 """The figure of a sweep that is no plan of sweeps/."""
 
 
 def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
     """Run a sweep to its end; exit with 1 if a cell failed or cannot be."""
-    settings = configuration.plain(config.hydra.sweeper)
     try:
-        check_share("hydra.sweeper.margin", settings["margin"], below=math.inf)
+        settings = read_sweeper(configuration.plain(config.hydra.sweeper))
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = make_plan(settings, arguments, composer(loader, config))
-        cells = wanted(plan, settings, config.force)[: settings["max_cells"]]
+        cells = wanted(plan, settings, config.force)[: settings.max_cells]
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
@@ -48,17 +45,17 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     plan.note(Path(config.hydra.sweep.dir))
-    launch(cells, launcher, plan, settings["max_batch_size"])
-    name = f"{'-'.join(settings['plans']) or CURVE}"[:40] + f"-{plan.name}"
-    folder = Path(settings["to"] or Path(config.paths.root) / "studies" / name)
-    outcome.finish(plan, folder, settings["margin"])
+    launch(cells, launcher, plan, settings.max_batch_size)
+    name = f"{'-'.join(settings.plans) or CURVE}"[:40] + f"-{plan.name}"
+    folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
+    outcome.finish(plan, folder, settings.margin)
 
 
-def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Compose) -> Plan:
+def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Compose) -> Plan:
     """The cells of a sweep.
 
     Args:
-        settings: the node hydra.sweeper.
+        settings: what the sweep is asked for.
         arguments: the user's overrides.
 
     Raises:
@@ -76,8 +73,8 @@ def make_plan(settings: Mapping[str, Any], arguments: Sequence[str], compose: Co
                 cell = resolve(figure, overrides, config)
                 cells.setdefault((figure, cell.id, cell.reason), cell)
                 asked += 1
-    ordered = sorted(cells.values(), key=lambda cell: int(cell.config["seed"]))
-    return Plan(tuple(ordered), own_axes=not settings["plans"], repeated=asked - len(ordered))
+    ordered = sorted(cells.values(), key=lambda cell: cell.settings.seed if cell.settings else 0)
+    return Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
 
 
 def _whole(seed: str) -> int:
@@ -97,25 +94,23 @@ def _with_seeds(
         yield (*setting, f"seed={seed}"), {**config, "seed": seed}
 
 
-def plans_of(settings: Mapping[str, Any], given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
+def plans_of(settings: SweeperSettings, given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
     """Blocks by figure, and the seeds: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
-    seeds = list(settings["seeds"])
-    if settings["plans"]:
-        return settings["plans"], seeds
+    if settings.plans:
+        return settings.plans, settings.seeds
     if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
         return {CURVE: [{}]}, []
-    amounts = list(settings["amounts"])
-    baseline: list[Block] = [{"knowledge": "logits"}] if 0 in amounts else []
-    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in amounts if amount]}]}, seeds
+    baseline: list[Block] = [{"knowledge": "logits"}] if 0 in settings.amounts else []
+    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in settings.amounts if amount]}]}, settings.seeds
 
 
-def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[PlannedCell]:
+def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCell]:
     """The cells to run now: those that are not done, or those in the one state that was asked for.
 
     A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
     """
-    if settings["only"] is not None:
-        return plan.in_state(_state(settings["only"]))
+    if settings.only is not None:
+        return plan.in_state(_state(settings.only))
     if force:
         return list(plan.to_run)
     return [cell for cell in plan.to_run if cell.state != State.DONE or _untold(cell)]

@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import DictConfig
 
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.state import State, Status
+from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep.collect import quirk
 from hskd_lightning.study.sweep.plan import Plan, expand, parse, written
 from hskd_lightning.study.sweep.run import make_plan, wanted
+from tests.helpers import CONF
 from tests.runs.example import a_result
 
-Settings = dict[str, Any]
+SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
 
 
-def settings(**changed: Any) -> Settings:
-    defaults = {"plans": {}, "seeds": [0, 1], "amounts": [0, 0.1, 1], "only": None, "max_cells": None}
-    return {**defaults, **changed}
+def settings(**changed: Any) -> SweeperSettings:
+    return read_sweeper({**SWEEPER, "seeds": [0, 1], "amounts": [0, 0.1, 1], **changed})
 
 
 @pytest.fixture
