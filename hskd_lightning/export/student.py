@@ -97,7 +97,7 @@ def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
     try:
         read_settings(config)
     except ConfigError as error:
-        wrong = f"{error.key} = {error.found!r} is no setting that a cell has"
+        wrong = f"{error.key} = {error.value!r} is no setting that a cell has"
         raise damaged(cell / "config.yaml", wrong, "export", "run train.py again with force=true") from error
     experiment = Experiment.resolve(config)
     if experiment.cell_id != cell.name:
