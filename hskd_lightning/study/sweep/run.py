@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
-from hskd_lightning.runs.trackers import untold
+from hskd_lightning.runs.trackers import unreported
 from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.compose import Compose, composer
@@ -118,11 +118,11 @@ def wanted(plan: Plan, settings: Mapping[str, Any], force: bool) -> list[Planned
         return plan.in_state(_state(settings["only"]))
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != State.DONE or _untold(cell)]
+    return [cell for cell in plan.to_run if cell.state != State.DONE or _unreported(cell)]
 
 
-def _untold(cell: PlannedCell) -> bool:
-    return cell.settings is not None and untold(cell.settings.logger, cell.folder)
+def _unreported(cell: PlannedCell) -> bool:
+    return cell.settings is not None and unreported(cell.settings.logger, cell.folder)
 
 
 def _state(name: str) -> State:
