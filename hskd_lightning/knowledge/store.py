@@ -148,8 +148,8 @@ class Store:
         at = torch.searchsorted(self._sorted, ids).clamp(max=len(self._sorted) - 1)
         absent = self._sorted[at] != ids
         if absent.any():
-            found = f"no example {ids[absent][0].item()}"
-            raise ConfigError("store", str(self.folder), f"a store of this data; it has {found}", REBUILD)
+            fault = f"no example {ids[absent][0].item()}"
+            raise ConfigError("store", str(self.folder), f"a store of this data; it has {fault}", REBUILD)
         return self._order[at]
 
     def _gather(self, rows: Tensor, source: Tensor) -> _Gather:
@@ -198,7 +198,7 @@ class Store:
         bits = unpack_bits(self._raw(f"mask.{key}", gather), self.facts["width"]) & valid[order].flatten()[:, None]
         flat = self._raw(f"values.{key}", self._flat(rows[order], valid[order]))
         dense = torch.zeros(bits.shape, dtype=flat.dtype).masked_scatter_(bits, flat)
-        dense, bits = (_reordered(found, gather.back) for found in (dense, bits))
+        dense, bits = (_reordered(tensor, gather.back) for tensor in (dense, bits))
         values = self._from_int8(key, dense, gather) * bits if self.request.dtype == "int8" else dense.float()
         return values.view(*valid.shape, -1), bits.view(*valid.shape, -1)
 
