@@ -29,7 +29,7 @@ def taking_turns(candidates: Mapping[str, Callable[[], object]], rounds: int, wa
                 torch.cuda.synchronize()
             if number >= warm_up:
                 seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]]) -> None:

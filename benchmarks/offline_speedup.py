@@ -66,8 +66,8 @@ def stepper(
     batches = endless(split, batch, source, stage == HIDDEN)
 
     def step() -> None:
-        found = next(batches).to(device())
-        loss = module.hidden_loss(found, source) if stage == HIDDEN else module.prediction_loss(found)
+        token_batch = next(batches).to(device())
+        loss = module.hidden_loss(token_batch, source) if stage == HIDDEN else module.prediction_loss(token_batch)
         loss.backward()
         module.configure_gradient_clipping(optimizer)
         optimizer.step()
@@ -82,10 +82,10 @@ def compare(
     student = student_config(name)
     plan: HskPlan = joint_setting(student.num_hidden_layers)
     split = sentences(4 * batch, tokens)
-    found = store(plan, split, teacher.teacher, root / f"{student.num_hidden_layers}-{tokens}")
+    built = store(plan, split, teacher.teacher, root / f"{student.num_hidden_layers}-{tokens}")
     sources: dict[str, KnowledgeSource] = {
         "online": TeacherSource(teacher.teacher, plan),
-        "offline": StoreSource(found, plan, found.request),
+        "offline": StoreSource(built, plan, built.request),
     }
     steps = {how: stepper(stage, student, split, batch, source) for how, source in sources.items()}
     seconds = taking_turns(steps, rounds)

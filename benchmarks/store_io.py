@@ -50,7 +50,7 @@ def waiting(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
     for tokens in (16, 128):
         split = sentences(4 * BATCH, tokens)
         source = StoreSource(
-            found := store(setting, split, teacher.teacher, root / f"wait-{tokens}"), setting, found.request
+            built := store(setting, split, teacher.teacher, root / f"wait-{tokens}"), setting, built.request
         )
         for stage in (HIDDEN, PREDICTION):
             batches = endless(split, BATCH, source, stage == HIDDEN)
@@ -85,10 +85,10 @@ def reading(root: Path, rounds: int, examples: int) -> list[dict[str, Any]]:
 
 def _read(width: WidthStrategy, dtype: str, split: TokenSplit, root: Path, rounds: int) -> dict[str, float]:
     setting = plan(4, UniformLayers(keep=4), AllTokens(), width)
-    found = store(setting, split, _Anyone(), root / "read", dtype)  # type: ignore[arg-type]
-    source = StoreSource(found, setting, found.request)
+    built = store(setting, split, _Anyone(), root / "read", dtype)  # type: ignore[arg-type]
+    source = StoreSource(built, setting, built.request)
     batches = itertools.cycle(shuffled(len(split) // BATCH * BATCH, seed=1).split(BATCH))
-    readers = {"ours": lambda: source.read_hidden(next(batches)), **_others(found, source, root, batches)}
+    readers = {"ours": lambda: source.read_hidden(next(batches)), **_others(built, source, root, batches)}
     seconds = taking_turns(readers, rounds, warm_up=20)
     rows = BATCH * 14 * 4
     speeds = {f"{reader}, rows/s": rows / spent for reader, spent in seconds.items()}
@@ -96,11 +96,11 @@ def _read(width: WidthStrategy, dtype: str, split: TokenSplit, root: Path, round
 
 
 def _others(
-    found: Store, source: StoreSource, root: Path, batches: Iterator[Tensor]
+    built: Store, source: StoreSource, root: Path, batches: Iterator[Tensor]
 ) -> dict[str, Callable[[], object]]:
     """The same content in other hands."""
-    every = source.read_hidden(torch.arange(found.facts["examples"]))
-    values = every.values.flatten(1).to(torch.float16 if found.request.dtype == "fp16" else torch.float32)
+    every = source.read_hidden(torch.arange(built.facts["examples"]))
+    values = every.values.flatten(1).to(torch.float16 if built.request.dtype == "fp16" else torch.float32)
     table = pa.table(
         {
             "values": pa.FixedSizeListArray.from_arrays(pa.array(values.flatten().numpy()), values.shape[1]),
@@ -115,7 +115,7 @@ def _others(
     mapped = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     hugging = Dataset(mapped).with_format("torch")
     shape = every.values[:BATCH].shape
-    stored = [tensor for name, tensor in found._shard(0).items() if name.startswith("values")]
+    stored = [tensor for name, tensor in built._shard(0).items() if name.startswith("values")]
     rows = BATCH * 14
     places = itertools.cycle(range(0, len(stored[0]) - rows, 7919))
 

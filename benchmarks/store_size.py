@@ -44,8 +44,8 @@ SETTINGS: dict[str, tuple[HskPlan, str]] = {
 def measure(task: str, whole: TokenSplit, sample: TokenSplit, teacher: BertBase, root: Path) -> list[dict[str, Any]]:
     rows = []
     for name, (setting, dtype) in SETTINGS.items():
-        found = store(setting, sample, teacher.teacher, root / task, dtype)
-        on_disk = sum(path.stat().st_size for path in found.folder.glob("shard-*"))
+        built = store(setting, sample, teacher.teacher, root / task, dtype)
+        on_disk = sum(path.stat().st_size for path in built.folder.glob("shard-*"))
         computed = _computed(setting, sample, teacher, dtype)
         everything = _computed(setting, whole, teacher, dtype)
         rows.append(

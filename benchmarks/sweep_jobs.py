@@ -19,7 +19,7 @@ from benchmarks.measure import report, taking_turns
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 AMOUNTS = (0.03, 0.1, 0.3)
-WAYS: dict[str, tuple[tuple[str, ...], int]] = {
+LAUNCHES: dict[str, tuple[tuple[str, ...], int]] = {
     "one by one, a core": (("threads=1",), 1),
     "one by one, all cores": ((), 1),
     "launch=joblib, 1 job": (("launch=joblib",), 1),
@@ -27,13 +27,15 @@ WAYS: dict[str, tuple[tuple[str, ...], int]] = {
 }
 
 
-def sweeper(root: Path, seeds: int, way: tuple[str, ...], jobs: int, first: itertools.count[int]) -> Callable[[], None]:
+def sweeper(
+    root: Path, seeds: int, overrides: tuple[str, ...], jobs: int, first: itertools.count[int]
+) -> Callable[[], None]:
     """A sweep of `seeds` new seeds at every call: what is done is not run again."""
 
     def sweep() -> None:
         fresh = ",".join(str(next(first)) for _ in range(seeds))
         axes = [f"seed={fresh}", f"hsk.amount={','.join(map(str, AMOUNTS))}"]
-        command = [sys.executable, str(TRAIN), "-m", "data=toy_study", *axes, *way, f"paths.root={root}"]
+        command = [sys.executable, str(TRAIN), "-m", "data=toy_study", *axes, *overrides, f"paths.root={root}"]
         environment = {**os.environ, "HSKD_JOBS": str(jobs)}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
@@ -43,7 +45,7 @@ def sweeper(root: Path, seeds: int, way: tuple[str, ...], jobs: int, first: iter
 def measure(root: Path, seeds: int, rounds: int) -> list[dict[str, Any]]:
     """Seconds of a sweep and cells per hour. The first sweep of all builds what the others share, and is not timed."""
     first = itertools.count()
-    sweeps = {name: sweeper(root, seeds, way, jobs, first) for name, (way, jobs) in WAYS.items()}
+    sweeps = {name: sweeper(root, seeds, overrides, jobs, first) for name, (overrides, jobs) in LAUNCHES.items()}
     sweeps["one by one, a core"]()  # the teacher of one thread
     seconds = taking_turns(sweeps, rounds, warm_up=0)
     cells = seeds * len(AMOUNTS)

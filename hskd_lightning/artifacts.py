@@ -82,12 +82,12 @@ def anew(folder: Path) -> str:
 
 
 def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:
-    found = read_manifest(folder)["recipe"]
-    differing = [key for key in {*found, *recipe} if fingerprint(found.get(key)) != fingerprint(recipe.get(key))]
+    stored = read_manifest(folder)["recipe"]
+    differing = [key for key in {*stored, *recipe} if fingerprint(stored.get(key)) != fingerprint(recipe.get(key))]
     if differing:
         key = min(differing)
         allowed = f"{recipe.get(key)!r}: {folder / MANIFEST} is another artifact's"
-        raise ConfigError(f"{kind}.{key}", found.get(key), allowed, anew(folder))
+        raise ConfigError(f"{kind}.{key}", stored.get(key), allowed, anew(folder))
     log.info("%s %s: reused", kind, folder.name)
     return checked(folder)
 

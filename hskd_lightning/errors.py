@@ -15,22 +15,22 @@ class ConfigError(ValueError):
 
     Args:
         key: the configuration key as typed on the command line, e.g. ``length.keep``.
-        found: the value that cannot be used.
+        value: what cannot be used.
         allowed: what can.
         remedy: the way out, as something to type or do.
     """
 
-    def __init__(self, key: str, found: object, allowed: str, remedy: str) -> None:
-        value, rule, out = (shortened(part, LONGEST) for part in (repr(found), allowed, remedy))
-        super().__init__(f"`{key}` = {value} cannot be used.\n  allowed: {rule}\n  remedy:  {out}")
+    def __init__(self, key: str, value: object, allowed: str, remedy: str) -> None:
+        text, rule, out = (shortened(part, LONGEST) for part in (repr(value), allowed, remedy))
+        super().__init__(f"`{key}` = {text} cannot be used.\n  allowed: {rule}\n  remedy:  {out}")
         self.key = key
-        self.found = found
+        self.value = value
         self.allowed = allowed
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[object, ...]:
         """Rebuild from the four parts: sweep launchers send exceptions between processes by pickling them."""
-        return type(self), (self.key, self.found, self.allowed, self.remedy)
+        return type(self), (self.key, self.value, self.allowed, self.remedy)
 
 
 class TrainingError(RuntimeError):

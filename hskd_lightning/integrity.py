@@ -58,7 +58,7 @@ def digest(path: Path) -> dict[str, Any]:
 
 def folder_digest(folder: Path) -> str:
     """One digest of every file under a folder, by relative name and content."""
-    return fingerprint({name: found["sha256"][:16] for name, found in digests(folder).items()})
+    return fingerprint({name: entry["sha256"][:16] for name, entry in digests(folder).items()})
 
 
 def check_file(path: Path, digest: Mapping[str, Any], key: str, remedy: str) -> None:
@@ -77,8 +77,8 @@ def check_file(path: Path, digest: Mapping[str, Any], key: str, remedy: str) -> 
     size, expected = path.stat().st_size, digest.get("bytes")
     if expected is not None and size != expected:
         raise damaged(path, f"it has {size:,} bytes instead of {expected:,}", key, remedy)
-    if (found := sha256(path)) != digest["sha256"]:
-        raise damaged(path, f"its SHA-256 differs: {found[:16]} instead of {digest['sha256'][:16]}", key, remedy)
+    if (actual := sha256(path)) != digest["sha256"]:
+        raise damaged(path, f"its SHA-256 differs: {actual[:16]} instead of {digest['sha256'][:16]}", key, remedy)
 
 
 def check_files(folder: Path, files: Digests, key: str, remedy: str) -> None:
@@ -121,8 +121,8 @@ def read_json(path: Path, key: str, remedy: str, fields: Sequence[str] = ()) -> 
         raise damaged(path, "it has no seal: an earlier version wrote it, or something else did", key, remedy) from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, f"it cannot be read as JSON ({error})", key, remedy) from error
-    if (found := fingerprint(value)) != seal:
-        raise damaged(path, f"it was changed: its seal is {seal!r}, its content's {found!r}", key, remedy)
+    if (actual := fingerprint(value)) != seal:
+        raise damaged(path, f"it was changed: its seal is {seal!r}, its content's {actual!r}", key, remedy)
     if lacking := [field for field in fields if field not in value]:
         raise damaged(path, f"it is another kind of file, without {', '.join(lacking)}", key, remedy)
     whole: dict[str, Any] = value

@@ -34,7 +34,7 @@ from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import check_devices, settle
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import Result
-from hskd_lightning.runs.trackers import replay, report, trackers, untold
+from hskd_lightning.runs.trackers import replay, report, trackers, unreported
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training import fit
 from hskd_lightning.training.distiller import Distiller
@@ -71,7 +71,7 @@ def run(cfg: DictConfig) -> float | None:
             cell.finish(_Run(experiment, cell).result())
         else:
             log.info("cell %s: done before, force=true runs it again", cell.id)
-            if untold(settings.logger, cell.folder):
+            if unreported(settings.logger, cell.folder):
                 _report_late(experiment, cell)
         assert cell.result is not None
         (console.say_result if configuration.in_multirun() else console.show_result)(cell.result, cell.folder)

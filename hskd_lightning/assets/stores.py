@@ -76,9 +76,9 @@ class Stores:
         """Refuse a store that does not answer this cell, naming the field."""
         stored = Request.read(read_sealed(folder)["recipe"])
         if difference := self.request.missing_from(stored):
-            field, found, asked = difference
+            field, actual, asked = difference
             remedy = "ask for what the store has, or leave store.path out to have another found or built"
-            raise ConfigError(f"store {folder}: {field}", found, repr(asked), remedy)
+            raise ConfigError(f"store {folder}: {field}", actual, repr(asked), remedy)
 
     def find(self, request: Request | None = None) -> Path | None:
         """The smallest whole store among the artifacts that answers the request."""
@@ -98,8 +98,8 @@ class Stores:
     def build(self) -> Path:
         """The store of the whole sweep that this cell is part of; of the cell, if it is alone."""
         request = self.union()
-        if request != self.request and (found := self.find(request)):
-            return found
+        if request != self.request and (existing := self.find(request)):
+            return existing
         return self.build_once(request, lambda folder: self.write(folder, request))
 
     def build_once(self, request: Request, write: Callable[[Path], Recipe]) -> Path:

@@ -78,7 +78,7 @@ class StudentAssets:
         def build(folder: Path) -> Recipe:
             own = learned_map(path, shape)
             save_file(own, folder / "map.safetensors")
-            return {"found": bool(own)}
+            return {"has_map": bool(own)}
 
         recipe = {"checkpoint": configuration.content(path), "shape": shape}
         return load_file(build_once(self._root, "map", recipe, build) / "map.safetensors")

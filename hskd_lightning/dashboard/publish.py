@@ -35,8 +35,8 @@ def publish(entity: str | None, project: str) -> None:
     report.id = (_find(entity, project, REPORT) or {"id": ""})["id"]
     report.save()
     workspace = boards.workspace(entity, project)
-    if found := _find(entity, project, WORKSPACE):
-        workspace._internal_id, workspace._internal_name = found["id"], found["name"]
+    if existing := _find(entity, project, WORKSPACE):
+        workspace._internal_id, workspace._internal_name = existing["id"], existing["name"]
     workspace.save()
 
 
@@ -50,11 +50,11 @@ def _views(entity: str, project: str, kind: str) -> Iterator[dict[str, str]]:
     api, after = wandb.Api(), None
     while True:
         asked: dict[str, Any] = {"entity": entity, "project": project, "type": kind, "after": after}
-        found = execute_graphql(api, QUERY, asked)["project"]
-        if found is None:
+        response = execute_graphql(api, QUERY, asked)["project"]
+        if response is None:
             return
-        yield from (edge["node"] for edge in found["allViews"]["edges"])
-        page = found["allViews"]["pageInfo"]
+        yield from (edge["node"] for edge in response["allViews"]["edges"])
+        page = response["allViews"]["pageInfo"]
         if not page["hasNextPage"]:
             return
         after = page["endCursor"]

@@ -72,14 +72,14 @@ def latencies(
         lengths: tokens an example.
         seconds: about how long to measure each size; 20 calls are made whatever they take.
     """
-    found = []
+    measured = []
     for size in BATCHES:
         for tokens in lengths:
             batch = random_batch(size, tokens, vocabulary)
             taken = _time(lambda batch=batch: predict(batch), seconds)  # type: ignore[misc]
             twentieths = statistics.quantiles(taken, n=20, method="inclusive")
-            found.append(Latency(size, tokens, twentieths[9] * 1e3, twentieths[18] * 1e3, len(taken)))
-    return found
+            measured.append(Latency(size, tokens, twentieths[9] * 1e3, twentieths[18] * 1e3, len(taken)))
+    return measured
 
 
 def _time(call: Callable[[], object], seconds: float) -> list[float]:

@@ -32,8 +32,8 @@ def require_onnx() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        found = f"without {', '.join(missing)}"
-        raise ConfigError("export", found, "the packages of the extra `onnx`", "pip install 'hskd-lightning[onnx]'")
+        fault = f"without {', '.join(missing)}"
+        raise ConfigError("export", fault, "the packages of the extra `onnx`", "pip install 'hskd-lightning[onnx]'")
 
 
 class OnnxModel:

@@ -99,7 +99,7 @@ def _experiment(cell: Path, overrides: Sequence[str]) -> Experiment:
     except ConfigError as error:
         if any(word.partition("=")[0] == error.key for word in overrides):
             raise
-        wrong = f"{error.key} = {error.found!r} is no setting that a cell has"
+        wrong = f"{error.key} = {error.value!r} is no setting that a cell has"
         raise damaged(cell / "config.yaml", wrong, "export", "run train.py again with force=true") from error
     experiment = Experiment.resolve(config)
     if experiment.cell_id != cell.name:

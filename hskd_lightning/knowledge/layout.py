@@ -64,9 +64,9 @@ def _misfit(layout: Layout, tensors: Tensors) -> str | None:
     if odd := sorted(layout.keys() ^ tensors.keys()):
         return f"a file {'without' if odd[0] in layout else 'with'} a tensor {odd[0]!r}"
     for name, (dtype, shape) in layout.items():
-        found = tensors[name]
-        if found.dtype != dtype or tuple(found.shape) != shape:
-            return f"a file whose {name!r} is {found.dtype} {tuple(found.shape)} instead of {dtype} {shape}"
+        tensor = tensors[name]
+        if tensor.dtype != dtype or tuple(tensor.shape) != shape:
+            return f"a file whose {name!r} is {tensor.dtype} {tuple(tensor.shape)} instead of {dtype} {shape}"
     return None
 
 

@@ -193,14 +193,14 @@ def _spell(layers: tuple[Layer, ...]) -> str:
     return "teacher states " + ", ".join(named) if layers else "logits alone"
 
 
-def _first_difference(found: Any, asked: Any, path: str = "") -> tuple[str, object, object] | None:
+def _first_difference(stored: Any, asked: Any, path: str = "") -> tuple[str, object, object] | None:
     """The first leaf in which two JSON values differ, told apart as in a store's name: 1 is neither 1.0 nor true."""
-    if isinstance(found, Mapping) and isinstance(asked, Mapping):
-        for key in sorted({*found, *asked}):
+    if isinstance(stored, Mapping) and isinstance(asked, Mapping):
+        for key in sorted({*stored, *asked}):
             inner = f"{path}.{key}" if path else key
-            if difference := _first_difference(found.get(key), asked.get(key), inner):
+            if difference := _first_difference(stored.get(key), asked.get(key), inner):
                 return difference
         return None
-    close = isinstance(found, float) and isinstance(asked, float) and math.isclose(found, asked)
-    same = close or json.dumps(found, sort_keys=True) == json.dumps(asked, sort_keys=True)
-    return None if same else (path, found, asked)
+    close = isinstance(stored, float) and isinstance(asked, float) and math.isclose(stored, asked)
+    same = close or json.dumps(stored, sort_keys=True) == json.dumps(asked, sort_keys=True)
+    return None if same else (path, stored, asked)

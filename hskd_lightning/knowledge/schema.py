@@ -88,11 +88,11 @@ class Manifest(BaseModel):
 def fault(manifest: Mapping[str, Any]) -> str | None:
     """The first thing that is wrong with a manifest: the field, and what is wrong with it. None: nothing."""
     try:
-        found = Manifest.model_validate(manifest)
+        parsed = Manifest.model_validate(manifest)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         return f"field '{'.'.join(map(str, first['loc']))}' is {first['input']!r:.60}: {first['msg']}"
-    return _contradiction(found.facts, found.recipe.hidden)
+    return _contradiction(parsed.facts, parsed.recipe.hidden)
 
 
 def _contradiction(facts: Facts, hidden: Hidden | None) -> str | None:

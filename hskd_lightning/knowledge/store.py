@@ -217,7 +217,7 @@ class Store:
         bits = unpack_bits(self._raw(f"mask.{key}", gather), self.facts["width"]) & valid[order].flatten()[:, None]
         flat = self._raw(f"values.{key}", self._flat(rows[order], valid[order]))
         dense = torch.zeros(bits.shape, dtype=flat.dtype).masked_scatter_(bits, flat)
-        dense, bits = (_reordered(found, gather.back) for found in (dense, bits))
+        dense, bits = (_reordered(tensor, gather.back) for tensor in (dense, bits))
         values = self._from_int8(key, dense, gather) * bits if self.request.dtype == "int8" else dense.float()
         return values.view(*valid.shape, -1), bits.view(*valid.shape, -1)
 

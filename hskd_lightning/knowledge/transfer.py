@@ -63,8 +63,8 @@ def pull(url: str, stores: Path) -> Path:
             with _reaching(url):
                 return _pull(files, root, partial, stores)
         except ConfigError as error:  # the user knows the address, and not the folder that goes
-            found = str(error.found).replace(str(partial), url.rstrip("/"))
-            raise ConfigError(error.key, found, error.allowed, error.remedy) from error
+            value = str(error.value).replace(str(partial), url.rstrip("/"))
+            raise ConfigError(error.key, value, error.allowed, error.remedy) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -100,18 +100,18 @@ def _fetch(
     address, target = f"{root}/{name}", folder / name
     if files.info(address).get("islink"):
         raise damaged(Path(address), "a link, and links are not followed")
-    found, size = hashlib.sha256(), 0
+    checksum, size = hashlib.sha256(), 0
     with files.open(address, "rb") as source, target.open("xb") as copy:
         while chunk := source.read(CHUNK):
-            found.update(chunk)
+            checksum.update(chunk)
             size += len(chunk)
             if size > most:
                 raise damaged(Path(address), f"longer than {most:,} bytes")
             copy.write(chunk)
     if size != digest.get("bytes", size):
         raise damaged(Path(address), f"{size:,} bytes instead of {digest['bytes']:,}")
-    if found.hexdigest() != digest.get("sha256", found.hexdigest()):
-        raise damaged(Path(address), f"another file: its SHA-256 differs, {found.hexdigest()[:16]}")
+    if checksum.hexdigest() != digest.get("sha256", checksum.hexdigest()):
+        raise damaged(Path(address), f"another file: its SHA-256 differs, {checksum.hexdigest()[:16]}")
 
 
 def _check_space(stores: Path, need: int) -> None:

@@ -117,6 +117,6 @@ def reconstruction(shards: Sequence[Mapping[str, Sequence[float]]]) -> dict[str,
     """How far a store's values are from the teacher's, by layer, from the `Loss` of each layer of each shard."""
     total: dict[str, Loss] = {}
     for shard in shards:
-        for layer, found in shard.items():
-            total[layer] = total.get(layer, Loss(0.0, 0.0, 0.0)).join(Loss(*found))
+        for layer, sums in shard.items():
+            total[layer] = total.get(layer, Loss(0.0, 0.0, 0.0)).join(Loss(*sums))
     return {layer: {"relative": loss.relative, "worst_unit": loss.worst} for layer, loss in total.items()}

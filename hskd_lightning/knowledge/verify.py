@@ -74,5 +74,5 @@ def _relative(stored: Tensor, live: Tensor, centred: bool) -> float:
     return float((stored - live).square().sum().sqrt() / (live - middle).square().sum().sqrt().clamp(min=1e-12))
 
 
-def _differs(store: Store, what: str, found: str, allowed: str) -> ConfigError:
-    return ConfigError(f"store {store.folder}: {what}", found, f"{allowed}, by the live teacher", REBUILD)
+def _differs(store: Store, what: str, value: str, allowed: str) -> ConfigError:
+    return ConfigError(f"store {store.folder}: {what}", value, f"{allowed}, by the live teacher", REBUILD)

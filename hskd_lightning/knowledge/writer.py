@@ -116,7 +116,7 @@ class Writer:
             remedy = f"build them first: {command('store')} build --shard i/n ..."
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
-        notes = [found for number in range(len(self.shards)) if (found := self.parts.read_shard_note(number))]
+        notes = [shard_note for number in range(len(self.shards)) if (shard_note := self.parts.read_shard_note(number))]
         teachers = {note.pop("weights") for note in notes}
         if len(teachers) != 1:
             remedy = f"delete {self.folder} and build again with one teacher"
@@ -195,8 +195,8 @@ class Writer:
         if request.masks:
             tensors["counts"] = counts.int()
         losses = {}
-        for layer, found in layers.items():
-            more, losses[layer_key(layer)] = found.tensors(layer_key(layer))
+        for layer, layer_rows in layers.items():
+            more, losses[layer_key(layer)] = layer_rows.tensors(layer_key(layer))
             tensors |= more
         return tensors, losses
 
@@ -216,8 +216,8 @@ class Writer:
         if target is not None and self.request.dtype == "int8":
             real = compression.tokens(batch, None).real
             seen = compression.code.view(torch.stack(states, dim=1))  # (B, P, T, W)
-            for pair, found in enumerate(layers.values()):
-                found.range.widen(seen[:, pair][real])
+            for pair, layer_rows in enumerate(layers.values()):
+                layer_rows.range.widen(seen[:, pair][real])
         return kept, logits.float().cpu(), counts
 
     def run_teacher(
@@ -250,9 +250,9 @@ class Writer:
 
     def _collect(self, target: HiddenTarget, layers: dict[Layer, LayerRows]) -> tuple[Tensor, Tensor]:
         valid = target.tokens.valid[:, 0]  # (B, K): as many in every layer
-        for pair, found in enumerate(layers.values()):
+        for pair, layer_rows in enumerate(layers.values()):
             mask = None if target.units is None else target.units[:, pair][valid]
-            found.add(target.tokens.positions[:, pair][valid], target.values[:, pair][valid], mask)
+            layer_rows.add(target.tokens.positions[:, pair][valid], target.values[:, pair][valid], mask)
         kept = valid.sum(dim=1).cpu()
         if target.units is None:
             return kept, kept * target.values.shape[-1]

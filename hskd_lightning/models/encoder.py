@@ -107,15 +107,15 @@ def load_config(path: str, key: str = "path") -> PreTrainedConfig:
     Raises:
         ConfigError: there is no such model, or the hub is out of reach; `key` is where the user named it.
     """
-    found: PreTrainedConfig = _read(AutoConfig.from_pretrained, path, key)
-    return found
+    config: PreTrainedConfig = _read(AutoConfig.from_pretrained, path, key)
+    return config
 
 
 def _read(read: Callable[[str], Any], path: str, key: str) -> Any:
-    found = _answer.__wrapped__(read, path) if os.path.exists(path) else _answer(read, path)
-    if isinstance(found, Exception):
-        raise _out_of_reach(path, key, found) from found
-    return copy.deepcopy(found)  # whoever asked may change it
+    answer = _answer.__wrapped__(read, path) if os.path.exists(path) else _answer(read, path)
+    if isinstance(answer, Exception):
+        raise _out_of_reach(path, key, answer) from answer
+    return copy.deepcopy(answer)  # whoever asked may change it
 
 
 @functools.cache
@@ -141,8 +141,8 @@ def load_settings(path: str, key: str = "path") -> dict[str, Any]:
     Raises:
         ConfigError: as `load_config`.
     """
-    found: dict[str, Any] = _read(PreTrainedConfig.get_config_dict, path, key)[0]
-    return found
+    settings: dict[str, Any] = _read(PreTrainedConfig.get_config_dict, path, key)[0]
+    return settings
 
 
 def load_classifier(path: str, fresh_head: bool = False, key: str = "path", **settings: object) -> PreTrainedModel:
@@ -159,11 +159,11 @@ def load_classifier(path: str, fresh_head: bool = False, key: str = "path", **se
     """
     load = AutoModelForSequenceClassification.from_pretrained
     try:
-        model, found = load(path, dtype=torch.float32, output_loading_info=True, **settings)
+        model, loading_info = load(path, dtype=torch.float32, output_loading_info=True, **settings)
     except Exception as error:  # each format of configuration and weights fails in its own way
         raise _out_of_reach(path, key, error) from error
-    if found["missing_keys"] and not fresh_head:
-        missing = ", ".join(sorted(found["missing_keys"])[:3])
+    if loading_info["missing_keys"] and not fresh_head:
+        missing = ", ".join(sorted(loading_info["missing_keys"])[:3])
         remedy = "name a folder with a fine-tuned classifier; to have an encoder fine-tuned here: teacher.init.path=..."
         raise ConfigError(key, path, f"a model with all of its weights; {missing} are missing", remedy)
     return model

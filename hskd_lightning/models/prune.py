@@ -117,11 +117,11 @@ def prune(
         _copy(student.classifier, teacher.classifier)
         _embed(student, teacher, config)
         for made, number in zip(student.bert.encoder.layer, blocks, strict=True):
-            found = scores[number]
-            heads = _best(found.heads, config.num_attention_heads)
+            block_scores = scores[number]
+            heads = _best(block_scores.heads, config.num_attention_heads)
             columns = (heads[:, None] * config.head_size + torch.arange(config.head_size)).flatten()
             _prune_block(
-                made, teacher.bert.encoder.layer[number], columns, _best(found.neurons, config.intermediate_size)
+                made, teacher.bert.encoder.layer[number], columns, _best(block_scores.neurons, config.intermediate_size)
             )
     return student
 
@@ -150,13 +150,13 @@ def _cut(name: str, value: Tensor, columns: Tensor, neurons: Tensor) -> Tensor:
 
 def _embed(student: RositaForSequenceClassification, teacher: PreTrainedModel, config: RositaConfig) -> None:
     """The teacher's embeddings, the word embedding as its best product of rank r."""
-    made, found = student.bert.embeddings, teacher.bert.embeddings
+    made, original = student.bert.embeddings, teacher.bert.embeddings
     for name in ("position_embeddings", "token_type_embeddings", "LayerNorm"):
-        _copy(getattr(made, name), getattr(found, name))
+        _copy(getattr(made, name), getattr(original, name))
     if not isinstance(made.word_embeddings, FactorisedEmbedding):
-        _copy(made.word_embeddings, found.word_embeddings)
+        _copy(made.word_embeddings, original.word_embeddings)
         return
-    factors, widen = factorise(found.word_embeddings.weight, config.embedding_rank or 0)
+    factors, widen = factorise(original.word_embeddings.weight, config.embedding_rank or 0)
     made.word_embeddings.factors.weight.copy_(factors)
     made.word_embeddings.widen.weight.copy_(widen)
 
@@ -172,5 +172,5 @@ def factorise(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return (exact @ leading).to(matrix), leading.to(matrix)
 
 
-def _copy(made: torch.nn.Module, found: torch.nn.Module) -> None:
-    made.load_state_dict(found.state_dict(), strict=True)
+def _copy(made: torch.nn.Module, original: torch.nn.Module) -> None:
+    made.load_state_dict(original.state_dict(), strict=True)

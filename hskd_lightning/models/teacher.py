@@ -108,18 +108,18 @@ def label_order(id2label: Mapping[int, str], task: Task, label_map: Mapping[str,
     """
     if task.labels is None:
         if len(id2label) != 1:
-            found = f"{len(id2label)} outputs"
-            raise ConfigError("teacher", found, "one output for a regression task", "choose another checkpoint")
+            value = f"{len(id2label)} outputs"
+            raise ConfigError("teacher", value, "one output for a regression task", "choose another checkpoint")
         return [0]
     if label_map is not None:
         known = {str(name).lower(): int(number) for name, number in label_map.items()}
-        key, found = "teacher.label_map", str(dict(label_map))
+        key, value = "teacher.label_map", str(dict(label_map))
     else:
         known = {str(name).lower(): int(number) for number, name in id2label.items()}
-        key, found = "teacher.checkpoint", ", ".join(map(str, id2label.values()))
+        key, value = "teacher.checkpoint", ", ".join(map(str, id2label.values()))
     order = [known.get(label.lower(), -1) for label in task.labels]
     if sorted(order) != list(range(len(id2label))):
         example = ", ".join(f"{label}: {number}" for number, label in enumerate(task.labels))
         remedy = f"say which logit is which: 'teacher.label_map={{{example}}}'"
-        raise ConfigError(key, found, f"the task's classes: {', '.join(task.labels)}", remedy)
+        raise ConfigError(key, value, f"the task's classes: {', '.join(task.labels)}", remedy)
     return order

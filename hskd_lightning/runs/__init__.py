@@ -1,1 +1,1 @@
-"""What a cell writes: its folder, its result, its metrics, its trackers."""
+"""What a cell writes: its folder, its result, its trackers."""

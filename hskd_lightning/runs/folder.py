@@ -114,7 +114,7 @@ class CellFolder:
         try:
             self.result  # noqa: B018
         except ConfigError as error:
-            return f"{error.found}: {error.remedy}"
+            return f"{error.value}: {error.remedy}"
         lines = self.error.read_text(errors="replace").strip().splitlines() if self.error.exists() else []
         return lines[-1] if lines else ""
 

@@ -106,7 +106,7 @@ def under_agent() -> bool:
     return bool(wandb.setup().settings.sweep_id)
 
 
-def untold(settings: LoggerSettings, cell_folder: Path) -> bool:
+def unreported(settings: LoggerSettings, cell_folder: Path) -> bool:
     """Whether W&B knows nothing yet of a finished cell: it ran with another logger, or an agent asks for it again."""
     return settings.kind == "wandb" and (under_agent() or not (cell_folder / "wandb").exists())
 

@@ -149,7 +149,7 @@ class TrainerSettings:
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
     devices: Any
-    """One, see `config.check_devices`."""
+    """One, see `runs.device.check_devices`."""
     precision: Literal["32-true", "bf16-mixed"]
     """Of the models; losses are always in float32. In 16-mixed hidden states overflow."""
     log_every: Whole

@@ -95,12 +95,12 @@ def _parent(value: Any, path: Sequence[int | str]) -> Mapping[str, Any]:
 
 
 def _unknown(
-    full: str, found: object, beside: Mapping[str, Any], error: ValidationError, path: Sequence[int | str]
+    full: str, value: object, beside: Mapping[str, Any], error: ValidationError, path: Sequence[int | str]
 ) -> ConfigError:
     known = [name for name in beside if name != path[-1]]
     near = nearest(str(path[-1]), known)
     meant = f"did you mean {'.'.join([*full.split('.')[:-1], near])}?" if near else f"leave {full} out"
-    return ConfigError(full, shortened(found), f"a key that there is: {', '.join(known)}", meant)
+    return ConfigError(full, shortened(value), f"a key that there is: {', '.join(known)}", meant)
 
 
 def _wanted(complaint: Any) -> str:

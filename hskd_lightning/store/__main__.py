@@ -93,9 +93,9 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     seconds = seconds_to_read(ours.experiment.teacher_config, writer.contents, tokens)
     pairs, width = ours.experiment.student_config.num_hidden_layers + 1, writer.contents.width
     full = tokens * pairs * width
-    found = ours.find()
+    existing = ours.find()
     rows = [
-        ("store", request.name + (f", covered by {found.name}" if found else ", not built yet")),
+        ("store", request.name + (f", covered by {existing.name}" if existing else ", not built yet")),
         ("kept", str(request)),
         ("examples", f"{size.examples:,} (train and selection), {tokens:,} real tokens"),
         ("rows kept", f"{size.rows:,}: tokens x layers"),
@@ -208,10 +208,10 @@ def _place(config: dict[str, Any]) -> Path:
 
 def _folder(root: Path, name: str) -> Path:
     """A store by its name, or by the first letters of it."""
-    found = [path for path in root.glob(f"{name}*") if path.is_dir()] if name.isalnum() else []
-    if len(found) != 1:
+    matching = [path for path in root.glob(f"{name}*") if path.is_dir()] if name.isalnum() else []
+    if len(matching) != 1:
         raise ConfigError("store", name, f"one of the stores in {root}", SEE)
-    return found[0]
+    return matching[0]
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any], list[str], str | None], None]] = {

@@ -2,22 +2,24 @@
 
 ::
 
-    sweeps/*.yaml  ---- compose      the configurations that Hydra makes of them
-                        plan         cells: each once, in order, with their state on disk
-                        sweep        runs what is missing, by any launcher; progress and outcome tell
-                        estimate     what that will cost
-    result.json    ---- collect      one row for each figure and cell
-                        seals        which rows are still as they were written
-
-    results.csv    ---- settings     rows that differ in the seed alone, and their scores by seed
-                        tables       of settings and of the minimum knowledge, as plain rows
-                        charts       each figure as plain numbers; for paper (figures) and for a page (report)
-
-    scores by seed ---- intervals    mean, spread and interval of a setting; the bootstrap over seeds
-          |        ---- comparison   two settings on the seeds they share: different? as good? which tiers?
-    curve of them  ---- curve        gain per added scalar, and whether it diminishes
-          |        ---- saturation   how fast the score approaches its plateau
-          |        ---- minimum      how little hidden-state knowledge is enough
+    sweep/    sweeps/*.yaml and the user's axes -> finished cells -> one table
+        compose            the configurations that Hydra makes of them
+        plan               cells: each once, in order, with their state on disk
+        estimate           what that will cost
+        run                runs what is missing, by any launcher; progress and outcome tell
+        collect            result.json -> results.csv, one row for each figure and cell
+    seals     which rows of results.csv are still as they were written
+    results   rows that differ in the seed alone are one setting, with its scores by seed
+    paths     settings of rising amounts, from logits only to full HSK
+    figures/  each figure as plain numbers (chart, charts/), on paper (matplotlib_figure) and on a page (plotly_figure)
+    report/   tables of settings and of the minimum knowledge, as plain rows; findings; one page (its HTML: markup)
+    stats/    scores by seed -> numbers, intervals and verdicts
+        intervals          mean, spread and interval of a setting; the bootstrap over seeds
+        comparison         two settings on the seeds they share: different? as good? which tiers?
+        marginal_utility   of a curve: gain per added scalar, and whether it diminishes
+        saturation         how fast the score approaches its plateau
+        minimum            how little hidden-state knowledge is enough
+        defaults           margin, level and alpha where nobody says otherwise
 
     full, logits = {1: 0.90, 2: 0.92, 3: 0.91}, {1: 0.84, 2: 0.87, 3: 0.85}
     paired_difference(full, logits).low            # 0.0423: full HSK is worth at least four points

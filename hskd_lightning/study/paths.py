@@ -39,16 +39,16 @@ def paths(settings: Sequence[Setting]) -> list[Path]:
     Raises:
         ConfigError: two settings of a path cost the same, so there is no one score at that amount.
     """
-    found = []
+    unnamed = []
     for members in grouped(settings, CONTEXT):
         full, baseline = full_hsk(members), logits_only(members)
         between = [each for each in members if each.distils and each.true and not _as_much(each, full)]
         axes = [axis for axis in varying(between) if axis not in (*KEEPS, "hsk_amount")]
-        for way in grouped(between, axes) or [[]]:
+        for path_settings in grouped(between, axes) or [[]]:
             ends = [each for each in (baseline, full) if each is not None]
-            if way or len(ends) > 1:
-                found.append((sorted([*way, *ends], key=lambda each: each.amount), full))
-    return _named(found)
+            if path_settings or len(ends) > 1:
+                unnamed.append((sorted([*path_settings, *ends], key=lambda each: each.amount), full))
+    return _named(unnamed)
 
 
 def _as_much(setting: Setting, full: Setting | None) -> bool:
@@ -56,16 +56,19 @@ def _as_much(setting: Setting, full: Setting | None) -> bool:
     return setting is full or (full is not None and math.isclose(setting.amount, full.amount, rel_tol=1e-3))
 
 
-def _named(found: list[tuple[list[Setting], Setting | None]]) -> list[Path]:
-    inner = [next((each for each in way if each.distils and each is not full), way[-1]) for way, full in found]
-    named = telling(inner, [axis for axis in ("student", *varying(inner)) if axis not in (*KEEPS, "hsk_amount")])
-    ways = [
-        Path(label(each, named) or str(each["student"]), tuple(way), full)
-        for each, (way, full) in zip(inner, found, strict=True)
+def _named(unnamed: list[tuple[list[Setting], Setting | None]]) -> list[Path]:
+    inner = [
+        next((each for each in path_settings if each.distils and each is not full), path_settings[-1])
+        for path_settings, full in unnamed
     ]
-    for path in ways:
+    named = telling(inner, [axis for axis in ("student", *varying(inner)) if axis not in (*KEEPS, "hsk_amount")])
+    all_paths = [
+        Path(label(each, named) or str(each["student"]), tuple(path_settings), full)
+        for each, (path_settings, full) in zip(inner, unnamed, strict=True)
+    ]
+    for path in all_paths:
         _check_amounts(path)
-    return ways
+    return all_paths
 
 
 def _check_amounts(path: Path) -> None:

@@ -128,10 +128,10 @@ def settings_of(rows: pd.DataFrame) -> list[Setting]:
     axes = [column for column in rows if is_axis(str(column)) and rows[column].notna().any()]
     unique = rows.drop_duplicates("cell_id")
     groups = unique.groupby(axes, dropna=False, sort=False) if len(unique) else []
-    found = [Setting(_chosen(axes, values), group) for values, group in groups]
-    for setting in found:
+    settings = [Setting(_chosen(axes, values), group) for values, group in groups]
+    for setting in settings:
         _check_seeds(setting)
-    return found
+    return settings
 
 
 def is_axis(column: str) -> bool:
@@ -195,13 +195,13 @@ def varying(settings: Sequence[Setting]) -> list[str]:
 
 def telling(settings: Sequence[Setting], axes: Iterable[str]) -> list[str]:
     """Of these axes those that a name needs: one that follows from the ones before it tells nobody anything."""
-    told: list[str] = []
+    distinguishing: list[str] = []
     groups = 1
     for axis in axes:
-        finer = len({tuple(setting[each] for each in (*told, axis)) for setting in settings})
+        finer = len({tuple(setting[each] for each in (*distinguishing, axis)) for setting in settings})
         if finer > groups:
-            told, groups = [*told, axis], finer
-    return told
+            distinguishing, groups = [*distinguishing, axis], finer
+    return distinguishing
 
 
 # Names.

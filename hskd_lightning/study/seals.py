@@ -66,8 +66,8 @@ def _rows(path: Path) -> list[Row]:
         raise _unusable(path, str(error), "a whole table, as collect writes it, in UTF-8") from error
     missing = [column for column in NEEDED if rows and column not in rows[0]]
     if missing or not rows:
-        found = f"no column {', '.join(missing)}" if missing else "no rows"
-        raise _unusable(path, found, f"a row for each figure and cell, with {', '.join(NEEDED)}")
+        fault = f"no column {', '.join(missing)}" if missing else "no rows"
+        raise _unusable(path, fault, f"a row for each figure and cell, with {', '.join(NEEDED)}")
     return rows
 
 
@@ -91,5 +91,5 @@ def _row(header: Sequence[str], fields: Sequence[str], line: int) -> Row:
     return dict(zip(header, fields, strict=True))
 
 
-def _unusable(path: Path, found: str, allowed: str) -> ConfigError:
-    return ConfigError("results", f"{path}: {found}", allowed, AGAIN)
+def _unusable(path: Path, fault: str, allowed: str) -> ConfigError:
+    return ConfigError("results", f"{path}: {fault}", allowed, AGAIN)

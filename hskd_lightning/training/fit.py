@@ -80,7 +80,7 @@ def fit_stage(
         accelerator=trainer.accelerator,
         devices=trainer.devices,
         precision=trainer.precision,
-        **_look_at(selection),
+        **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
         callbacks=callbacks,
@@ -143,7 +143,7 @@ def _forget_repeated(loggers: Sequence[Logger], stage: str, resume: Path | None)
             logger.forget_after(stage, step)
 
 
-def _look_at(selection: Selection | None) -> dict[str, Any]:
+def _validation_interval(selection: Selection | None) -> dict[str, Any]:
     """Trainer arguments for how often to look at the selection split."""
     if selection is None or selection.every_steps is None:
         return {}

@@ -161,7 +161,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def on_disk(unbroken: Path, place: Path) -> Stores:
-    """A room whose stores lie on the small disk."""
+    """The stores of a cell, on the small disk."""
     room = room_at(unbroken)
     room.folder = place / "store"
     return room

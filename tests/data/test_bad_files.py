@@ -56,23 +56,23 @@ def json_lines(folder: Path, *lines: str) -> TextFiles:
     ],
 )
 def test_another_format_is_named(tmp_path: Path, content: bytes, kind: str) -> None:
-    assert refusal(files(tmp_path, content)).found == f"{tmp_path}/train.csv: {kind}, and not UTF-8 text"
+    assert refusal(files(tmp_path, content)).value == f"{tmp_path}/train.csv: {kind}, and not UTF-8 text"
 
 
 def test_latin_1_is_placed_at_its_line(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table([*ROWS, ("café", "pos")]).encode("latin-1")))
-    assert str(error.found).startswith(f"{tmp_path}/train.csv:14: not UTF-8")
+    assert str(error.value).startswith(f"{tmp_path}/train.csv:14: not UTF-8")
 
 
 def test_utf_16_without_a_byte_order_mark(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table(ROWS).encode("utf-16-le")))
-    assert (error.found, error.remedy) == (f"{tmp_path}/train.csv:1: a NUL byte", "save the file as UTF-8 text")
+    assert (error.value, error.remedy) == (f"{tmp_path}/train.csv:1: a NUL byte", "save the file as UTF-8 text")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_lines_that_end_in_cr_alone(tmp_path: Path, suffix: str) -> None:
     error = refusal(files(tmp_path, "text,label\ra,x\rb,y\r", suffix))
-    assert error.found == f"{tmp_path}/train{suffix}: lines that end in CR alone"
+    assert error.value == f"{tmp_path}/train{suffix}: lines that end in CR alone"
 
 
 def test_crlf_is_fine(tmp_path: Path) -> None:
@@ -90,12 +90,12 @@ def test_semicolons_are_no_commas(tmp_path: Path) -> None:
 
 def test_blank_before_a_column_name_can_be_seen(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table(ROWS).replace("text,label", "text, label")))
-    assert error.found == f"{tmp_path}/train.csv: no columns named 'label' among: text, ' label'"
+    assert error.value == f"{tmp_path}/train.csv: no columns named 'label' among: text, ' label'"
 
 
 def test_three_thousand_columns_are_not_listed(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, json.dumps({f"k{number}": 0 for number in range(3000)})))
-    assert str(error.found).endswith("among: k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, ... (3,000 in all)")
+    assert str(error.value).endswith("among: k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, ... (3,000 in all)")
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:
@@ -104,19 +104,19 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     )
     content = (tmp_path / "a").read_bytes()
     error = refusal(files(tmp_path, content[:20] + b"\xff" * 100 + content[120:], ".parquet"))
-    assert str(error.found).startswith(f"{tmp_path}/train.parquet: cannot be read as Parquet")
+    assert str(error.value).startswith(f"{tmp_path}/train.parquet: cannot be read as Parquet")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_file_without_permission(tmp_path: Path) -> None:
     source = files(tmp_path, table(ROWS))
     (tmp_path / "train.csv").chmod(0)
-    assert refusal(source).found == f"{tmp_path}/train.csv: Permission denied"
+    assert refusal(source).value == f"{tmp_path}/train.csv: Permission denied"
 
 
 def test_name_too_long_for_a_file(tmp_path: Path) -> None:
     source = TextFiles("a" * 300 + ".csv", str(tmp_path / "dev.csv"), text="text", label="label")
-    assert str(refusal(source).found).endswith(".csv: File name too long")
+    assert str(refusal(source).value).endswith(".csv: File name too long")
 
 
 # Characters and cells.
@@ -125,39 +125,39 @@ def test_name_too_long_for_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_nul_byte_is_placed_at_its_line(tmp_path: Path, suffix: str) -> None:
     first = {".csv": "text,label", ".tsv": "text\tlabel", ".jsonl": '{"text": "a", "label": 1}'}[suffix]
-    assert refusal(files(tmp_path, f"{first}\na\0b\n", suffix)).found == f"{tmp_path}/train{suffix}:2: a NUL byte"
+    assert refusal(files(tmp_path, f"{first}\na\0b\n", suffix)).value == f"{tmp_path}/train{suffix}:2: a NUL byte"
 
 
 def test_nul_escaped_in_json(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, r'{"text": "a\u0000b", "label": "pos"}'))
-    assert error.found == rf"{tmp_path}/train.jsonl:13: text: the character '\x00' after 'a'"
+    assert error.value == rf"{tmp_path}/train.jsonl:13: text: the character '\x00' after 'a'"
 
 
 def test_nul_in_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b\0"], "label": ["neg", "pos"]}), tmp_path / "a")
     error = refusal(files(tmp_path, (tmp_path / "a").read_bytes(), ".parquet"))
-    assert error.found == rf"{tmp_path}/train.parquet:2: text: the character '\x00' after 'b'"
+    assert error.value == rf"{tmp_path}/train.parquet:2: text: the character '\x00' after 'b'"
 
 
 @pytest.mark.parametrize(("text", "label", "column"), [(r"a\ud800", "pos", "text"), ("a", r"a\ud800", "the label")])
 def test_lone_surrogate(tmp_path: Path, text: str, label: str, column: str) -> None:
     error = refusal(json_lines(tmp_path, f'{{"text": "{text}", "label": "{label}"}}'))
-    assert error.found == rf"{tmp_path}/train.jsonl:13: {column}: the character '\ud800' after 'a'"
+    assert error.value == rf"{tmp_path}/train.jsonl:13: {column}: the character '\ud800' after 'a'"
 
 
 def test_lone_surrogate_in_a_column_name_can_be_printed(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, r'{"\ud800": "a", "label": "pos"}'))
-    assert str(error.found).endswith(r"among: '\ud800', label")
+    assert str(error.value).endswith(r"among: '\ud800', label")
 
 
 def test_json_nested_too_deep(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, '{"text": ' + "[" * 100_000))
-    assert error.found == f"{tmp_path}/train.jsonl:13: JSON nested too deep"
+    assert error.value == f"{tmp_path}/train.jsonl:13: JSON nested too deep"
 
 
 def test_json_integer_of_thousands_of_digits(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, '{"text": "a", "label": ' + "1" * 5000 + "}"))
-    assert error.found == f"{tmp_path}/train.jsonl:13: an integer of thousands of digits"
+    assert error.value == f"{tmp_path}/train.jsonl:13: an integer of thousands of digits"
 
 
 def test_ten_megabytes_in_a_csv_cell(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_ten_megabytes_of_text_are_fine_elsewhere(tmp_path: Path) -> None:
 
 def test_ten_megabytes_that_are_no_object_are_not_printed(tmp_path: Path) -> None:
     error = refusal(json_lines(tmp_path, json.dumps("word " * (MEGABYTES // 5))))
-    assert str(error.found).endswith("(10,000,002 characters)")
+    assert str(error.value).endswith("(10,000,002 characters)")
 
 
 def test_ten_megabytes_of_blanks_are_not_printed(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_text_in_the_column_of_classes(tmp_path: Path) -> None:
 
 def test_blanks_around_a_class_name(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table([*ROWS, ("a", " pos")])))
-    assert error.found == f"{tmp_path}/train.csv:14: the label ' pos'"
+    assert error.value == f"{tmp_path}/train.csv:14: the label ' pos'"
 
 
 def test_blanks_inside_a_class_name_are_fine(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_class_that_is_called_like_a_missing_value_stays_a_name(tmp_path: Path, 
 
 def test_missing_label_is_placed_at_its_line(tmp_path: Path) -> None:
     assert (
-        refusal(json_lines(tmp_path, '{"text": "a", "label": NaN}')).found
+        refusal(json_lines(tmp_path, '{"text": "a", "label": NaN}')).value
         == f"{tmp_path}/train.jsonl:13: the label nan"
     )
 
@@ -222,7 +222,7 @@ def test_three_hundred_classes_are_not_listed(tmp_path: Path) -> None:
 
 def test_a_class_for_each_row_looks_like_a_score(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table([(f"example {number}", number / 8) for number in range(30)])))
-    assert error.found == f"{tmp_path}/train.csv: 30 classes in 30 rows: 'label' looks like a score or free text"
+    assert error.value == f"{tmp_path}/train.csv: 30 classes in 30 rows: 'label' looks like a score or free text"
     assert error.remedy.startswith("set data.regression=true for scores")
 
 
@@ -235,7 +235,7 @@ def test_a_class_for_each_row_may_be_listed_by_hand(tmp_path: Path) -> None:
 def test_whole_floats_of_csv_are_other_names_than_integers(tmp_path: Path) -> None:
     rows = table([(text, number % 2) for number, (text, _) in enumerate(ROWS)])
     error = refusal(files(tmp_path, rows, dev="text,label\na,1.0\n"))
-    assert (error.found, error.allowed) == (f"{tmp_path}/dev.csv:2: the label '1.0'", "0, 1")
+    assert (error.value, error.allowed) == (f"{tmp_path}/dev.csv:2: the label '1.0'", "0, 1")
 
 
 def test_json_booleans_are_classes(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_json_booleans_are_classes(tmp_path: Path) -> None:
 
 def test_score_beyond_float32(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, "text,label\na,1e39\n", regression=True))
-    assert error.found == f"{tmp_path}/train.csv:2: the score '1e39'"
+    assert error.value == f"{tmp_path}/train.csv:2: the score '1e39'"
 
 
 # Splits.
@@ -255,13 +255,13 @@ def test_one_file_as_train_and_dev(tmp_path: Path) -> None:
     path = str(tmp_path / "rows.csv")
     (tmp_path / "rows.csv").write_text(table(ROWS))
     error = refusal(TextFiles(path, path, text="text", label="label"))
-    assert (error.key, error.found) == ("data.dev", f"{path}: the examples of data.train, {path}")
+    assert (error.key, error.value) == ("data.dev", f"{path}: the examples of data.train, {path}")
     assert error.remedy.startswith("hold some rows of it out in a file of their own")
 
 
 def test_the_training_file_in_another_order_as_dev(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table(ROWS), dev=table(ROWS[::-1])))
-    assert error.found == f"{tmp_path}/dev.csv: the examples of data.train, {tmp_path}/train.csv"
+    assert error.value == f"{tmp_path}/dev.csv: the examples of data.train, {tmp_path}/train.csv"
 
 
 def test_some_of_the_training_examples_as_dev_are_allowed(tmp_path: Path) -> None:
@@ -271,13 +271,13 @@ def test_some_of_the_training_examples_as_dev_are_allowed(tmp_path: Path) -> Non
 def test_scores_of_dev_that_are_all_alike(tmp_path: Path) -> None:
     rows = table([(text, number) for number, (text, _) in enumerate(ROWS)])
     error = refusal(files(tmp_path, rows, dev="text,label\na,3\nb,3\n", regression=True))
-    assert (error.key, error.found) == ("data.dev", f"{tmp_path}/dev.csv: every score is 3.0")
+    assert (error.key, error.value) == ("data.dev", f"{tmp_path}/dev.csv: every score is 3.0")
     assert error.allowed == "labels that differ: else pearson_spearman is not defined"
 
 
 def test_scores_of_train_that_are_all_alike(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table([("a", 3), ("b", 3)]), dev="text,label\na,1\nb,2\n", regression=True))
-    assert error.found == f"{tmp_path}/train.csv: every score is 3.0, of 2 in all"
+    assert error.value == f"{tmp_path}/train.csv: every score is 3.0, of 2 in all"
 
 
 def test_one_score_to_train_on(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_one_score_to_train_on(tmp_path: Path) -> None:
 
 def test_classes_of_dev_that_are_all_alike_have_no_mcc(tmp_path: Path) -> None:
     error = refusal(files(tmp_path, table(ROWS), dev="text,label\na,pos\n", metric="mcc"))
-    assert error.found == f"{tmp_path}/dev.csv: every label is 'pos'"
+    assert error.value == f"{tmp_path}/dev.csv: every label is 'pos'"
 
 
 def test_classes_of_dev_that_are_all_alike_have_an_accuracy(tmp_path: Path) -> None:
@@ -316,12 +316,12 @@ def test_a_folder_as_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(ConfigError) as caught:
         TextFiles(str(tmp_path / name), "b.csv", text="text", label="label")
-    assert (caught.value.key, caught.value.found) == ("data.train", f"{tmp_path / name}: a folder")
+    assert (caught.value.key, caught.value.value) == ("data.train", f"{tmp_path / name}: a folder")
 
 
 def test_a_file_of_a_user_that_there_is_not() -> None:
     error = refusal(TextFiles("~no-such-user/a.csv", "b.csv", text="text", label="label"))
-    assert error.found == "~no-such-user/a.csv: no such file"
+    assert error.value == "~no-such-user/a.csv: no such file"
 
 
 @pytest.mark.parametrize("text", ["label", ["text", "label"]])

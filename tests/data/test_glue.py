@@ -177,18 +177,18 @@ def refusal(glue: Glue) -> ConfigError:
 def test_unknown_task_lists_the_tasks() -> None:
     with pytest.raises(ConfigError, match="cola, sst2, mrpc, stsb, qqp, qnli, mnli, rte") as caught:
         Glue("wnli")
-    assert (caught.value.key, caught.value.found) == ("data.task", "wnli")
+    assert (caught.value.key, caught.value.value) == ("data.task", "wnli")
 
 
 def test_missing_folder(tmp_path: Path) -> None:
     error = refusal(Glue("rte", str(tmp_path / "nowhere")))
-    assert (error.key, error.found) == ("data.root", f"{tmp_path}/nowhere: no such folder")
+    assert (error.key, error.value) == ("data.root", f"{tmp_path}/nowhere: no such folder")
     assert "RTE/train.tsv" in error.allowed
 
 
 def test_a_file_as_root(tmp_path: Path) -> None:
     (tmp_path / "glue.zip").write_bytes(b"PK")
-    assert refusal(Glue("rte", str(tmp_path / "glue.zip"))).found == f"{tmp_path}/glue.zip: a file"
+    assert refusal(Glue("rte", str(tmp_path / "glue.zip"))).value == f"{tmp_path}/glue.zip: a file"
 
 
 @pytest.mark.parametrize("root", ["", 3, ["a"]])
@@ -203,73 +203,73 @@ def test_a_task_that_is_a_list() -> None:
 
 
 def test_a_folder_of_a_user_that_there_is_not() -> None:
-    assert refusal(Glue("rte", "~no-such-user/glue")).found == "~no-such-user/glue: no such folder"
+    assert refusal(Glue("rte", "~no-such-user/glue")).value == "~no-such-user/glue: no such folder"
 
 
 def test_nul_byte_is_placed_at_its_line(tmp_path: Path) -> None:
-    assert refusal(rte(tmp_path, "0\ta\0\tb\tentailment\n")).found == f"{tmp_path}/RTE/train.tsv:2: a NUL byte"
+    assert refusal(rte(tmp_path, "0\ta\0\tb\tentailment\n")).value == f"{tmp_path}/RTE/train.tsv:2: a NUL byte"
 
 
 def test_scores_of_dev_that_are_all_alike_have_no_correlation(tmp_path: Path) -> None:
     rows = "".join(f"{row}\tg\tf\t2012\t1\tnone\tnone\tA.\tB.\t{{}}\n" for row in range(2))
     write(tmp_path / "STS-B", train=f"{STSB_HEADER}\n{rows.format(1, 2)}", dev=f"{STSB_HEADER}\n{rows.format(3, 3)}")
     error = refusal(Glue("stsb", str(tmp_path)))
-    assert error.found == f"{tmp_path}/STS-B/dev.tsv: every score is 3.0"
+    assert error.value == f"{tmp_path}/STS-B/dev.tsv: every score is 3.0"
 
 
 def test_labels_of_dev_that_are_all_alike_have_no_mcc(tmp_path: Path) -> None:
     write(tmp_path / "CoLA", train="gj04\t1\t\tHe ran.\n", dev="gj04\t1\t\tShe ran.\n")
-    assert refusal(Glue("cola", str(tmp_path))).found == f"{tmp_path}/CoLA/dev.tsv: every label is 'acceptable'"
+    assert refusal(Glue("cola", str(tmp_path))).value == f"{tmp_path}/CoLA/dev.tsv: every label is 'acceptable'"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     glue = rte(tmp_path, "0\ta\tb\tentailment\n")
     (tmp_path / "RTE" / "dev.tsv").unlink()
     error = refusal(glue)
-    assert (error.key, error.found) == ("data.root", f"{tmp_path}/RTE/dev.tsv: no such file")
+    assert (error.key, error.value) == ("data.root", f"{tmp_path}/RTE/dev.tsv: no such file")
 
 
 def test_empty_file(tmp_path: Path) -> None:
     write(tmp_path / "RTE", train="", dev=f"{RTE_HEADER}\n0\ta\tb\tentailment\n")
-    assert refusal(Glue("rte", str(tmp_path))).found == f"{tmp_path}/RTE/train.tsv: the file is empty"
+    assert refusal(Glue("rte", str(tmp_path))).value == f"{tmp_path}/RTE/train.tsv: the file is empty"
 
 
 def test_empty_file_of_a_format_without_header(tmp_path: Path) -> None:
     write(tmp_path / "CoLA", train="", dev="gj04\t1\t\tShe ran.\n")
-    assert refusal(Glue("cola", str(tmp_path))).found == f"{tmp_path}/CoLA/train.tsv: no rows of data"
+    assert refusal(Glue("cola", str(tmp_path))).value == f"{tmp_path}/CoLA/train.tsv: no rows of data"
 
 
 def test_header_without_rows(tmp_path: Path) -> None:
-    assert refusal(rte(tmp_path, "")).found == f"{tmp_path}/RTE/train.tsv: no rows of data"
+    assert refusal(rte(tmp_path, "")).value == f"{tmp_path}/RTE/train.tsv: no rows of data"
 
 
 def test_missing_header_column_lists_those_found(tmp_path: Path) -> None:
     write(tmp_path / "SST-2", train="text\tlabel\na\t0\n", dev="sentence\tlabel\na\t0\n")
     found = f"{tmp_path}/SST-2/train.tsv: no columns named 'sentence' among: text, label"
-    assert refusal(Glue("sst2", str(tmp_path))).found == found
+    assert refusal(Glue("sst2", str(tmp_path))).value == found
 
 
 def test_malformed_row_is_placed_at_its_line(tmp_path: Path) -> None:
     error = refusal(rte(tmp_path, "0\ta\tb\tentailment\n1\tc\tentailment\n"))
-    assert error.found == f"{tmp_path}/RTE/train.tsv:3: 3 columns"
+    assert error.value == f"{tmp_path}/RTE/train.tsv:3: 3 columns"
     assert error.allowed == "4 columns: index, sentence1, sentence2, label"
 
 
 def test_lines_are_counted_across_empty_ones(tmp_path: Path) -> None:
     error = refusal(rte(tmp_path, "0\ta\tb\tentailment\n\n1\tc\n"))
-    assert error.found == f"{tmp_path}/RTE/train.tsv:4: 2 columns"
+    assert error.value == f"{tmp_path}/RTE/train.tsv:4: 2 columns"
 
 
 def test_unknown_label_name(tmp_path: Path) -> None:
     error = refusal(rte(tmp_path, "0\ta\tb\tmaybe\n"))
-    assert error.found == f"{tmp_path}/RTE/train.tsv:2: the label 'maybe'"
+    assert error.value == f"{tmp_path}/RTE/train.tsv:2: the label 'maybe'"
     assert error.allowed == "entailment, not_entailment"
 
 
 def test_unknown_label_number_explains_the_numbers(tmp_path: Path) -> None:
     write(tmp_path / "CoLA", train="gj04\t2\t\tHe ran.\n", dev="gj04\t1\t\tShe ran.\n")
     error = refusal(Glue("cola", str(tmp_path)))
-    assert error.found == f"{tmp_path}/CoLA/train.tsv:1: the label '2'"
+    assert error.value == f"{tmp_path}/CoLA/train.tsv:1: the label '2'"
     assert error.allowed == "0 (unacceptable), 1 (acceptable)"
 
 
@@ -285,14 +285,14 @@ def test_unknown_label_number_explains_the_numbers(tmp_path: Path) -> None:
 def test_score_off_the_scale(tmp_path: Path, score: str, found: str) -> None:
     text = f"{STSB_HEADER}\n0\tg\tf\t2012\t1\tnone\tnone\tA.\tB.\t{score}\n"
     write(tmp_path / "STS-B", train=text, dev=text)
-    assert str(refusal(Glue("stsb", str(tmp_path))).found).endswith(f"STS-B/train.tsv:2: {found}")
+    assert str(refusal(Glue("stsb", str(tmp_path))).value).endswith(f"STS-B/train.tsv:2: {found}")
 
 
 def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     glue = rte(tmp_path, "0\ta\tb\tentailment\n")
     with (tmp_path / "RTE" / "train.tsv").open("ab") as stream:
         stream.write(b"1\tcaf\xe9\td\tentailment\n")
-    assert str(refusal(glue).found).startswith(f"{tmp_path}/RTE/train.tsv:3: not UTF-8")
+    assert str(refusal(glue).value).startswith(f"{tmp_path}/RTE/train.tsv:3: not UTF-8")
 
 
 # The task, and the digest.

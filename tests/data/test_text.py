@@ -172,7 +172,7 @@ def test_text_columns_are_one_or_two(text: list[str] | None) -> None:
 def test_unknown_suffix_lists_the_known() -> None:
     with pytest.raises(ConfigError, match="the suffix .csv or .tsv or .jsonl or .parquet") as caught:
         TextFiles("a.csv", "b.xlsx", text="text", label="label")
-    assert (caught.value.key, caught.value.found) == ("data.dev", "b.xlsx: the suffix '.xlsx'")
+    assert (caught.value.key, caught.value.value) == ("data.dev", "b.xlsx: the suffix '.xlsx'")
 
 
 @pytest.mark.parametrize("labels", [["a"], ["a", "b", "a"], [1, "1"]])
@@ -199,27 +199,27 @@ def test_missing_train_file(tmp_path: Path) -> None:
     files = from_csv(tmp_path)
     (tmp_path / "train.csv").unlink()
     error = refusal(files)
-    assert (error.key, error.found) == ("data.train", f"{tmp_path}/train.csv: no such file")
+    assert (error.key, error.value) == ("data.train", f"{tmp_path}/train.csv: no such file")
 
 
 def test_missing_dev_file(tmp_path: Path) -> None:
     files = from_csv(tmp_path)
     (tmp_path / "dev.csv").unlink()
     error = refusal(files)
-    assert (error.key, error.found) == ("data.dev", f"{tmp_path}/dev.csv: no such file")
+    assert (error.key, error.value) == ("data.dev", f"{tmp_path}/dev.csv: no such file")
 
 
 def test_empty_file(tmp_path: Path) -> None:
-    assert refusal(from_csv(tmp_path, "")).found == f"{tmp_path}/train.csv: the file is empty"
+    assert refusal(from_csv(tmp_path, "")).value == f"{tmp_path}/train.csv: the file is empty"
 
 
 def test_header_without_rows(tmp_path: Path) -> None:
-    assert refusal(from_csv(tmp_path, "text,label\n")).found == f"{tmp_path}/train.csv: no rows of data"
+    assert refusal(from_csv(tmp_path, "text,label\n")).value == f"{tmp_path}/train.csv: no rows of data"
 
 
 def test_csv_missing_column_lists_those_found(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, "review,label\na,x\n"))
-    assert error.found == f"{tmp_path}/train.csv: no columns named 'text' among: review, label"
+    assert error.value == f"{tmp_path}/train.csv: no columns named 'text' among: review, label"
 
 
 def test_csv_ambiguous_column(tmp_path: Path) -> None:
@@ -229,32 +229,32 @@ def test_csv_ambiguous_column(tmp_path: Path) -> None:
 
 def test_jsonl_missing_column_is_placed_at_its_line(tmp_path: Path) -> None:
     error = refusal(json_file(tmp_path, {"text": "a", "label": "x"}, {"text": "b", "lable": "y"}))
-    assert error.found == f"{tmp_path}/rows.jsonl:2: no columns named 'label' among: text, lable"
+    assert error.value == f"{tmp_path}/rows.jsonl:2: no columns named 'label' among: text, lable"
 
 
 def test_parquet_missing_column_lists_those_found(tmp_path: Path) -> None:
     error = refusal(parquet_file(tmp_path, text=["a"], stars=[4]))
-    assert error.found == f"{tmp_path}/rows.parquet: no columns named 'label' among: text, stars"
+    assert error.value == f"{tmp_path}/rows.parquet: no columns named 'label' among: text, stars"
 
 
 def test_csv_row_of_wrong_length_is_placed_where_it_starts(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, 'text,label\n"a\nb",x\n"c\nd",y,z\n'))
-    assert error.found == f"{tmp_path}/train.csv:4: 3 columns"
+    assert error.value == f"{tmp_path}/train.csv:4: 3 columns"
     assert error.allowed == "2 columns: text, label"
 
 
 def test_csv_quotation_mark_never_closed(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, 'text,label\na,x\n"b,y\nc,x\n'))
-    assert str(error.found).startswith(f"{tmp_path}/train.csv:3: broken CSV")
+    assert str(error.value).startswith(f"{tmp_path}/train.csv:3: broken CSV")
 
 
 def test_broken_json_is_placed_at_its_line(tmp_path: Path) -> None:
     error = refusal(json_file(tmp_path, {"text": "a", "label": "x"}, '{"text": "b"'))
-    assert str(error.found).startswith(f"{tmp_path}/rows.jsonl:2: broken JSON")
+    assert str(error.value).startswith(f"{tmp_path}/rows.jsonl:2: broken JSON")
 
 
 def test_json_that_is_no_object(tmp_path: Path) -> None:
-    assert refusal(json_file(tmp_path, "[1, 2]")).found == f"{tmp_path}/rows.jsonl:1: the JSON value [1, 2]"
+    assert refusal(json_file(tmp_path, "[1, 2]")).value == f"{tmp_path}/rows.jsonl:1: the JSON value [1, 2]"
 
 
 def test_file_that_is_not_parquet(tmp_path: Path) -> None:
@@ -269,47 +269,47 @@ def test_file_that_is_not_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("blank", ["", "  "])
 def test_empty_text(tmp_path: Path, blank: str) -> None:
     error = refusal(from_csv(tmp_path, f"text,label\na,x\n{blank},y\n"))
-    assert error.found == f"{tmp_path}/train.csv:3: text = {blank!r}"
+    assert error.value == f"{tmp_path}/train.csv:3: text = {blank!r}"
 
 
 def test_text_that_is_not_a_string(tmp_path: Path) -> None:
     error = refusal(parquet_file(tmp_path, text=[3, 4], label=["x", "y"]))
-    assert error.found == f"{tmp_path}/rows.parquet:1: text = 3"
+    assert error.value == f"{tmp_path}/rows.parquet:1: text = 3"
 
 
 def test_csv_empty_label(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, "text,label\na,x\nb,\n"))
-    assert error.found == f"{tmp_path}/train.csv:3: the label ''"
+    assert error.value == f"{tmp_path}/train.csv:3: the label ''"
 
 
 @pytest.mark.parametrize("label", [None, float("nan"), 1.5, ["x"]])
 def test_json_label_that_is_neither_name_nor_integer(tmp_path: Path, label: object) -> None:
     error = refusal(json_file(tmp_path, {"text": "a", "label": "x"}, {"text": "b", "label": label}))
-    assert error.found == f"{tmp_path}/rows.jsonl:2: the label {label!r}"
+    assert error.value == f"{tmp_path}/rows.jsonl:2: the label {label!r}"
     assert error.allowed == "a class name or an integer"
 
 
 def test_dev_label_never_seen_in_train(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, dev="text,label\na,pos\nb,mid\n"))
-    assert (error.key, error.found) == ("data.dev", f"{tmp_path}/dev.csv:3: the label 'mid'")
+    assert (error.key, error.value) == ("data.dev", f"{tmp_path}/dev.csv:3: the label 'mid'")
     assert error.allowed == "neg, pos"
 
 
 def test_train_label_not_listed(tmp_path: Path) -> None:
     files = TextFiles(*csv_files(tmp_path), text="text", label="label", labels=["good", "pos"])
     error = refusal(files)
-    assert (error.key, error.found) == ("data.train", f"{tmp_path}/train.csv:3: the label 'neg'")
+    assert (error.key, error.value) == ("data.train", f"{tmp_path}/train.csv:3: the label 'neg'")
 
 
 def test_one_class_only(tmp_path: Path) -> None:
     error = refusal(from_csv(tmp_path, "text,label\na,pos\nb,pos\n"))
-    assert error.found == f"{tmp_path}/train.csv: one class only: 'pos'"
+    assert error.value == f"{tmp_path}/train.csv: one class only: 'pos'"
 
 
 @pytest.mark.parametrize("value", ["high", "", "nan", "inf"])
 def test_score_that_is_no_finite_number(tmp_path: Path, value: str) -> None:
     error = refusal(scores(tmp_path, f"text,y\na,1\nb,{value}\n"))
-    assert error.found == f"{tmp_path}/train.csv:3: the score {value!r}"
+    assert error.value == f"{tmp_path}/train.csv:3: the score {value!r}"
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), True])
@@ -317,7 +317,7 @@ def test_json_score_that_is_no_number(tmp_path: Path, value: object) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"text": "a", "y": value}))
     error = refusal(TextFiles(str(path), str(path), text="text", label="y", regression=True))
-    assert error.found == f"{path}:1: the score {value!r}"
+    assert error.value == f"{path}:1: the score {value!r}"
 
 
 # The digest.

@@ -15,7 +15,7 @@ from hskd_lightning.hsk import HiddenTarget, TokenSelection
 from hskd_lightning.knowledge.control.constant import Constant
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets
 from hskd_lightning.knowledge.control.random import Noise, standard_normal
-from hskd_lightning.knowledge.control.shuffled import Partners, block_sizes, derangement, told_of
+from hskd_lightning.knowledge.control.shuffled import Partners, block_sizes, derangement, with_values_of
 
 
 def split_of(ids: list[int], lengths: list[int]) -> TokenSplit:
@@ -112,7 +112,7 @@ def test_an_example_alone_in_its_split_is_refused() -> None:
 def test_the_partners_tokens_stand_rank_by_rank_at_ones_own_places() -> None:
     own = target_of(torch.zeros(1, 1, 3, 2))
     other = target_of(torch.arange(6.0).view(1, 1, 3, 2))
-    swapped = told_of(own, other)
+    swapped = with_values_of(own, other)
     assert torch.equal(swapped.values, other.values)
     assert swapped.tokens is own.tokens
 
@@ -121,18 +121,18 @@ def test_who_keeps_more_than_its_partner_begins_again_with_the_best() -> None:
     own = target_of(torch.zeros(2, 1, 5, 1))
     valid = torch.tensor([[[True, True, False]], [[True, True, True]]])
     other = target_of(torch.tensor([[[[1.0], [2.0], [-9.0]]], [[[3.0], [4.0], [5.0]]]]), valid)
-    assert told_of(own, other).values[..., 0].tolist() == [[[1, 2, 1, 2, 1]], [[3, 4, 5, 3, 4]]]
+    assert with_values_of(own, other).values[..., 0].tolist() == [[[1, 2, 1, 2, 1]], [[3, 4, 5, 3, 4]]]
 
 
 def test_who_keeps_less_takes_the_best() -> None:
     own, other = target_of(torch.zeros(1, 1, 2, 1)), target_of(torch.tensor([[[[1.0], [2.0], [3.0]]]]))
-    assert told_of(own, other).values.flatten().tolist() == [1, 2]
+    assert with_values_of(own, other).values.flatten().tolist() == [1, 2]
 
 
 def test_values_bring_their_masks() -> None:
     masks = torch.tensor([[[[True, False], [False, True]]]])
     own = target_of(torch.zeros(1, 1, 3, 2), units=torch.ones(1, 1, 3, 2, dtype=torch.bool))
-    swapped = told_of(own, target_of(masks.float(), units=masks))
+    swapped = with_values_of(own, target_of(masks.float(), units=masks))
     assert swapped.units is not None
     assert swapped.units.tolist() == [[[[True, False], [False, True], [True, False]]]]
 

@@ -39,7 +39,7 @@ def test_sizes_are_taken_and_the_head_is_the_tasks() -> None:
 
 def test_heads_that_do_not_divide_the_width() -> None:
     error = refusal(num_attention_heads=3)
-    assert (error.key, error.found) == ("student.shape.num_attention_heads", 3)
+    assert (error.key, error.value) == ("student.shape.num_attention_heads", 3)
     assert error.allowed == "a number of heads that divides the width, 32: 1, 2, 4, 8, 16, 32"
 
 
@@ -52,14 +52,14 @@ def test_heads_are_called_as_the_architecture_calls_them() -> None:
 @pytest.mark.parametrize(("kind", "near"), [("gpt7", "gptj"), ("robert", "roberta"), ("brt", "bert")])
 def test_an_architecture_that_there_is_not_names_near_ones(kind: str, near: str) -> None:
     error = refusal(model_type=kind)
-    assert (error.key, error.found) == ("student.shape.model_type", kind)
+    assert (error.key, error.value) == ("student.shape.model_type", kind)
     assert f"did you mean {near} or" in error.remedy
 
 
 @pytest.mark.parametrize("kind", ["vit", None, 3, ["bert"]])
 def test_an_architecture_without_a_head_for_text(kind: object) -> None:
     error = refusal(model_type=kind)
-    assert (error.key, error.found) == ("student.shape.model_type", kind)
+    assert (error.key, error.value) == ("student.shape.model_type", kind)
     assert "bert, roberta, electra" in error.allowed
 
 
@@ -67,7 +67,7 @@ def test_an_architecture_without_a_head_for_text(kind: object) -> None:
 @pytest.mark.parametrize("value", [0, -8, 8.5, "big", None, True])
 def test_a_size_that_is_none(size: str, value: object) -> None:
     error = refusal(**{size: value})
-    assert (error.key, error.found, error.allowed) == (f"student.shape.{size}", value, "a whole number from 1")
+    assert (error.key, error.value, error.allowed) == (f"student.shape.{size}", value, "a whole number from 1")
 
 
 @pytest.mark.parametrize("value", [2, -0.1, float("nan")])
@@ -78,12 +78,12 @@ def test_a_dropout_that_is_no_share(value: float) -> None:
 
 def test_a_setting_of_another_type() -> None:
     error = refusal(hidden_dropout_prob="x")
-    assert (error.key, error.found) == ("student.shape.hidden_dropout_prob", "x")
+    assert (error.key, error.value) == ("student.shape.hidden_dropout_prob", "x")
     assert "expected float, got str" in error.remedy
 
 
 def test_a_value_that_the_architecture_does_not_have() -> None:
-    assert (refusal(hidden_act="foo").key, refusal(hidden_act="foo").found) == ("student.shape.hidden_act", "foo")
+    assert (refusal(hidden_act="foo").key, refusal(hidden_act="foo").value) == ("student.shape.hidden_act", "foo")
 
 
 def test_a_setting_that_there_is_not_names_the_nearest() -> None:

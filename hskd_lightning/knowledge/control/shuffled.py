@@ -106,10 +106,10 @@ class Swap:
 
     def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
         other = self.look_up(self.partners.of(ids.cpu()))
-        return told_of(target, other.to(target.values.device))
+        return with_values_of(target, other.to(target.values.device))
 
 
-def told_of(target: HiddenTarget, other: HiddenTarget) -> HiddenTarget:
+def with_values_of(target: HiddenTarget, other: HiddenTarget) -> HiddenTarget:
     """`other`'s values, rank by rank, at `target`'s tokens."""
     rank = torch.arange(target.tokens.valid.shape[-1], device=target.values.device)
     kept = other.tokens.valid.sum(dim=-1, keepdim=True)  # (B, P, 1)

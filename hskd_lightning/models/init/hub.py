@@ -44,13 +44,13 @@ class HubWeights:
         self._path = path
 
     def check(self, student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
-        found = encoder.load_settings(self._path, "student.path")
+        settings = encoder.load_settings(self._path, "student.path")
         for size in SIZES:
             # A checkpoint may spell a size otherwise (DistilBERT), or leave it to its class's default.
-            if size in found and found[size] != getattr(student, size):
+            if size in settings and settings[size] != getattr(student, size):
                 allowed = f"a checkpoint with {size} = {getattr(student, size)}"
                 remedy = "choose student=hub for a checkpoint of any shape, or student/init=random"
-                raise ConfigError("student.path", f"{self._path}: {size} = {found[size]}", allowed, remedy)
+                raise ConfigError("student.path", f"{self._path}: {size} = {settings[size]}", allowed, remedy)
 
     def create(self, student: PreTrainedConfig, teacher: FineTuned, seed: int) -> PreTrainedModel:
         torch.manual_seed(seed)  # for the head
@@ -66,9 +66,9 @@ def learned_map(path: str, shape: tuple[int, int]) -> dict[str, Tensor]:
         ConfigError: no file of weights can be read.
     """
     state = _weights(path)
-    found = {part: state[name] for part in ("weight", "bias") if (name := f"fit_dense.{part}") in state}
-    fits = [tuple(value.shape) for value in found.values()] == [shape, shape[:1]]
-    return {part: value.float().contiguous() for part, value in found.items()} if fits else {}
+    parameters = {part: state[name] for part in ("weight", "bias") if (name := f"fit_dense.{part}") in state}
+    fits = [tuple(value.shape) for value in parameters.values()] == [shape, shape[:1]]
+    return {part: value.float().contiguous() for part, value in parameters.items()} if fits else {}
 
 
 def _weights(path: str) -> dict[str, Tensor]:

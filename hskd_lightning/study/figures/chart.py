@@ -171,9 +171,9 @@ def point(setting: Setting, x: float, note: str = "") -> Point:
     return place(summarize(setting.scores, LEVEL), x, note, setting.cells)
 
 
-def place(found: Summary, x: float, note: str = "", cells: tuple[str, ...] = (), flag: str = "") -> Point:
+def place(summary: Summary, x: float, note: str = "", cells: tuple[str, ...] = (), flag: str = "") -> Point:
     """A point for a mean that is known already, at its place along x."""
-    return Point(x, found.n, found.mean, found.low, found.high, note=note, flag=flag, cells=cells)
+    return Point(x, summary.n, summary.mean, summary.low, summary.high, note=note, flag=flag, cells=cells)
 
 
 def level(name: str, setting: Setting | None, group: str = "") -> list[Line]:

@@ -60,12 +60,12 @@ def render(chart: Chart) -> Figure:
     columns = min(chart.columns, len(chart.panels))
     rows = math.ceil(len(chart.panels) / columns)
     width, height = columns * max(map(_width, chart.panels)), rows * max(map(_height, chart.panels))
-    named, looks = chart.legend(), styles(chart)
+    named, style_of = chart.legend(), styles(chart)
     fitting = _fitting(list(named), width)
     figure = Figure((width, height + 0.19 * math.ceil(len(named) / fitting)), layout="constrained")
     for at, panel in enumerate(chart.panels, start=1):
-        _draw(figure.add_subplot(rows, columns, at), panel, looks)
-    handles = [handle(line, looks[line.style]) for line in named.values()]
+        _draw(figure.add_subplot(rows, columns, at), panel, style_of)
+    handles = [handle(line, style_of[line.style]) for line in named.values()]
     figure.legend(handles, list(named), loc="outside lower center", ncols=fitting)
     return figure
 
@@ -88,13 +88,13 @@ def _fitting(names: list[str], width: float) -> int:
     return max(1, min(len(names), int(width / widest)))
 
 
-def _draw(ax: Axes, panel: Panel, looks: Mapping[str, Style]) -> None:
+def _draw(ax: Axes, panel: Panel, style_of: Mapping[str, Style]) -> None:
     ax.set_title(panel.title)
     names = list(dict.fromkeys(line.style for line in panel.lines if line.kind in ASIDE)) if _crowded(panel) else []
     step = min(1.0, 4 / max(1, len(names)))  # many lines move less, or they would leave the axes
     for line in panel.lines:
         at = step * (names.index(line.style) - (len(names) - 1) / 2) if line.style in names else 0.0
-        DRAW[line.kind](Pen(ax, panel, looks[line.style], at), line)
+        DRAW[line.kind](Pen(ax, panel, style_of[line.style], at), line)
     _axes(ax, panel)
 
 

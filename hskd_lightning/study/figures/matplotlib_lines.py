@@ -45,10 +45,10 @@ class Pen:
     def y(self, value: float) -> float:
         return squashed(value, self.panel.y)
 
-    def join(self, points: Iterable[Point], **looks: Any) -> None:
+    def join(self, points: Iterable[Point], **properties: Any) -> None:
         """A line through the points, without marks."""
         places = [(self.x(point.x), self.y(point.mean)) for point in points]
-        self.ax.plot(*zip(*places, strict=True), **{"color": self.color, "transform": self.transform, **looks})
+        self.ax.plot(*zip(*places, strict=True), **{"color": self.color, "transform": self.transform, **properties})
 
     def mark(self, points: Sequence[Point], marker: str = "", size: float = 5.0, alpha: float = 1.0) -> None:
         """Means with their intervals; hollow where one seed has none to show."""
@@ -131,8 +131,8 @@ def _steps(pen: Pen, line: Line) -> None:
         middle = (pen.x(point.x) + pen.x(point.x_to)) / 2
         pen.mark([replace(point, x=unsquashed(middle, pen.panel.x))], size=4)
         top = (middle, pen.y(point.mean if math.isnan(point.high) else point.high))
-        looks: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": pen.color}
-        pen.ax.annotate(point.flag, top, (pen.aside, 0), **looks)
+        properties: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": pen.color}
+        pen.ax.annotate(point.flag, top, (pen.aside, 0), **properties)
 
 
 def _ring(pen: Pen, line: Line) -> None:
@@ -144,8 +144,8 @@ def _ring(pen: Pen, line: Line) -> None:
     plumb = {"arrowstyle": "-", "linestyle": DASHES["dot"], "linewidth": 0.9, "color": pen.color, "shrinkA": 6}
     pen.ax.annotate("", (x, 0), (x, y), xycoords=foot, textcoords="data", arrowprops={**plumb, "shrinkB": 0})
     side = "right" if pen.style.marker % 2 else "left"  # two students may need the same amount
-    looks: dict[str, Any] = {"textcoords": "offset points", "ha": side, "color": pen.color, "rotation": 90}
-    pen.ax.annotate(point.flag, (x, 0.03), (-2 if side == "right" else 2, 0), xycoords=foot, **looks)
+    properties: dict[str, Any] = {"textcoords": "offset points", "ha": side, "color": pen.color, "rotation": 90}
+    pen.ax.annotate(point.flag, (x, 0.03), (-2 if side == "right" else 2, 0), xycoords=foot, **properties)
 
 
 def _reach(pen: Pen, line: Line) -> None:
@@ -183,7 +183,7 @@ def handle(line: Line, style: Style) -> Artist:
         return Patch(color=color, alpha=0.15)
     hollow = all(point.n == 1 for point in line.points)
     marked: dict[str, Any] = {"marker": PRINTED[style.marker], "markerfacecolor": "white" if hollow else color}
-    looks: dict[str, dict[str, Any]] = {
+    properties: dict[str, dict[str, Any]] = {
         "curve": marked,
         "steps": marked,
         "points": {"linestyle": "", **marked},
@@ -195,4 +195,4 @@ def handle(line: Line, style: Style) -> Artist:
         "ring": {"linestyle": "", "marker": "o", "markersize": 9, "fillstyle": "none"},
         "reach": {"marker": "v"},
     }
-    return Line2D([], [], **{"color": color, **looks[line.kind]})
+    return Line2D([], [], **{"color": color, **properties[line.kind]})

@@ -23,9 +23,9 @@ CELLS = 8
 
 def figures(chart: Chart) -> list[dict[str, Any]]:
     """One figure for each panel, with its own legend: on a phone they stand below each other."""
-    looks = styles(chart)
+    style_of = styles(chart)
     names = {line.name: label for label, line in chart.legend().items()}
-    return [_escaped(_figure(panel, looks, names)) for panel in chart.panels]
+    return [_escaped(_figure(panel, style_of, names)) for panel in chart.panels]
 
 
 def _escaped(value: Any) -> Any:
@@ -37,10 +37,10 @@ def _escaped(value: Any) -> Any:
     return markup(value) if isinstance(value, str) else value
 
 
-def _figure(panel: Panel, looks: Mapping[str, Style], names: Mapping[str, str]) -> dict[str, Any]:
+def _figure(panel: Panel, style_of: Mapping[str, Style], names: Mapping[str, str]) -> dict[str, Any]:
     traces, explained = [], set()
     for line in sorted(panel.lines, key=lambda line: line.kind not in BEHIND):
-        for trace in TRACES[line.kind](Brush(panel, looks[line.style]), line):
+        for trace in TRACES[line.kind](Brush(panel, style_of[line.style]), line):
             shown = trace.pop("explained", True) and line.name in names and line.name not in explained
             explained |= {line.name} if shown else set()
             traces.append({**BASE, **trace, **_named(line, names), "showlegend": shown})
@@ -70,9 +70,14 @@ class Brush:
         y = [squashed(point.mean, self.panel.y) for point in points]
         return {"x": y, "y": x} if self.panel.upright else {"x": x, "y": y}
 
-    def line(self, points: Sequence[Point], **looks: Any) -> Trace:
+    def line(self, points: Sequence[Point], **properties: Any) -> Trace:
         """A line through the points, without marks, silent under the pointer."""
-        return {**self.places(points), "mode": "lines", "hoverinfo": "skip", "line": {"color": self.color, **looks}}
+        return {
+            **self.places(points),
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "line": {"color": self.color, **properties},
+        }
 
     def marks(self, line: Line, mode: str = "markers", size: float = 8, symbol: str = "") -> Trace:
         """Means with their intervals; hollow where one seed has none to show."""
@@ -95,8 +100,8 @@ class Brush:
         ends = [[squashed(value, self.panel.y) for value in (at.mean, at.low, at.high)] for at in points]
         up = [0.0 if math.isnan(high) else high - mean for mean, _, high in ends]
         down = [0.0 if math.isnan(low) else mean - low for mean, low, _ in ends]
-        looks = {"thickness": 1.2, "width": 3, "color": self.color}
-        return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, **looks}
+        properties = {"thickness": 1.2, "width": 3, "color": self.color}
+        return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, **properties}
 
     def along(self, line: Line, dash: str) -> list[Trace]:
         """The mean from end to end, and its interval as a band."""
@@ -151,8 +156,8 @@ def _steps(brush: Brush, line: Line) -> list[Trace]:
 def _ring(brush: Brush, line: Line) -> list[Trace]:
     """Round the point, and a plumb line to its amount, written above the axis."""
     (point,) = line.points
-    looks = {"symbol": "circle-open", "size": 17, "color": "var(--ink)", "line": {"width": 1.5}}
-    marks = {**brush.marks(line), "marker": looks, "error_y": {"visible": False}}
+    marker = {"symbol": "circle-open", "size": 17, "color": "var(--ink)", "line": {"width": 1.5}}
+    marks = {**brush.marks(line), "marker": marker, "error_y": {"visible": False}}
     low, high = span(brush.panel.y, brush.panel.ys)
     foot = replace(point, mean=unsquashed(low + 0.04 * (high - low), brush.panel.y))
     side = "middle left" if brush.style.marker % 2 else "middle right"  # two students may need the same amount

@@ -34,6 +34,6 @@ def styles(chart: Chart) -> dict[str, Style]:
     kinds: dict[str, set[str]] = {}
     for line in chart.lines:
         kinds.setdefault(line.style, set()).add(line.kind)
-    told = [name for name, drawn in kinds.items() if name not in INK and drawn != {"band"}]  # a lone band is ink too
-    colored = {name: Style(at % len(COLORS), at % len(PRINTED)) for at, name in enumerate(told)}
+    names = [name for name, drawn in kinds.items() if name not in INK and drawn != {"band"}]  # a lone band is ink too
+    colored = {name: Style(at % len(COLORS), at % len(PRINTED)) for at, name in enumerate(names)}
     return {name: colored.get(name) or Style(None, 0, INK.get(name, "solid")) for name in kinds}

@@ -55,8 +55,8 @@ def origins(rows: pd.DataFrame) -> Iterator[Markup]:
     cells = rows.drop_duplicates("cell_id")
     counts = cells.groupby("seed")["cell_id"].nunique()
     by_seed = ", ".join(f"seed {seed}: {count:,}" for seed, count in counts.items())
-    told = f" {len(cells):,} finished trainings ({by_seed}), one score each, on the dev split."
-    yield joined([element("strong", "Cells."), told])
+    text = f" {len(cells):,} finished trainings ({by_seed}), one score each, on the dev split."
+    yield joined([element("strong", "Cells."), text])
     yield joined([element("strong", "Code."), " ", _commits(cells), _versions(cells)])
     yield from _limits(cells)
 

@@ -14,9 +14,9 @@ DASH = "\N{EN DASH}"
 
 def settings_html(rows: Sequence[Row]) -> Markup:
     """Every setting, what it is worth beside the baselines, and its tier."""
-    told = [axis for axis in ("student", "task") if len({row[axis] for row in rows}) > 1]
+    distinguishing = [axis for axis in ("student", "task") if len({row[axis] for row in rows}) > 1]
     columns: dict[str, Callable[[Row], str]] = {
-        "setting": lambda row: ", ".join([*(str(row[axis]) for axis in told), row["setting"]]),
+        "setting": lambda row: ", ".join([*(str(row[axis]) for axis in distinguishing), row["setting"]]),
         "scalars": lambda row: f"{row['scalars']:,.0f}",
         "of full HSK": lambda row: f"{row['share']:.2%}" if row["share"] == row["share"] else DASH,
         "n": lambda row: f"{row['n']}",

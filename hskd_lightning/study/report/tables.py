@@ -80,13 +80,13 @@ def _beside(members: Sequence[Setting], reference: Setting | None) -> Mapping[in
 
 
 def _mean(setting: Setting) -> Row:
-    found = summarize(setting.scores, LEVEL)
-    return {"n": found.n, "mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+    summary = summarize(setting.scores, LEVEL)
+    return {"n": summary.n, "mean": summary.mean, "sd": summary.sd, "low": summary.low, "high": summary.high}
 
 
-def _difference(name: str, found: Difference | None) -> Row:
+def _difference(name: str, difference: Difference | None) -> Row:
     parts = {"": "mean", "_low": "low", "_high": "high", "_p": "p_holm"}
-    return {f"{name}{end}": getattr(found, part, None) for end, part in parts.items()}
+    return {f"{name}{end}": getattr(difference, part, None) for end, part in parts.items()}
 
 
 def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility", margin: float = MARGIN) -> list[Row]:
@@ -102,8 +102,12 @@ def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility", margi
         settings = of_figure(results, figure)
     except Skipped:
         return []
-    ways = [(members[0]["task"], path) for members in grouped(settings, ["task"]) for path in paths(members)]
-    return [{"task": task, "path": path.name, **_minimum(path, margin)} for task, path in ways if path.full is not None]
+    task_paths = [(members[0]["task"], path) for members in grouped(settings, ["task"]) for path in paths(members)]
+    return [
+        {"task": task, "path": path.name, **_minimum(path, margin)}
+        for task, path in task_paths
+        if path.full is not None
+    ]
 
 
 def _minimum(path: Path, margin: float) -> Row:

@@ -59,7 +59,7 @@ def compare(settings: Mapping[Key, Scores], reference: Scores, level: float = LE
 def corrected(family: Mapping[Key, Difference]) -> dict[Key, Difference]:
     """The differences with `p_holm` filled in: the family is those given. The intervals are not widened."""
     adjusted = holm([difference.p for difference in family.values()])
-    return {name: replace(found, p_holm=p) for (name, found), p in zip(family.items(), adjusted, strict=True)}
+    return {name: replace(one, p_holm=p) for (name, one), p in zip(family.items(), adjusted, strict=True)}
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -128,11 +128,11 @@ def equivalence(scores: Scores, reference: Scores, margin: float = MARGIN, alpha
     """
     check_share("margin", margin, below=math.inf)
     check_share("alpha", alpha, below=0.5)
-    found = summarize_values(_shared(scores, reference), level=1 - 2 * alpha)
-    p_lower, p_upper = p_above(found, -margin), p_below(found, margin)
-    verdict = _verdict(found, margin, alpha)
+    summary = summarize_values(_shared(scores, reference), level=1 - 2 * alpha)
+    p_lower, p_upper = p_above(summary, -margin), p_below(summary, margin)
+    verdict = _verdict(summary, margin, alpha)
     return Equivalence(
-        **{name: value for name, value in asdict(found).items() if name != "level"},
+        **{name: value for name, value in asdict(summary).items() if name != "level"},
         p_lower=p_lower,
         p_upper=p_upper,
         p=max(p_lower, p_upper),
@@ -143,12 +143,12 @@ def equivalence(scores: Scores, reference: Scores, margin: float = MARGIN, alpha
     )
 
 
-def _verdict(found: Summary, margin: float, alpha: float) -> str:
-    if found.n < 2:
+def _verdict(summary: Summary, margin: float, alpha: float) -> str:
+    if summary.n < 2:
         return "untested"
-    if p_above(found, -margin) < alpha:
-        return "equivalent" if p_below(found, margin) < alpha else "non-inferior"
-    return "inferior" if p_below(found, -margin) < alpha else "undecided"
+    if p_above(summary, -margin) < alpha:
+        return "equivalent" if p_below(summary, margin) < alpha else "non-inferior"
+    return "inferior" if p_below(summary, -margin) < alpha else "undecided"
 
 
 # Tables.
@@ -181,10 +181,10 @@ def rank(settings: Mapping[str, Summary]) -> list[Ranked]:
     ranked = [name for name in _by_mean(settings) if settings[name].n > 1]
     rows, tier, floor = [], 0, math.inf
     for place, name in enumerate(ranked):
-        found = settings[name]
+        summary = settings[name]
         tier += max(settings[other].high for other in ranked[place:]) < floor
-        floor = min(floor, found.low)
-        rows.append(_row(name, found, tier, found.high >= settings[ranked[0]].low))
+        floor = min(floor, summary.low)
+        rows.append(_row(name, summary, tier, summary.high >= settings[ranked[0]].low))
     return rows + [_row(name, settings[name], None, False) for name in _by_mean(settings) if name not in ranked]
 
 
@@ -192,5 +192,5 @@ def _by_mean(settings: Mapping[str, Summary]) -> list[str]:
     return sorted(settings, key=lambda name: -settings[name].mean if settings[name].n else math.inf)
 
 
-def _row(name: str, found: Summary, tier: int | None, best: bool) -> Ranked:
-    return Ranked(name, tier, best, found.n, found.mean, found.low, found.high)
+def _row(name: str, summary: Summary, tier: int | None, best: bool) -> Ranked:
+    return Ranked(name, tier, best, summary.n, summary.mean, summary.low, summary.high)

@@ -90,24 +90,24 @@ def diminishing(curve: Curve, level: float = LEVEL) -> Diminishing:
         ConfigError: as `marginal_utility`.
     """
     amounts, scores = on_shared_seeds(curve)
-    found = difference_of(_excess(amounts, scores).tolist() if len(amounts) > 2 else [], level)
-    n, interval = len(scores), (found.low, found.high)
-    return Diminishing(n, len(amounts), found.mean, found.sd, *interval, level, found.p, _verdict(found))
+    excess = difference_of(_excess(amounts, scores).tolist() if len(amounts) > 2 else [], level)
+    n, interval = len(scores), (excess.low, excess.high)
+    return Diminishing(n, len(amounts), excess.mean, excess.sd, *interval, level, excess.p, _verdict(excess))
 
 
 def _excess(amounts: Array, scores: Array) -> Array:
     """Mean height of each seed's curve above its chord: (A,), (n, A) -> (n,)."""
-    way = (amounts - amounts[0]) / (amounts[-1] - amounts[0])  # (A,) from 0 to 1
-    chord = scores[:, :1] + (scores[:, -1:] - scores[:, :1]) * way  # (n, A)
-    return np.trapezoid(scores - chord, way, axis=1)
+    fraction = (amounts - amounts[0]) / (amounts[-1] - amounts[0])  # (A,) from 0 to 1
+    chord = scores[:, :1] + (scores[:, -1:] - scores[:, :1]) * fraction  # (n, A)
+    return np.trapezoid(scores - chord, fraction, axis=1)
 
 
-def _verdict(found: Difference) -> str:
-    if found.n < 2:
+def _verdict(excess: Difference) -> str:
+    if excess.n < 2:
         return "untested"
-    if found.low > 0:
+    if excess.low > 0:
         return "diminishes"
-    return "increases" if found.high < 0 else "undecided"
+    return "increases" if excess.high < 0 else "undecided"
 
 
 def ascending(curve: Curve) -> list[float]:

@@ -73,12 +73,10 @@ def smallest_serving(curve: Curve, full: Scores | None = None, margin: float = M
     """
     judged = judge(curve, full, margin, alpha)
     amount = min(takewhile(lambda amount: judged[amount].serves, reversed(judged)), default=None)
-    found = equivalence({}, {}, margin, alpha) if amount is None else judged[amount]
-    verdict = "none serves" if amount is None else found.verdict
+    test = equivalence({}, {}, margin, alpha) if amount is None else judged[amount]
+    verdict = "none serves" if amount is None else test.verdict
     passed = sum(each.serves for each in judged.values())
-    return Serving(
-        amount, verdict, found.n, found.mean, found.low, found.high, margin, alpha, passed, tested=len(judged)
-    )
+    return Serving(amount, verdict, test.n, test.mean, test.low, test.high, margin, alpha, passed, tested=len(judged))
 
 
 @dataclass(frozen=True)

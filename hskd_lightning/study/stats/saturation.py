@@ -123,12 +123,12 @@ def _fit(amounts: Array, means: Array) -> tuple[float, float, float, float]:
     """floor, gain, scale, rmse of a mean curve (A,)."""
     scales = _scales(amounts)
     best = int(np.argmin(_line(amounts, means, scales)[2]))
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log: _line(amounts, means, np.exp([log]))[2][0],
         bounds=np.log([scales[max(best - 1, 0)], scales[min(best + 1, TRIED_SCALES - 1)]]),
         method="bounded",
     )
-    scale = math.exp(found.x)
+    scale = math.exp(optimum.x)
     floor, gain, rmse = (float(values[0]) for values in _line(amounts, means, np.array([scale])))
     return floor, gain, scale, rmse
 

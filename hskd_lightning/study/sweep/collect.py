@@ -45,7 +45,7 @@ def _result(cell: PlannedCell) -> Result | None:
 
 def swept(plan: Plan, cell: PlannedCell, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
-    pairs = (override.split("=", 1) for override in plan.told(cell).split() if plan.own_axes)
+    pairs = (override.split("=", 1) for override in plan.distinguishing(cell).split() if plan.own_axes)
     named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
     return {f"swept_{name}": value for name, value in named.items() if name not in columns}
 

@@ -25,20 +25,25 @@ log = logging.getLogger(__name__)
 def say_plan(plan: Plan) -> None:
     """How many cells there are and where they stand; what is left out, and why."""
     states = Counter(cell.state for cell in plan.to_run)
-    told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
-    log.info("sweep: %d cells (%s)", len(plan.to_run), told or "none")
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items()))
+    log.info("sweep: %d cells (%s)", len(plan.to_run), counts or "none")
     if plan.repeated:
         log.info("%d more combinations are one of these again: what they set changes nothing", plan.repeated)
     if plan.skipped:
         first = plan.skipped[0]
         log.warning(
-            "%d combinations make no sense, the first: %s\n%s", len(plan.skipped), plan.told(first), first.reason
+            "%d combinations make no sense, the first: %s\n%s",
+            len(plan.skipped),
+            plan.distinguishing(first),
+            first.reason,
         )
 
 
 def show_plan(plan: Plan) -> None:
     """Every cell with its state."""
-    rows = [(str(cell.id), cell.state.lower(), cell.figure, plan.told(cell)) for cell in plan.cells if cell.id]
+    rows = [
+        (str(cell.id), cell.state.lower(), cell.figure, plan.distinguishing(cell)) for cell in plan.cells if cell.id
+    ]
     console.show_table(("cell", "state", "figure", "overrides"), rows)
 
 
@@ -46,7 +51,9 @@ def show_unfinished(plan: Plan) -> None:
     """The cells without a result, with the last line of what went wrong."""
     for cell in plan.to_run:
         if cell.state != State.DONE:
-            log.info("%s %s: %s%s", cell.state.lower(), cell.id, plan.told(cell), _indented(cell.files.last_words))
+            log.info(
+                "%s %s: %s%s", cell.state.lower(), cell.id, plan.distinguishing(cell), _indented(cell.files.last_words)
+            )
 
 
 def _indented(words: str) -> str:
@@ -59,10 +66,10 @@ def show_results(table: pd.DataFrame, margin: float) -> None:
         rows = tables.settings_table(table, figure, margin)
         students = {row["student"] for row in rows}
         header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
-        console.show_table(header, [_told(row, len(students) > 1) for row in rows])
+        console.show_table(header, [_formatted(row, len(students) > 1) for row in rows])
 
 
-def _told(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+def _formatted(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
     name = f"{row['student']}: {row['setting']}" if several else row["setting"]
     amount = (f"{row['scalars']:,.0f}", f"{row['share']:.1%}")
@@ -90,7 +97,7 @@ def _failures(plan: Plan, unfinished: list[PlannedCell], wrong: tuple[PlannedCel
     lines = [f"\n{len(unfinished) + len(wrong)} of {of} cells did not end in a result:"]
     for cell in unfinished:
         error = cell.files.error
-        lines.append(f"  {cell.id} {cell.state.lower()}: {plan.told(cell)}")
+        lines.append(f"  {cell.id} {cell.state.lower()}: {plan.distinguishing(cell)}")
         lines += [f"    {error}"] if error.exists() else []
-    lines += [f"  cannot be: {plan.told(cell)}" for cell in wrong]
+    lines += [f"  cannot be: {plan.distinguishing(cell)}" for cell in wrong]
     return "\n".join([*lines, "The same command runs what is missing."])

@@ -95,7 +95,7 @@ class Plan:
     def _common(self) -> set[str]:
         return set.intersection(*(set(cell.overrides) for cell in self.cells)) if len(self.cells) > 1 else set()
 
-    def told(self, cell: PlannedCell) -> str:
+    def distinguishing(self, cell: PlannedCell) -> str:
         """The overrides that tell a cell from the others."""
         return " ".join(each for each in cell.overrides if each not in self._common)
 

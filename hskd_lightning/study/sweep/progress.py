@@ -17,7 +17,7 @@ from hskd_lightning.runs.state import State
 from hskd_lightning.study.sweep.plan import Plan
 
 log = logging.getLogger(__name__)
-LOOK_EVERY, SAY_EVERY = 1.0, 20.0
+POLL_EVERY, SAY_EVERY = 1.0, 20.0
 """Seconds between two looks at the cells, and between two lines about them."""
 
 
@@ -49,7 +49,7 @@ def _bar(plan: Plan, stop: threading.Event) -> None:
     with Progress(*columns) as progress:
         done = len(plan.in_state(State.DONE))
         task = progress.add_task("cells", total=len(plan.to_run), completed=done, said="")
-        while not stop.wait(LOOK_EVERY):
+        while not stop.wait(POLL_EVERY):
             progress.update(task, completed=len(plan.in_state(State.DONE)), said=_failed(plan))
         progress.update(task, completed=len(plan.in_state(State.DONE)), said=_failed(plan))
 

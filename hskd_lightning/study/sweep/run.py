@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
-from hskd_lightning.runs.trackers import untold
+from hskd_lightning.runs.trackers import unreported
 from hskd_lightning.settings.sweeper import Block, SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.compose import Compose, composer
@@ -113,11 +113,11 @@ def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCe
         return plan.in_state(_state(settings.only))
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != State.DONE or _untold(cell)]
+    return [cell for cell in plan.to_run if cell.state != State.DONE or _unreported(cell)]
 
 
-def _untold(cell: PlannedCell) -> bool:
-    return cell.settings is not None and untold(cell.settings.logger, cell.folder)
+def _unreported(cell: PlannedCell) -> bool:
+    return cell.settings is not None and unreported(cell.settings.logger, cell.folder)
 
 
 def _state(name: str) -> State:

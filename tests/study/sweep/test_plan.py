@@ -192,7 +192,7 @@ def test_a_plan_is_named_by_its_cells(planned: Callable[..., Plan]) -> None:
 
 def test_a_cell_is_told_by_what_sets_it_apart(planned: Callable[..., Plan]) -> None:
     plan = planned(["depth=uniform", "length.keep=1,2"])
-    assert [plan.told(cell) for cell in plan.cells] == ["length.keep=1", "length.keep=2"]
+    assert [plan.distinguishing(cell) for cell in plan.cells] == ["length.keep=1", "length.keep=2"]
 
 
 def test_states_are_read_off_the_disk(planned: Callable[..., Plan], tmp_path: Path) -> None:

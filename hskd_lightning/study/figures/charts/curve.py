@@ -48,27 +48,33 @@ def _panel(members: Sequence[Setting]) -> Panel:
 
 def _by_amount(swept: Sequence[Setting]) -> tuple[Axis, list[Line]]:
     """One line for all that differs only in how much is kept, along the axis with the most values."""
-    told = varying(swept)
+    distinguishing = varying(swept)
     amounts = max(AMOUNTS, key=lambda axis: len({each[axis] for each in swept}))  # hsk_amount wins a tie
     along = AMOUNTS if amounts == "hsk_amount" else (amounts,)
-    axes = [axis for axis in told if axis not in along]
+    axes = [axis for axis in distinguishing if axis not in along]
     named = telling(swept, axes)
     lines = [
-        Line(label(way[0], named) or str(way[0]["student"]), "curve", _points(way, telling(swept, told)))
-        for way in grouped(swept, axes)
+        Line(
+            label(members[0], named) or str(members[0]["student"]),
+            "curve",
+            _points(members, telling(swept, distinguishing)),
+        )
+        for members in grouped(swept, axes)
     ]
     positive = [each.amount for each in swept if each.amount > 0]
     scale: Scale = "log" if len(positive) == len(swept) else "zero_log"
     return Axis("Hidden-state scalars per example", scale, least=min(positive)), lines
 
 
-def _points(way: Sequence[Setting], told: Sequence[str]) -> tuple[Point, ...]:
-    return tuple(point(each, each.amount, label(each, told)) for each in sorted(way, key=lambda each: each.amount))
+def _points(members: Sequence[Setting], distinguishing: Sequence[str]) -> tuple[Point, ...]:
+    return tuple(
+        point(each, each.amount, label(each, distinguishing)) for each in sorted(members, key=lambda each: each.amount)
+    )
 
 
 def _by_name(swept: Sequence[Setting]) -> tuple[Axis, list[Line]]:
-    told = varying(swept)
-    ordered = [each for (each,) in grouped(swept, told)] if told else list(swept)
-    names = tuple(label(each, telling(swept, told)) or str(each["student"]) for each in ordered)
+    distinguishing = varying(swept)
+    ordered = [each for (each,) in grouped(swept, distinguishing)] if distinguishing else list(swept)
+    names = tuple(label(each, telling(swept, distinguishing)) or str(each["student"]) for each in ordered)
     points = tuple(point(each, at, names[at]) for at, each in enumerate(ordered))
     return Axis("", names=names), [Line("swept", "points", points)]

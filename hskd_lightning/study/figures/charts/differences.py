@@ -23,7 +23,7 @@ class Change:
     name: str
     setting: Setting
     reference: Setting
-    found: Difference
+    difference: Difference
 
 
 def changes(members: Sequence[Setting], axis: str) -> list[Change]:
@@ -38,9 +38,11 @@ def changes(members: Sequence[Setting], axis: str) -> list[Change]:
     if axis == "control" and baseline is not None and changed:
         pairs.append((baseline, next((reference for _, reference in pairs if reference is not None), None)))
     known = [(setting, reference) for setting, reference in pairs if reference is not None]
-    found = corrected({at: paired_difference(one.scores, other.scores, LEVEL) for at, (one, other) in enumerate(known)})
+    differences = corrected(
+        {at: paired_difference(one.scores, other.scores, LEVEL) for at, (one, other) in enumerate(known)}
+    )
     names = _names([setting for setting, _ in known], axis)
-    return [Change(name, *pair, found[at]) for at, (name, pair) in enumerate(zip(names, known, strict=True))]
+    return [Change(name, *pair, differences[at]) for at, (name, pair) in enumerate(zip(names, known, strict=True))]
 
 
 def _names(settings: Sequence[Setting], axis: str) -> list[str]:
@@ -71,9 +73,9 @@ def controls(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
 def _differences(results: pd.DataFrame, figure: str, axis: str, title: str, reference: str, margin: float) -> Chart:
     settings = of_figure(results, figure)
     panels = tuple(
-        _panel(found, members, settings, reference, margin)
+        _panel(compared, members, settings, reference, margin)
         for members in grouped(settings, WHO)
-        if (found := changes(members, axis))
+        if (compared := changes(members, axis))
     )
     if not panels:
         raise Skipped(f"no cell with a {axis} has one without it to be compared to")
@@ -87,16 +89,16 @@ CAPTION = (
 
 
 def _panel(
-    found: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str, margin: float
+    compared: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str, margin: float
 ) -> Panel:
-    shown = [change for change in found if change.found.n]
-    told: list[tuple[str, Callable[[Change], bool]]] = [
-        ("differs", lambda change: change.found.p_holm < ALPHA),
-        ("not shown to differ", lambda change: not change.found.p_holm < ALPHA),
+    shown = [change for change in compared if change.difference.n]
+    verdicts: list[tuple[str, Callable[[Change], bool]]] = [
+        ("differs", lambda change: change.difference.p_holm < ALPHA),
+        ("not shown to differ", lambda change: not change.difference.p_holm < ALPHA),
     ]
     lines = tuple(  # both, also where one is empty: colours mean the same in every study
         Line(name, "points", tuple(_point(at, change) for at, change in enumerate(shown) if is_so(change)))
-        for name, is_so in told
+        for name, is_so in verdicts
     )
     band = Line(f"no difference, give or take {margin:g}", "band", (Point(math.nan, 0, 0.0, -margin, margin),))
     y = Axis(f"Difference to {reference} ({metric(members).split(',')[0]})")
@@ -104,9 +106,9 @@ def _panel(
 
 
 def _point(at: int, change: Change) -> Point:
-    found = change.found
-    p = "" if math.isnan(found.p_holm) else f"p={found.p_holm:.2g}" if found.p_holm >= 0.001 else "p<0.001"
-    flag = f"{p}*" if found.p_holm < ALPHA else p
+    paired = change.difference
+    p = "" if math.isnan(paired.p_holm) else f"p={paired.p_holm:.2g}" if paired.p_holm >= 0.001 else "p<0.001"
+    flag = f"{p}*" if paired.p_holm < ALPHA else p
     return Point(
-        at, found.n, found.mean, found.low, found.high, flag=flag, note=change.name, cells=change.setting.cells
+        at, paired.n, paired.mean, paired.low, paired.high, flag=flag, note=change.name, cells=change.setting.cells
     )

@@ -68,10 +68,10 @@ def _panel(members: Sequence[Setting], everyone: Sequence[Setting], dimension: s
 
 def _lines(swept: Sequence[Setting], dimension: str, counted: bool) -> list[Line]:
     axes = [axis for axis in varying(swept) if axis not in (f"{dimension}_keep", "hsk_amount")]
-    told = telling(swept, axes)
+    distinguishing = telling(swept, axes)
     return [
         Line(
-            label(members[0], told) or label(members[0], [dimension]),
+            label(members[0], distinguishing) or label(members[0], [dimension]),
             "curve",
             tuple(sorted((point(each, kept(each, dimension, counted)) for each in members), key=lambda at: at.x)),
         )

@@ -20,8 +20,8 @@ def efficiency(results: pd.DataFrame) -> Chart:
     settings = [each for each in of_figure(results, "efficiency") if each.distils and each.true]
     axes = [axis for axis in varying(settings) if axis not in ("knowledge", "store_dtype")]
     pairs = [pair for members in grouped(settings, axes) if len(pair := _by_source(members)) == len(SOURCES)]
-    told = telling([each for pair in pairs for each in pair.values()], ["student", *axes])
-    rows = [row for pair in pairs for row in _rows(pair, told)]
+    distinguishing = telling([each for pair in pairs for each in pair.values()], ["student", *axes])
+    rows = [row for pair in pairs for row in _rows(pair, distinguishing)]
     if not rows:
         raise Skipped("no setting has run both with knowledge=online and with knowledge=offline")
     names = tuple(name for name, _ in rows)
@@ -73,12 +73,12 @@ def _points(times: Timed, pair: Mapping[str, Setting]) -> dict[str, Point]:
 
 def _ratio(times: Timed) -> str:
     online, offline = times["online"], times["offline"]
-    found = summarize({seed: online[seed] / offline[seed] for seed in online if offline.get(seed, 0) > 0}, LEVEL)
-    if found.n == 0:
+    ratio = summarize({seed: online[seed] / offline[seed] for seed in online if offline.get(seed, 0) > 0}, LEVEL)
+    if ratio.n == 0:
         return ""
-    return f"{found.mean:.2f}×" + (f" [{found.low:.2f}, {found.high:.2f}]" if found.n > 1 else "")
+    return f"{ratio.mean:.2f}×" + (f" [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.n > 1 else "")
 
 
 def _place(points: Mapping[str, Point], source: str, at: int) -> Point:
-    found = points[source]
-    return Point(at, found.n, found.mean, found.low, found.high, flag=found.flag, cells=found.cells)
+    timing = points[source]
+    return Point(at, timing.n, timing.mean, timing.low, timing.high, flag=timing.flag, cells=timing.cells)

@@ -53,17 +53,17 @@ CAPTION = (
 )
 
 
-def _panels(ways: Sequence[Path], members: Sequence[Setting], margin: float) -> Iterator[Panel]:
-    ways = [path for path in ways if len(path.settings) > 1]
-    if not ways:
+def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: float) -> Iterator[Panel]:
+    task_paths = [path for path in task_paths if len(path.settings) > 1]
+    if not task_paths:
         return
     task = str(members[0]["task"])
-    positive = [amount for path in ways for amount in path.curve if amount > 0]
+    positive = [amount for path in task_paths for amount in path.curve if amount > 0]
     x = Axis(SCALARS, "zero_log", least=min(positive))
-    lines = [line for path in ways for line in _scores(path)]
-    marks = [line for path in ways for line in _marks(path, margin)]
+    lines = [line for path in task_paths for line in _scores(path)]
+    marks = [line for path in task_paths for line in _marks(path, margin)]
     yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *teacher_level(members)))
-    steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in ways]
+    steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in task_paths]
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
     yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
