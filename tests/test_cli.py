@@ -60,36 +60,3 @@ def test_explain_ends_in_seconds(program: Program) -> None:
     out = program(*FAST, "explain=true", "depth=skip").stdout
     assert time.monotonic() - start < 60
     assert "1<-2" in out and "stage hidden" in out
-
-
-WRONG = {
-    "depth=foo": "all, bottom, explicit",
-    "length.keep=0": "`length.keep` = 0",
-    "length.keep=1.5": "a share like 0.25",
-    "width.keep=17": "up to 16",
-    "depth.keep=9": "up to 3",
-    "hsk.amount=0": "use knowledge=logits",
-    "data.task=foo": "polarity, entailment",
-    "stage.hidden.lr=-1": "both above 0",
-    "stage.hidden.schedule=cosine": "constant, linear",
-    "data.max_length=999": "3 to 128 tokens",
-    "data.limit=0": "a number of examples from 1",
-    "data.selection=1": "a share from 0 to below 1",
-    "knowledge.target=foo": "logits, labels",
-    "logger.kind=foo": "csv, wandb, tensorboard",
-    "length.attention_from=foo": "mapped, uniform",
-    "student.init=random": "write student/init=random",
-    "student/init=first": "student/init=random",
-}
-
-
-@pytest.mark.parametrize("override", WRONG)
-def test_a_mistake_is_answered_with_the_way_out_before_any_training(
-    program: Program, tmp_path: Path, override: str
-) -> None:
-    done = program(*FAST, override, check=False)
-    assert done.returncode == 1
-    said = done.stdout + done.stderr
-    assert WRONG[override] in said
-    assert "Traceback" not in said
-    assert not (tmp_path / "artifacts/teacher").exists()

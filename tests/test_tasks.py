@@ -112,7 +112,7 @@ def teacher_of_ones_own(folder: Path, labels: dict[int, str], texts: list[str]) 
 
 @pytest.fixture
 def texts(small: Configure) -> list[str]:
-    return Experiment.resolve(plain(small())).source.load().train.first
+    return Experiment.resolve(plain(small())).dataset.load().train.first
 
 
 def test_a_checkpoint_is_taken_as_it_is_with_labels_by_name(small: Configure, tmp_path: Path, texts: list[str]) -> None:

@@ -78,7 +78,9 @@ def _same(one: Any, other: Any, value: Any) -> bool:
 def _path(loc: Sequence[int | str], value: Any) -> list[int | str]:
     """The keys of the value that a complaint is about, without pydantic's own names for the members of a union."""
     path: list[int | str] = []
-    for part in (SPELLED.get(part, part) for part in loc):
+    for part in loc:
+        if isinstance(value, Mapping) and part not in value:
+            part = SPELLED.get(part, part)
         if isinstance(value, Mapping) and part not in value:
             return [*path, part]
         if not isinstance(value, Mapping | list):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from hskd_lightning.config import plain
@@ -19,7 +19,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export import onnx_model
 from hskd_lightning.export.__main__ import main
-from hskd_lightning.export.student import ExportError, _experiment, _Exporter, export
+from hskd_lightning.export.student import ExportError, _Exporter, export
 from hskd_lightning.integrity import write_json
 from hskd_lightning.pipeline import run
 from tests.helpers import ROOT, SMALL
@@ -58,7 +58,7 @@ def cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(config)
     (folder,) = (path.parent for path in root.glob("runs/*/result.json"))
     export(folder, seconds=0.01)
-    dev = Experiment.resolve(plain(config)).source.load().dev["dev"]
+    dev = Experiment.resolve(plain(config)).dataset.load().dev["dev"]
     (folder / "dev.json").write_text(json.dumps({"texts": dev.first, "labels": dev.labels}))
     return folder
 
@@ -229,7 +229,7 @@ def test_a_file_that_computes_something_else_is_not_let_out(cell: Path, monkeypa
 def test_export_at_the_end_of_a_run_and_of_a_finished_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(exporter: _Exporter) -> None:
         """What of an export is looked at again, without the half minute that the rest takes."""
-        write_json(exporter.folder / "export.json", {"cell_id": exporter.result["cell_id"], "files": {}})
+        write_json(exporter.folder / "export.json", {"cell_id": exporter.result.cell_id, "files": {}})
 
     monkeypatch.setattr(_Exporter, "write", write)
     monkeypatch.setattr("hskd_lightning.export.student.show", lambda folder: None)
@@ -254,15 +254,6 @@ def test_no_finished_cell_is_named(tmp_path: Path) -> None:
 def test_other_data_than_the_cells_is_noticed(cell: Path) -> None:
     with pytest.raises(ConfigError, match=rf"the data and models that cell {cell.name} was made of"):
         export(cell, ["data.source.seed=1"], force=True)
-
-
-def test_a_cell_from_before_there_were_controls_is_still_known(cell: Path, tmp_path: Path) -> None:
-    old = tmp_path / cell.name
-    old.mkdir()
-    config = OmegaConf.load(cell / "config.yaml")
-    del config["control"]
-    OmegaConf.save(config, old / "config.yaml")
-    assert _experiment(old, []).cell_id == cell.name
 
 
 @pytest.mark.parametrize("student", ["student=tiny", "student=layer_drop"])
