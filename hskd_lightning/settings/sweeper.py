@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from hskd_lightning.settings.types import (
     NODE,
-    NotNegative,
+    Positive,
     PositiveOrNull,
     Seed,
     Text,
@@ -47,7 +47,7 @@ class SweeperSettings:
     """Run at most so many now."""
     max_batch_size: WholeOrNull
     """Hand the launcher at most so many at a time."""
-    margin: NotNegative
+    margin: Positive
     """The loss of score that does not matter."""
     to: TextOrNull
     """The folder for results.csv, figures and report."""

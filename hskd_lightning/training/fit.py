@@ -77,9 +77,7 @@ def fit_stage(
         callbacks.append(_best(folder, selection.monitor))
     callbacks.append(progress(module.stage, module.kept_steps))
     runner = pl.Trainer(
-        accelerator=trainer.accelerator,
-        devices=trainer.devices,
-        precision=trainer.precision,
+        **_machine(trainer),
         **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
@@ -87,10 +85,6 @@ def fit_stage(
         plugins=[checkpoints.CheckedCheckpoints()],
         logger=list(loggers),
         default_root_dir=folder,
-        log_every_n_steps=trainer.log_every,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_progress_bar=False,
     )
     _forget_repeated(loggers, module.stage, resume)
     with warnings.catch_warnings():
@@ -107,6 +101,19 @@ def fit_stage(
     runner.save_checkpoint(folder / LAST, weights_only=True)
     _finish(folder, facts)
     return facts
+
+
+def _machine(trainer: TrainerSettings) -> dict[str, Any]:
+    """Trainer arguments for where a stage runs, and for what Lightning is to leave out."""
+    return {
+        "accelerator": trainer.accelerator,
+        "devices": trainer.devices,
+        "precision": trainer.precision,
+        "log_every_n_steps": trainer.log_every,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+    }
 
 
 def _finish(folder: Path, facts: Mapping[str, float]) -> None:

@@ -132,7 +132,9 @@ def test_every_node_says_what_it_is(name: str, made: Any) -> None:
 
 
 SWEEPS = {
-    "hydra.sweeper.margin=one": ("hydra.sweeper.margin", "a number from 0"),
+    "hydra.sweeper.margin=one": ("hydra.sweeper.margin", "a number above 0"),
+    "hydra.sweeper.margin=0": ("hydra.sweeper.margin", "a number above 0"),
+    "hydra.sweeper.margin=-0.01": ("hydra.sweeper.margin", "a number above 0"),
     "hydra.sweeper.seeds=[0,a]": ("hydra.sweeper.seeds.1", "a whole number from 0"),
     "hydra.sweeper.amounts=[0.1,2]": ("hydra.sweeper.amounts.1", "a share from 0 to 1"),
     "hydra.sweeper.max_cells=0": ("hydra.sweeper.max_cells", "a whole number from 1, or null"),
