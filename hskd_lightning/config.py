@@ -93,7 +93,7 @@ def check_options(choice: Choice, key: str, options: Mapping[str, Any]) -> Calla
     wanted = typing.get_type_hints(made.__init__)
     for name in options:
         if _is_plain(wanted.get(name)):
-            checked(TypeAdapter(wanted[name], config=STRICT), options[name], f"{key}.{name}")
+            checked(_adapter(wanted[name]), options[name], f"{key}.{name}")
     return made
 
 
@@ -107,6 +107,12 @@ def _class_of(choice: Choice, key: str) -> Callable[..., Any]:
     module, _, name = known[choice.name].rpartition(".")
     made: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return made
+
+
+@functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    """A checker of a type. Made once: a sweep's plan checks hundreds of cells."""
+    return TypeAdapter(annotation, config=STRICT)
 
 
 def _is_plain(annotation: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -57,12 +59,20 @@ def written_out(shape: Mapping[str, Any], task: Task, key: str, **inherited: Any
     try:
         config: PreTrainedConfig = AutoConfig.for_model(kind, **{**inherited, **given, **head(task)})
         _check_heads(config, given, key)
-        encoder.skeleton(config)
+        _check_whole(kind, config.to_json_string())
     except ConfigError:
         raise
     except Exception as error:  # each architecture has its own rules, and its own error
         raise _refused(error, given, key) from error
     return config
+
+
+@functools.cache
+def _check_whole(kind: str, settings: str) -> None:
+    """Build a model of these settings, as JSON, once a process: a sweep's plan has hundreds of cells of one shape."""
+    written: dict[str, Any] = json.loads(settings)
+    del written["model_type"]
+    encoder.skeleton(AutoConfig.for_model(kind, **written))
 
 
 def _known(kind: object, key: str) -> str:
