@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "train": ("hskd_lightning.train", "one cell, or a sweep with -m: teach, distil, score"),
@@ -31,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif name in COMMANDS:
         importlib.import_module(COMMANDS[name][0]).main(rest)  # not before it is asked for: torch takes seconds
     else:
-        close = difflib.get_close_matches(name, COMMANDS, n=1) or ["train"]
-        sys.exit(f"\n{ConfigError('hskd', name, ', '.join(COMMANDS), f'write hskd {close[0]}')}\n")
+        near = did_you_mean(name, COMMANDS, "write hskd train")
+        sys.exit(f"\n{ConfigError('hskd', name, ', '.join(COMMANDS), near)}\n")
 
 
 if __name__ == "__main__":

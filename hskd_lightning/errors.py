@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -54,6 +55,12 @@ def listing(names: Collection[str], most: int = 10) -> str:
     """Names for a message: the first few, and how many there are."""
     few = ", ".join(_name(name) for name in list(names)[:most])
     return few if len(names) <= most else f"{few}, ... ({len(names):,} in all)"
+
+
+def did_you_mean(typed: str, known: Collection[str], otherwise: str, most: int = 1, node: str = "") -> str:
+    """The remedy for a mistyped name: the nearest known ones, as keys of `node`; `otherwise` where none is near."""
+    near = [f"{node}{name}" for name in difflib.get_close_matches(typed, known, n=most)]
+    return f"did you mean {' or '.join(near)}?" if near else otherwise
 
 
 def _name(name: str) -> str:

@@ -62,7 +62,7 @@ MISTAKES = [
     Mistake("study plan --config-dir /nope", ("`--config-dir` = '/nope'", "a folder")),
     Mistake("train --config-name dept -m", ("`--config-name` = 'dept'", "marginal_utility", "did you mean depth?")),
     Mistake("study plan --config-name dept", ("`--config-name` = 'dept'", "did you mean depth?")),
-    Mistake("tarin", ("`hskd` = 'tarin'", "train, store, study, export, dashboard", "write hskd train")),
+    Mistake("tarin", ("`hskd` = 'tarin'", "train, store, study, export, dashboard", "did you mean train?")),
     Mistake("train -m --cfg job", ("-m --cfg job", "Only one of")),
     # What cannot be read.
     Mistake("train length.keep=[1", ("`length.keep` = '[1'", "[a,b]", "close what is open")),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import CONFIG_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from hskd_lightning.data.examples import Task
-from hskd_lightning.errors import ConfigError, listing
+from hskd_lightning.errors import ConfigError, did_you_mean, listing
 from hskd_lightning.models import encoder
 
 SIZES = (
@@ -81,13 +80,9 @@ def _known(kind: object, key: str) -> str:
         return str(kind)
     able = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES  # names alone: the classes would take seconds to import
     allowed = f"an encoder with a classification head, as transformers calls it: {', '.join(encoder.SUPPORTED)}"
-    raise ConfigError(f"{key}.model_type", kind, allowed, _nearest(kind, able, f"write {key}.model_type=bert"))
-
-
-def _nearest(name: object, names: Collection[str], otherwise: str) -> str:
-    """The remedy for a name that is none of these."""
-    near = difflib.get_close_matches(str(name), names)
-    return f"did you mean {' or '.join(near)}?" if near else otherwise
+    raise ConfigError(
+        f"{key}.model_type", kind, allowed, did_you_mean(str(kind), able, f"write {key}.model_type=bert", most=3)
+    )
 
 
 def _check_name(name: str, value: object, usual: PreTrainedConfig, key: str) -> None:
@@ -95,7 +90,7 @@ def _check_name(name: str, value: object, usual: PreTrainedConfig, key: str) -> 
         raise ConfigError(f"{key}.{name}", value, "nothing: the data decide it", "leave it out")
     if not hasattr(usual, name):
         settings = [setting for setting in usual.to_dict() if setting not in OF_THE_DATA]
-        remedy = _nearest(name, settings, "leave it out")
+        remedy = did_you_mean(name, settings, "leave it out", most=3)
         raise ConfigError(f"{key}.{name}", value, f"a setting of {usual.model_type}, say {listing(SIZES[:4])}", remedy)
 
 

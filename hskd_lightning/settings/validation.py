@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, did_you_mean, shortened
 
 Checked = TypeVar("Checked")
 SPOKEN = {
@@ -21,8 +20,6 @@ SPOKEN = {
 """pydantic's complaints of a type, as a user says it."""
 SPELLED: Mapping[int | str, str] = {"target": "_target_"}
 """Fields that a configuration spells otherwise."""
-LONGEST = 60
-"""Characters of a value that a message repeats."""
 
 
 def checked(adapter: TypeAdapter[Checked], value: Any, key: str = "") -> Checked:
@@ -42,32 +39,21 @@ def checked(adapter: TypeAdapter[Checked], value: Any, key: str = "") -> Checked
         raise _refusal(error, value, key) from None
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that a mistyped one was meant to be, if any is near."""
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
-
-
-def shortened(value: object) -> object:
-    """A value for a message: a long text loses its end."""
-    if isinstance(value, str) and len(value) > LONGEST:
-        return f"{value[:LONGEST]}... ({len(value):,} characters)"
-    return value
-
-
 def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
     first = error.errors(include_url=False)[0]
     path = _path(first["loc"], value)
     full = ".".join([*([key] if key else []), *map(str, path)])
+    given = shortened(first["input"]) if isinstance(first["input"], str) else first["input"]
     if first["type"] == "unexpected_keyword_argument":
-        return _unknown(full, first["input"], _parent(value, path), error, path)
+        return _unknown(full, given, _parent(value, path))
     if first["type"] == "missing":
         return ConfigError(full, "missing", "a value", f"give {full} a value, or choose an option of conf/ that has it")
     if first["type"] == "dataclass_type":
-        allowed, remedy = "a group of keys", f"choose an option: {full.replace('.', '/')}={shortened(first['input'])}"
-        return ConfigError(full, shortened(first["input"]), allowed, remedy)
+        remedy = f"choose an option: {full.replace('.', '/')}={given}"
+        return ConfigError(full, given, "a group of keys", remedy)
     remedy = first.get("ctx", {}).get("remedy") or f"change {full}, or leave it out"
     allowed = " or ".join(dict.fromkeys(_wanted(each) for each in error.errors() if _same(each, first, value)))
-    return ConfigError(full, shortened(first["input"]), allowed, remedy)
+    return ConfigError(full, given, allowed, remedy)
 
 
 def _same(one: Any, other: Any, value: Any) -> bool:
@@ -96,13 +82,11 @@ def _parent(value: Any, path: Sequence[int | str]) -> Mapping[str, Any]:
     return value  # type: ignore[no-any-return]
 
 
-def _unknown(
-    full: str, value: object, beside: Mapping[str, Any], error: ValidationError, path: Sequence[int | str]
-) -> ConfigError:
-    known = [name for name in beside if name != path[-1]]
-    near = nearest(str(path[-1]), known)
-    meant = f"did you mean {'.'.join([*full.split('.')[:-1], near])}?" if near else f"leave {full} out"
-    return ConfigError(full, shortened(value), f"a key that there is: {', '.join(known)}", meant)
+def _unknown(full: str, value: object, beside: Mapping[str, Any]) -> ConfigError:
+    node, dot, typed = full.rpartition(".")
+    known = [name for name in beside if name != typed]
+    remedy = did_you_mean(typed, known, f"leave {full} out", node=f"{node}{dot}")
+    return ConfigError(full, value, f"a key that there is: {', '.join(known)}", remedy)
 
 
 def _wanted(complaint: Any) -> str:
