@@ -1,9 +1,9 @@
-"""Where a step's time goes: data, forward, loss, backward, clip, optimiser, and what Lightning adds; beside it the limit.
+"""Where a step's time goes: data, forward, loss, backward, clip, optimiser, what Lightning adds; and the limit.
 
 The limit is the step's multiply-adds over the speed of matrix products of the model's own shapes, measured between the
-steps. It is told twice: of a step in which every block computes every row (`whole`), which skipped rows may beat, and of
-the multiply-adds that were made (`done`). Parts are timed by hand, one after another; `trainer` is a real Trainer's step,
-and `Lightning` what it takes beyond the parts: progress, logging, learning rates, seeding, looking for NaN.
+steps. It is told twice: of a step in which every block computes every row (`whole`), which skipped rows may beat, and
+of the multiply-adds that were made (`done`). Parts are timed by hand, one after another; `trainer` is a real Trainer's
+step, and `Lightning` what it takes beyond the parts: progress, logging, learning rates, seeding, looking for NaN.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def cases(tokens: int, batch: int, examples: int, root: Path, names: list[str]) 
             made[name, stage] = Stage(stage, config, split, source, batch, width)
     for name in [name for name in TEACHERS if name in names]:
         config = teacher_config(TEACHERS[name])
-        made[name, TEACHER] = Stage(TEACHER, config, sentences(examples, tokens, vocabulary=config.vocab_size), None, batch)
+        made[name, TEACHER] = Stage(
+            TEACHER, config, sentences(examples, tokens, vocabulary=config.vocab_size), None, batch
+        )
     return made
 
 

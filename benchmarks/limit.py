@@ -65,7 +65,10 @@ class Products:
         self.shapes = linear_shapes(config, *batch.input_ids.shape)
         self.best = dict.fromkeys(self.shapes, float("inf"))
         self._operands = {
-            (rows, inner, outer): (torch.randn(rows, inner, device=device()), torch.randn(outer, inner, device=device()))
+            (rows, inner, outer): (
+                torch.randn(rows, inner, device=device()),
+                torch.randn(outer, inner, device=device()),
+            )
             for rows, inner, outer in self.shapes
         }
 

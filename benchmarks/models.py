@@ -1,4 +1,4 @@
-"""Models with random weights (only speed and size matter): the paper's shapes and the tiny ones; stores made of them."""
+"""Models of the paper's shapes, and the tiny ones, with random weights (only speed and size matter); their stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One optimiser step of a stage, by hand of the program's own parts and by its Trainer: what other benchmarks take apart.
+"""One optimiser step of a stage, by hand of the program's own parts, and by its Trainer.
 
 Whatever is inside hskd_lightning.training is touched here alone.
 """
@@ -163,7 +163,9 @@ def by_trainer(
     """
     quiet = {**conf("trainer/auto"), "checkpoint_every": 10**9, **trainer}
     watched = _Watched(stage.loader(), note)
-    fit_stage(stage.module(steps), watched, folder, TrainerSettings(**quiet), None, [MetricsCsv(folder / "metrics.csv")])
+    fit_stage(
+        stage.module(steps), watched, folder, TrainerSettings(**quiet), None, [MetricsCsv(folder / "metrics.csv")]
+    )
     return [end - start for start, end in zip(watched.notes[2:], watched.notes[3:], strict=False)]
 
 

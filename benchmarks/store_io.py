@@ -22,7 +22,17 @@ from datasets import Dataset
 from torch import Tensor
 
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import Anyone, BertBase, contents_of, device, joint_setting, plan, sentences, store, student_config
+from benchmarks.models import (
+    Anyone,
+    BertBase,
+    contents_of,
+    device,
+    joint_setting,
+    plan,
+    sentences,
+    store,
+    student_config,
+)
 from benchmarks.steps import ByHand, Stage
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
@@ -32,7 +42,6 @@ from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import shuffled
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.writer import Contents, Writer
