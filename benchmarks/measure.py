@@ -33,11 +33,11 @@ def taking_turns(candidates: Mapping[str, Callable[[], object]], rounds: int, wa
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def report(name: str, rows: Sequence[Mapping[str, Any]], title: str = "", folder: Path = RESULTS) -> None:
+def report(name: str, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """Print the rows as a table and keep them as JSON, with what they were measured on."""
     show(name, rows, title)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": list(rows)}, indent=2) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": list(rows)}, indent=2) + "\n")
 
 
 def show(name: str, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
