@@ -13,7 +13,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from benchmarks.models import device
 from benchmarks.steps import ByHand, Stage, synchronize
-from hskd_lightning.hsk import HiddenTarget, TokenBatch
+from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.models import encoder
 from hskd_lightning.settings.stages import HIDDEN
 
@@ -39,8 +40,9 @@ def step_work(stage: Stage, batch: TokenBatch) -> float:
     """Multiply-adds of a step in which every block computes every row: three forwards, and three of the learned map."""
     work = 3 * forward_work(stage.config, *batch.input_ids.shape)
     if stage.name == HIDDEN and stage.config.hidden_size != stage.teacher_width:
-        assert isinstance(batch.taught, HiddenTarget)
-        work += 3 * batch.taught.tokens.positions.numel() * stage.config.hidden_size * stage.teacher_width
+        assert isinstance(stage.source, StoreSource)
+        kept = stage.source.read_hidden(batch.ids).tokens.positions.numel()
+        work += 3 * kept * stage.config.hidden_size * stage.teacher_width
     return work
 
 
