@@ -20,6 +20,7 @@ from benchmarks.gpu.setup import Row, Setup
 from benchmarks.gpu.stages import host, precision, speed
 from benchmarks.gpu.teacher_pass import teacher_pass
 from benchmarks.measure import RESULTS, machine, show
+from hskd_lightning import console
 
 PARTS: dict[str, Callable[[Setup], list[Row]]] = {
     "speed": speed,
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "gpu.json", help="parts are added to what it holds")
     given = parser.parse_args(arguments)
     logging.disable(logging.WARNING)
+    console.quiet()
     torch.manual_seed(0)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
