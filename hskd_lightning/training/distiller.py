@@ -11,7 +11,7 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
 from hskd_lightning.models import encoder
-from hskd_lightning.settings.stages import PREDICTION
+from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training.module import EncoderModule
 
 
@@ -56,11 +56,16 @@ class Distiller(EncoderModule):
     def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
         """Give the module its source of knowledge; returns the module.
 
+        In the hidden stage, what lies above the highest state that is taught is trained no more: no loss reads it.
+
         Args:
             source: of every step.
             first: of the very first one, where the released code teaches something else there.
         """
         self._source = (source, first or source)
+        if self.stage == HIDDEN:
+            assert source.compression is not None
+            encoder.freeze_above(self.model, max(source.compression.layer_map.student_states))
         return self
 
     def on_fit_start(self) -> None:
@@ -79,9 +84,9 @@ class Distiller(EncoderModule):
         compression = source.compression
         assert compression is not None
         target = source.hidden(batch)
-        states = encoder.hidden_states(self.model, batch, compression.layer_map.student_states)
+        kept = encoder.kept_states(self.model, batch, compression.layer_map.student_states, target.tokens)
         with torch.autocast(self.device.type, enabled=False):
-            view = compression.view([state.float() for state in states], target, self.widen)
+            view = compression.view(kept.float(), self.widen)
             return hidden_losses(view, target).sum()
 
     def prediction_loss(self, batch: TokenBatch) -> Tensor:
