@@ -90,11 +90,12 @@ def classify(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
 
 def freeze_above(model: PreTrainedModel, top: int) -> None:
     """Take gradients from what no hidden state up to number `top` is made by: blocks above it, pooler and head."""
+    pooler = getattr(model.base_model, "pooler", None)
+    for part in blocks(model)[top:] if pooler is None else (*blocks(model)[top:], pooler):
+        part.requires_grad_(False)
     body = {id(parameter) for parameter in model.base_model.parameters()}
-    above = [*blocks(model)[top:].parameters(), *getattr(model.base_model, "pooler", nn.Identity()).parameters()]
-    head = [parameter for parameter in model.parameters() if id(parameter) not in body]
-    for parameter in (*above, *head):
-        parameter.requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in body)
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

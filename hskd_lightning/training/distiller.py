@@ -11,7 +11,7 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
 from hskd_lightning.models import encoder
-from hskd_lightning.settings.stages import HIDDEN, PREDICTION
+from hskd_lightning.settings.stages import PREDICTION
 from hskd_lightning.training.module import EncoderModule
 
 
@@ -56,14 +56,17 @@ class Distiller(EncoderModule):
     def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
         """Give the module its source of knowledge; returns the module.
 
-        In the hidden stage, what lies above the highest state that is taught is trained no more: no loss reads it.
+        What no loss of the stage reads is trained no more: in the hidden stage all that lies above the highest state
+        that is taught, in the prediction stage the learned map.
 
         Args:
             source: of every step.
             first: of the very first one, where the released code teaches something else there.
         """
         self._source = (source, first or source)
-        if self.stage == HIDDEN:
+        if self.stage == PREDICTION:
+            self.widen.requires_grad_(False)
+        else:
             assert source.compression is not None
             encoder.freeze_above(self.model, max(source.compression.layer_map.student_states))
         return self
