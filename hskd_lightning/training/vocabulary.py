@@ -1,8 +1,8 @@
 """The vocabulary in use: while a stage trains, its word embedding has only the rows that the stage's texts name.
 
-A task of GLUE names a fifth of BERT's 30,522 word pieces. The others' gradient is zero at every step, but it is made,
-clipped and walked over by the optimiser all the same. Nothing but weight decay ever changes such a row, and it changes
-all of them by one factor: they are put back, decayed, wherever the table is asked for as a whole.
+CoLA names some 6,000 of BERT's 30,522 word pieces. The others' gradient is zero at every step, but it is made, clipped
+and walked over by the optimiser all the same. Nothing but weight decay ever changes such a row, and it changes all of
+them by one factor: they are put back, decayed, wherever the table is asked for as a whole.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from hskd_lightning.data.loader import Collate
 CHUNK = 1 << 20
 """Tokens looked at in one piece: a split may be larger than the memory."""
 WORTH = 50_000
-"""Values to leave out at least: to look rows up by another number costs 30 microseconds a step, half as many save them."""
+"""Values to leave out at least: a step costs 30 microseconds more, by looking rows up, and 30,000 values save as many."""
 
 
 class RowsInUse(nn.Embedding):
     """Some rows of an embedding table, looked up by the ids of the whole one.
 
-    An id whose row is not here is an error of the lookup, as one beyond the table is: never another row. `state_dict` and
-    `load_state_dict` speak of the whole table, so whoever reads or writes a checkpoint need not know.
+    An id whose row is not here is an error of the lookup, as one beyond the table is: it is never given another row.
+    `state_dict` and `load_state_dict` speak of the whole table, so whoever reads or writes a checkpoint need not know.
 
     Args:
-        whole: (V, D) the table. Its other rows are kept here as they are.
+        whole: (V, D) the table, which stays as it is until it is `restored`.
         ids: (R,) int64, ascending; the table's padding id among them.
     """
 
@@ -42,16 +42,16 @@ class RowsInUse(nn.Embedding):
         super().__init__(len(ids), whole.embedding_dim, padding, _weight=whole.weight.detach()[ids])
         self.register_buffer("row", row, persistent=False)
         self.ids = ids
-        self.start = whole.weight.detach()
         self.decay = 1.0
-        """What weight decay has left of the other rows; by double precision, as a step may take less than 1e-7 of it."""
+        """What weight decay has left of the other rows. In double precision: a step may take less than 1e-7 of it."""
+        self._whole = (whole,)  # a tuple: torch registers the modules that it finds on attributes
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, T) ids of the whole table -> (B, T, D)."""
         return super().forward(self.row[input])  # type: ignore[index]
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
-        """Decay the other rows too, from now on at every step of the optimiser that has this table."""
+        """Decay the other rows too, at every step of the optimiser that trains these."""
         (group,) = (group for group in optimizer.param_groups if any(own is self.weight for own in group["params"]))
 
         def decay(*_: Any) -> None:
@@ -60,10 +60,16 @@ class RowsInUse(nn.Embedding):
         optimizer.register_step_post_hook(decay)
 
     def table(self) -> Tensor:
-        """(V, D): these rows as they are trained, the others as they would be."""
-        table = self.start * self.decay
+        """(V, D): these rows as they are trained, the others as they would be. Where the whole table was."""
+        table = self._whole[0].weight.detach() * self.decay
         table[self.ids] = self.weight.detach().to(table.device)
         return table
+
+    def restored(self) -> nn.Embedding:
+        """The whole table's own module, with the values of now."""
+        (whole,) = self._whole
+        whole.weight.data = self.table().to(self.weight.device)
+        return whole
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -75,10 +81,10 @@ class RowsInUse(nn.Embedding):
 
 
 class VocabularyInUse(Callback):
-    """Trains a stage with the rows that its batches name, where that leaves out enough to be worth it.
+    """Trains a stage with the rows that its batches name, if that leaves out enough to be worth it.
 
-    The decay of the other rows is in the checkpoint that a stage resumes from, their first values are in the module that
-    it begins with. After the fit the module has its whole table again.
+    A resumed stage has the other rows from the module that it begins with, and their decay from the checkpoint. After
+    the fit the module has its whole table again.
 
     Args:
         batches: how each split that the stage reads becomes batches.
@@ -86,17 +92,17 @@ class VocabularyInUse(Callback):
 
     def __init__(self, batches: Iterable[Collate]) -> None:
         self.batches = tuple(batches)
-        self._whole: nn.Embedding | None = None
         self._rows: RowsInUse | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Before a checkpoint is restored, the optimiser built and the module moved to its device."""
         model: PreTrainedModel = pl_module.model  # type: ignore[assignment]
         whole = model.get_input_embeddings()
         if not _stands_alone(whole, model):
             return
         ids = named(self.batches, whole)
         if (whole.num_embeddings - len(ids)) * whole.embedding_dim >= WORTH:
-            self._whole, self._rows = whole, RowsInUse(whole, ids)
+            self._rows = RowsInUse(whole, ids)
             _replace(model, whole, self._rows)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -104,16 +110,15 @@ class VocabularyInUse(Callback):
             self._rows.follow(trainer.optimizers[0])
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self._rows is not None and self._whole is not None:
-            self._whole.weight.data = self._rows.table().to(self._rows.weight.device)
-            _replace(pl_module.model, self._rows, self._whole)  # type: ignore[arg-type]
+        if self._rows is not None:
+            _replace(pl_module, self._rows, self._rows.restored())
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self._rows is None else {"decay": self._rows.decay}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self._rows is not None:
-            self._rows.decay = state_dict["decay"]
+        assert self._rows is not None
+        self._rows.decay = state_dict["decay"]
 
 
 def named(batches: Iterable[Collate], table: nn.Embedding) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hskd_lightning.data.examples import Task
-from hskd_lightning.data.loader import BucketedBatches, Collate, eval_loader, train_loader
+from hskd_lightning.data.loader import BucketedBatches, Collate, collate, eval_loader, train_loader
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.models import encoder
@@ -235,6 +235,15 @@ def test_the_rows_of_all_splits_and_of_padding_are_in_use() -> None:
     made = [Collate(split(numbers, 64), pad_id=5) for numbers in (TRAIN, SELECTION)]
     ids = named(made, nn.Embedding(WORDS, 2, padding_idx=PADDING))
     assert ids.tolist() == [PADDING, 5, *TRAIN, *SELECTION]
+
+
+@pytest.mark.parametrize("kind", [*encoder.SUPPORTED, "rosita"])
+def test_every_architecture_finds_its_words(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "WORTH", 1)
+    model, batch = module(kind).model.eval(), collate(split(TRAIN, 4), torch.arange(4), PADDING)
+    expected = encoder.logits(model, batch)
+    assert isinstance(in_use(model), RowsInUse)
+    assert torch.equal(encoder.logits(model, batch), expected)
 
 
 def test_a_row_is_looked_up_by_the_id_of_the_whole_table() -> None:
