@@ -96,14 +96,7 @@ class VocabularyInUse(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Before a checkpoint is restored, the optimiser built and the module moved to its device."""
-        model: PreTrainedModel = pl_module.model  # type: ignore[assignment]
-        whole = model.get_input_embeddings()
-        if not _stands_alone(whole, model):
-            return
-        ids = named(self.batches, whole)
-        if (whole.num_embeddings - len(ids)) * whole.embedding_dim >= WORTH:
-            self._rows = RowsInUse(whole, ids)
-            _replace(model, whole, self._rows)
+        self._rows = keep_rows_in_use(pl_module.model, self.batches)  # type: ignore[arg-type]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._rows is not None:
@@ -119,6 +112,19 @@ class VocabularyInUse(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self._rows is not None
         self._rows.decay = state_dict["decay"]
+
+
+def keep_rows_in_use(model: PreTrainedModel, batches: Iterable[Collate]) -> RowsInUse | None:
+    """Leave a model only the rows of its word embedding that these batches name; None where it keeps all."""
+    whole = model.get_input_embeddings()
+    if not _stands_alone(whole, model):
+        return None
+    ids = named(batches, whole)
+    if (whole.num_embeddings - len(ids)) * whole.embedding_dim < WORTH:
+        return None
+    rows = RowsInUse(whole, ids)
+    _replace(model, whole, rows)
+    return rows
 
 
 def named(batches: Iterable[Collate], table: nn.Embedding) -> Tensor:

@@ -23,7 +23,7 @@ from hskd_lightning.settings.stages import StageSettings
 from hskd_lightning.training import fit, vocabulary
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import FineTuner, plain_config
-from hskd_lightning.training.vocabulary import RowsInUse, VocabularyInUse, named
+from hskd_lightning.training.vocabulary import RowsInUse, keep_rows_in_use, named
 from tests.models.tiny_models import COMMON, CONFIGS
 
 WORDS, PADDING = 2000, 0
@@ -223,12 +223,7 @@ def test_after_its_stage_the_module_has_the_whole_table(tmp_path: Path) -> None:
 # Which rows are in use.
 
 
-def in_use(model: nn.Module) -> nn.Module:
-    """The table that a stage begins with which reads the words of the training split."""
-    stage = module()
-    stage.model = model
-    VocabularyInUse([Collate(split(TRAIN, 32), PADDING)]).setup(None, stage, "fit")  # type: ignore[arg-type]
-    return stage.model.get_input_embeddings()
+MADE = [Collate(split(TRAIN, 32), PADDING)]
 
 
 def test_the_rows_of_all_splits_and_of_padding_are_in_use() -> None:
@@ -242,7 +237,7 @@ def test_every_architecture_finds_its_words(kind: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(vocabulary, "WORTH", 1)
     model, batch = module(kind).model.eval(), collate(split(TRAIN, 4), torch.arange(4), PADDING)
     expected = encoder.logits(model, batch)
-    assert isinstance(in_use(model), RowsInUse)
+    assert keep_rows_in_use(model, MADE) is model.get_input_embeddings()
     assert torch.equal(encoder.logits(model, batch), expected)
 
 
@@ -260,25 +255,29 @@ def test_an_id_whose_row_is_not_there_is_no_other_row(word: int) -> None:
 
 def test_a_word_beyond_the_table_is_found_before_the_first_step() -> None:
     with pytest.raises(IndexError, match="39|30"):
-        named([Collate(split(TRAIN, 32), PADDING)], nn.Embedding(30, 2))
+        named(MADE, nn.Embedding(30, 2))
 
 
-def test_a_large_table_has_the_rows_in_use() -> None:
-    assert isinstance(in_use(module().model), RowsInUse)
+def test_a_large_table_is_left_the_rows_in_use() -> None:
+    rows = keep_rows_in_use(module().model, MADE)
+    assert rows is not None
+    assert rows.ids.tolist() == [PADDING, *TRAIN]
 
 
 def test_a_table_of_few_words_is_left_alone() -> None:
-    assert type(in_use(encoder.build_classifier(CONFIGS["bert"]()))) is nn.Embedding
+    assert keep_rows_in_use(encoder.build_classifier(CONFIGS["bert"]()), MADE) is None
 
 
 def test_a_frozen_table_is_left_alone() -> None:
     model = module().model
     model.get_input_embeddings().weight.requires_grad_(False)
-    assert type(in_use(model)) is nn.Embedding
+    assert keep_rows_in_use(model, MADE) is None
+    assert type(model.get_input_embeddings()) is nn.Embedding
 
 
 def test_a_table_that_another_part_has_too_is_left_alone() -> None:
     model = module().model
     model.decoder = nn.Linear(32, WORDS, bias=False)
     model.decoder.weight = model.get_input_embeddings().weight
-    assert type(in_use(model)) is nn.Embedding
+    assert keep_rows_in_use(model, MADE) is None
+    assert type(model.get_input_embeddings()) is nn.Embedding
