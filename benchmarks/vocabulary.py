@@ -1,4 +1,4 @@
-"""A training step with the whole word embedding, and with the rows that the task's texts name: 6,000 of 30,522, as CoLA's.
+"""A training step with the whole word embedding, and with the rows that the texts name: 6,000 of 30,522, as in CoLA.
 
 The loss is that of labels: what is saved, the gradient of rows that nobody reads and what clip and AdamW do to them, is
 the same in every stage.
