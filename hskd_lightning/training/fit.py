@@ -24,6 +24,7 @@ from hskd_lightning.training import checkpoints
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.training.step_progress import progress
+from hskd_lightning.training.vocabulary import VocabularyInUse
 
 log = logging.getLogger(__name__)
 EXPECTED = (
@@ -72,7 +73,9 @@ def fit_stage(
     folder.mkdir(parents=True, exist_ok=True)
     timer = Timer()
     resume = _resumable(folder / RESUME, module.stage)
-    callbacks: list[Callback] = [timer, _resumer(folder, trainer.checkpoint_every)]
+    reads = [train.loader] if selection is None else [train.loader, selection.loader]
+    in_use = VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
+    callbacks: list[Callback] = [timer, in_use, _resumer(folder, trainer.checkpoint_every)]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
     callbacks.append(progress(module.stage, module.kept_steps))
