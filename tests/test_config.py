@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from omegaconf import DictConfig
 
@@ -161,6 +163,11 @@ def test_an_id_depends_on_what_is_asked(configure: Configure) -> None:
     assert len({identify(configure()), *ids}) == len(asked) + 1
 
 
+def test_one_precision_in_two_spellings_is_one_cell(configure: Configure) -> None:
+    one, other = (Experiment.resolve(plain(configure(f"trainer.precision={name}"))) for name in ("bf16", "bf16-mixed"))
+    assert one.cell_id == other.cell_id
+
+
 def test_other_data_is_another_cell(configure: Configure) -> None:
     config = plain(configure())
     assert cell_id(config, "these files") != cell_id(config, "those files")
@@ -262,6 +269,14 @@ def trainer(devices: object) -> TrainerSettings:
 def test_several_devices_for_a_cell_are_refused(devices: Any) -> None:
     with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
         check_devices(trainer(devices))
+
+
+@pytest.mark.parametrize(("devices", "index"), [(1, 0), ("1", 0), ([3], 3)])
+def test_the_gpu_that_is_named_is_the_one(devices: Any, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = replace(trainer(devices), accelerator="gpu")
+    assert asked.device == torch.device("cuda", index)
+    assert replace(asked, accelerator="cpu").device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("devices", [1, "1", [3]])

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import in_multirun
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.models.precision import check_precision
 from hskd_lightning.settings.groups import TrainerSettings
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def check_devices(trainer: TrainerSettings) -> None:
-    """A cell runs in one process on one device, which must be there.
+    """A cell runs in one process on one device, which must be there and have what `trainer.precision` asks for.
 
     Under `-m` Lightning would start its child processes by the sweep's own command line; alone, they would wait for the
     cell that their parent holds.
@@ -35,6 +36,7 @@ def check_devices(trainer: TrainerSettings) -> None:
     if trainer.accelerator in ("gpu", "cuda") and torch.cuda.device_count() == 0:
         allowed = "auto or cpu: this machine has no GPU that torch can use"
         raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
+    check_precision(trainer.precision, trainer.device)
 
 
 def settle(threads: int | None, runs: Path) -> None:
@@ -64,6 +66,22 @@ def claim(runs: Path, available: int) -> int:
         log.info("GPU %d of %d", number, available)
         return number
     return available - 1
+
+
+def gpu_name(device: torch.device) -> str | None:
+    """What the GPU is called; None where the device is none."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
+def peak_gpu_memory_mb(device: torch.device) -> float | None:
+    """The most memory that tensors took of the GPU since `count_gpu_memory`; None where the device is none."""
+    return round(torch.cuda.max_memory_allocated(device) / 1e6, 1) if device.type == "cuda" else None
+
+
+def count_gpu_memory(device: torch.device) -> None:
+    """Begin to count anew: a process may run several cells, one after another."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 _LOCKS: list[FileLock] = []

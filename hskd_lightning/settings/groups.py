@@ -16,6 +16,7 @@ from hskd_lightning.settings.types import (
     Folder,
     Integer,
     Positive,
+    Precision,
     Schedule,
     Seed,
     Share,
@@ -150,8 +151,8 @@ class TrainerSettings:
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
     devices: Any
     """One, see `runs.device.check_devices`."""
-    precision: Literal["32-true", "bf16-mixed"]
-    """Of the models; losses are always in float32. In 16-mixed hidden states overflow."""
+    precision: Precision
+    """Of the models, the student's and the teacher's alike; losses and weights are always in float32."""
     log_every: Whole
     """Optimiser steps between the losses in metrics.csv and on a tracker's curves."""
     checkpoint_every: Whole
@@ -159,11 +160,12 @@ class TrainerSettings:
 
     @property
     def device(self) -> torch.device:
-        """The device on which one process works."""
+        """The device on which one process works: the GPU that `devices` names, or the first."""
         import torch  # here: --help need not wait for it
 
-        gpu = self.accelerator != "cpu" and torch.cuda.is_available()
-        return torch.device("cuda" if gpu else "cpu")
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", self.devices[0] if isinstance(self.devices, list) else 0)
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)
