@@ -27,13 +27,14 @@ class Teacher:
 
     def __init__(self, path: str, order: Sequence[int], dropout: bool = False) -> None:
         self.model = encoder.load_classifier(path).train(dropout).requires_grad_(False)
-        self.order = list(order)
+        self.order = torch.tensor(order)
         self.dropout = dropout
         self._probabilities = False
 
     def to(self, device: torch.device) -> Teacher:
         """Move the teacher's weights to a device."""
         self.model.to(device)
+        self.order = self.order.to(device)  # once: a list would be copied there at every step
         return self
 
     def digest(self) -> str:
@@ -48,7 +49,7 @@ class Teacher:
     def logits(self, batch: TokenBatch) -> Tensor:
         """The teacher's logits (B, C), in the order of the task's labels."""
         self._check_mode()
-        return encoder.logits(self.model, batch)[:, self.order]
+        return encoder.logits(self.model, batch).index_select(1, self.order)
 
     def states(
         self,
@@ -72,12 +73,12 @@ class Teacher:
         self._check_mode()
         if attention is None or not attention_blocks:
             states, logits = encoder.states_and_logits(self.model, batch, wanted)
-            return states, None, logits[:, self.order]
+            return states, None, logits.index_select(1, self.order)
         if reads_probabilities(self.model):
             return self._with_probabilities(batch, wanted, attention, attention_blocks)
         with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
             states, logits = encoder.states_and_logits(self.model, batch, wanted)
-        return states, probe.scores(batch), logits[:, self.order]
+        return states, probe.scores(batch), logits.index_select(1, self.order)
 
     def _with_probabilities(
         self,
@@ -92,7 +93,7 @@ class Teacher:
         inputs = encoder.model_inputs(self.model, batch)
         output = self.model(**inputs, output_hidden_states=True, output_attentions=True)
         scores = from_probabilities(output.attentions, attention_blocks, attention.statistic, batch)
-        return [output.hidden_states[number] for number in wanted], scores, output.logits[:, self.order]
+        return [output.hidden_states[number] for number in wanted], scores, output.logits.index_select(1, self.order)
 
     def _check_mode(self) -> None:
         assert self.model.training == self.dropout, "someone changed the teacher's train/eval mode"

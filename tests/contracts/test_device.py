@@ -30,6 +30,8 @@ from tests.helpers import batch_of, options
 ROWS = [0, 1, 2, 3, 4, 5]
 PLAIN = {"depth": ("uniform", 2), "length": ("cls_first", 5), "width": ("pca", 5)}
 """Of each axis, unless a test chooses: a strategy, and how much it keeps where it can keep less than everything."""
+MASKS = "transformers/masking_utils.py"
+"""Where transformers looks whether anything is padded, once a forward, unless the mask spares it that."""
 
 Make = Callable[..., Assets]
 
@@ -45,7 +47,8 @@ def setting(*chosen: str, **axes: tuple[str, dict[str, Any]]) -> list[str]:
     for axis, (usual, keep) in PLAIN.items():
         name, given = axes.get(axis, (usual, {}))
         own = {key.split(".")[1]: value for key, value in EXAMPLES.items() if key.startswith(f"{axis}.")}
-        options = (own if name == "explicit" else {}) | ({"keep": keep} if name in with_keep(axis) else {}) | given
+        kept = {"keep": keep} if name in with_keep(axis) and name not in ("bottom", "last") else {}
+        options = (own if name == "explicit" else {}) | kept | given
         overrides += [f"{axis}={name}", *(f"{axis}.{option}={value}" for option, value in options.items())]
     return [*overrides, *chosen]
 
@@ -111,7 +114,8 @@ def check(make: Make, stage: str, chosen: list[str], most: int) -> None:
     loss, found, waits = on_device(make(*chosen), stage)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(found, gradients, rtol=1e-4, atol=1e-6)
-    assert len(waits) <= most, "\n".join(waits)
+    ours = [wait for wait in waits if MASKS not in wait]
+    assert len(ours) <= most, "\n".join(ours)
 
 
 STRATEGIES = [
