@@ -38,6 +38,11 @@ def float64(values: Tensor) -> Tensor:
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
+def free_bytes(device: torch.device) -> int:
+    """The memory that a CUDA device has left, for whoever asks first."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
 def _as(place: Tensor, like: Tensor) -> Tensor:
     """Bytes, read as a tensor of another one's dtype and shape."""
     return place[: like.nbytes].view(like.dtype).view(like.shape)

@@ -66,8 +66,9 @@ class TokenBatch(NamedTuple):
     token_type_ids: Tensor  # (B, T) int64
     special: Tensor  # (B, T) bool | [CLS], [SEP] and their like
     labels: Tensor  # (B,) int64 class ids, or float32 scores
-    taught: HiddenTarget | Tensor | None = None
-    """What a store says of these examples (hidden states or logits), read where the batch was made."""
+    taught: HiddenTarget | Tensor | tuple[Tensor, ...] | None = None
+    """What a store says of these examples (hidden states or logits), read where the batch was made; or a tuple of what
+    its source makes that of on the device."""
     host: TokenBatch | None = None
     """On another device than the CPU: the batch as it was made there."""
 

@@ -94,9 +94,7 @@ def wanted_counts(keep: Keep, real: Tensor) -> Tensor:
     return torch.full_like(real, keep.number) if isinstance(keep, Count) else counts_kept(keep, real)
 
 
-def select_tokens(
-    strategy: LengthStrategy, tokens: Tokens, pairs: int, counts: Tensor | None = None
-) -> TokenSelection:
+def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int, counts: Tensor | None = None) -> TokenSelection:
     """Take the best-scored eligible tokens of every example, for each of P layer pairs.
 
     Args:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression
+from hskd_lightning.data.loader import Reader
 from hskd_lightning.data.split import Splits
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.source import DevScores, KnowledgeSource
@@ -113,7 +114,7 @@ class Controlled:
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.true.logits(batch)
 
-    def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor] | None:
+    def reader(self, hidden: bool) -> Reader | None:
         source = self.shown if hidden else self.true
         read = source.reader(hidden)
         return _ChangedReader(read, self.change) if hidden and read is not None else read
@@ -128,7 +129,7 @@ class Controlled:
 class _ChangedReader:
     """A class, so that worker processes can be spawned with it."""
 
-    read: Callable[[Tensor], HiddenTarget | Tensor]
+    read: Reader
     change: Change
 
     def __call__(self, ids: Tensor) -> HiddenTarget:
