@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
-Reader = Callable[[Tensor], HiddenTarget | Tensor]
+Reader = Callable[[Tensor], HiddenTarget | Tensor | tuple[Tensor, ...]]
 BUCKET_BATCHES = 50
 """Examples are sorted by length within windows of this many batches: little padding, and still a random order."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,13 +127,8 @@ class Store:
 
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
-        rows = self._rows(ids)
-        counts = torch.minimum(wanted_counts(wanted.tokens, self.index.tokens[rows]), self.index.kept[rows])  # (B,)
-        most = int(counts.max())
-        rank = torch.arange(most)
-        valid = rank < counts[:, None]  # (B, K)
-        # Behind its last token an example repeats it: a real row is as quickly read as none, and never looked at.
-        gather = self._gather(rows, self.index.start[rows][:, None] + torch.minimum(rank, counts[:, None] - 1))
+        rows, source, valid = self.places(ids, wanted.tokens)
+        gather = self._gather(rows, source)
         pairs = range(len(wanted.layers))
         positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
         values = torch.empty(len(pairs), *valid.shape, wanted.units)
@@ -144,11 +139,57 @@ class Store:
                 self._read(layer, gather, wanted, values[pair])
             else:
                 values[pair], mask[pair] = self._read_masked(layer, rows, gather, valid)
-        shape = (*valid.shape[:1], len(pairs), most)
-        everywhere = valid[:, None].expand(shape)
+        everywhere = valid[:, None].expand(-1, len(pairs), -1)
         every_mask = None if mask is None else mask.transpose(0, 1)
         recalled, compared = wanted.code.recall(values.transpose(0, 1), every_mask, everywhere, self.facts["width"])
         return HiddenTarget(recalled, TokenSelection(positions.transpose(0, 1), everywhere), compared)
+
+    def stored(self, ids: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `hidden` makes its target of, for a store without masks, as narrow as it is wanted.
+
+        Returns:
+            (P, B, K, W) values, int8 or of the wanted dtype; (P, B, K) int16 positions; (B, K) bool, which of them are
+            kept; (B,) the shard of each example.
+        """
+        rows, source, valid = self.places(ids, wanted.tokens)
+        gather, dtype = self._gather(rows, source), DTYPES[wanted.dtype]
+        values = torch.empty(len(wanted.layers), *valid.shape, wanted.units, dtype=dtype)
+        positions = torch.empty(values.shape[:-1], dtype=torch.int16)
+        for pair, layer in enumerate(map(layer_key, wanted.layers)):
+            positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
+            _put(self._take(f"values.{layer}", gather, wanted.units, values[pair]), values[pair])
+        return values, positions, valid, self.index.shard[rows]
+
+    def places(self, ids: Tensor, keep: Keep) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the kept tokens of (B,) example ids are: (B,) rows of the index, (B, K) rows of their shards' layers,
+        best first, and (B, K) bool: which of them are kept. Behind its last token an example repeats it: a real row is
+        as quickly read as none, and never looked at.
+        """
+        rows = self._rows(ids)
+        counts = torch.minimum(wanted_counts(keep, self.index.tokens[rows]), self.index.kept[rows])  # (B,)
+        rank = torch.arange(int(counts.max()))
+        source = self.index.start[rows][:, None] + torch.minimum(rank, counts[:, None] - 1)
+        return rows, source, rank < counts[:, None]
+
+    def layers(self, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shard by shard, all rows of the wanted layers: (R, P, W) values as in `stored`, (R, P) int16 positions."""
+        keys = list(map(layer_key, wanted.layers))
+        for number in range(len(self.facts["shards"])):
+            shard = self._shard(number)
+            values = torch.stack([shard[f"values.{key}"][:, : wanted.units] for key in keys], dim=1)
+            yield values.to(DTYPES[wanted.dtype]), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
+
+    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor] | None:
+        """The scales and offsets of int8 values, each (shards, P, W) float32; None for floats."""
+        if self.request.dtype != "int8":
+            return None
+        shards, keys = range(len(self.facts["shards"])), list(map(layer_key, wanted.layers))
+
+        def of(name: str) -> Tensor:
+            rows = [torch.stack([self._shard(number)[f"{name}.{key}"] for key in keys]) for number in shards]
+            return torch.stack(rows)[..., : wanted.units]
+
+        return of("scale"), of("offset")
 
     def _read_index(self) -> Index:
         index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
@@ -208,8 +249,7 @@ class Store:
             values = self._from_int8(key, values, gather)
         elif wanted.dtype != self.request.dtype:
             values = values.to(DTYPES[wanted.dtype])
-        if values.data_ptr() != out.data_ptr():
-            out.copy_(values.view(out.shape))
+        _put(values, out)
 
     def _read_masked(self, key: str, rows: Tensor, gather: _Gather, valid: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K, D) float32 of one layer, zero off the mask, and the (B, K, D) mask."""
@@ -252,6 +292,12 @@ class Store:
             except SafetensorError as error:
                 raise damaged(path, f"not a safetensors file ({error})") from error
         return self._mapped[number]
+
+
+def _put(values: Tensor, out: Tensor) -> None:
+    """Copy the values to `out`, unless they were read into it."""
+    if values.data_ptr() != out.data_ptr():
+        out.copy_(values.view(out.shape))
 
 
 def _reordered(rows: Tensor, back: Tensor | None) -> Tensor:
