@@ -179,10 +179,8 @@ class Store:
             values = torch.stack([shard[f"values.{key}"][:, : wanted.units] for key in keys], dim=1)
             yield values.to(DTYPES[wanted.dtype]), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
 
-    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor] | None:
-        """The scales and offsets of int8 values, each (shards, P, W) float32; None for floats."""
-        if self.request.dtype != "int8":
-            return None
+    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor]:
+        """The scales and offsets of int8 values, each (shards, P, W) float32."""
         shards, keys = range(len(self.facts["shards"])), list(map(layer_key, wanted.layers))
 
         def of(name: str) -> Tensor:

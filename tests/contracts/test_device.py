@@ -109,6 +109,8 @@ def on_device(assets: Assets, stage: str) -> tuple[Tensor, list[Tensor], list[st
         module.attach(source).to(CUDA)
         source.to(CUDA)
         batch = read_batch(assets, source, stage)
+        if stage == HIDDEN:
+            source.hidden(batch.to(CUDA))  # what is put on the device once, in the first step
         waits.clear()
         loss, gradients = loss_and_gradient(module, source, batch.to(CUDA), stage)
         counted = list(waits)
