@@ -94,7 +94,7 @@ class DeviceStoreSource:
         return self.source.origin
 
     def reader(self, hidden: bool) -> Reader:
-        """Reads rows for the hidden stage, if the store fits on the device, else values; for the other stage, logits."""
+        """Of rows for the hidden stage, where the store fits on the device, else of values; or of logits."""
         store, self._resident = self.source.store, None
         if not hidden or store.request.masks:
             return self.source.reader(hidden)
