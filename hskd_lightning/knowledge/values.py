@@ -14,6 +14,8 @@ from hskd_lightning.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
 BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
+CACHED = 128
+"""Rows that are measured at a time on a CPU: their float64 stays in its cache, which is ten times as fast."""
 STEPS = 254
 """int8 from -127 to 127: symmetric about the middle of a unit's range."""
 
@@ -82,11 +84,13 @@ class Meter:
 
     def add(self, values: Tensor, stored: Tensor) -> None:
         """Count (N, W) values and what a reader will get for them, where they are."""
-        exact = float64(values)
-        error = exact - float64(stored)
-        sums = torch.stack([error.square().sum(dim=0), exact.sum(dim=0), exact.square().sum(dim=0)])
-        self.count += len(exact)
-        self.sums = self.sums.to(sums.device) + sums
+        self.count += len(values)
+        rows = CACHED if values.device.type == "cpu" else max(1, len(values))
+        for exact, back in zip(values.split(rows), stored.split(rows), strict=True):
+            exact, back = float64(exact), float64(back)
+            error = (exact - back).square()
+            sums = torch.stack([error.sum(dim=0), exact.sum(dim=0), exact.square().sum(dim=0)])
+            self.sums = self.sums.to(sums.device) + sums
 
     @property
     def loss(self) -> Loss:
