@@ -191,17 +191,19 @@ def test_a_store_written_on_a_device_is_that_of_the_cpu(make: Make, tmp_path: Pa
     here, there = tmp_path / "cpu", tmp_path / "device"
     write(make(*KEPT[kept], *MANY), here)
     with emulated() as waits, patch.object(TrainerSettings, "device", CUDA):
-        batches = write(make(*KEPT[kept], *MANY), there)
+        batches, shards, layers, masked = write(make(*KEPT[kept], *MANY), there)
         counted = [wait for wait in waits if "knowledge/" in wait and MASKS not in wait]
     files = sorted(path.name for path in here.glob("*.safetensors"))
     assert files == sorted(path.name for path in there.glob("*.safetensors"))
     assert [name for name in files if (here / name).read_bytes() != (there / name).read_bytes()] == []
-    print(kept, batches, len(counted), *sorted(set(counted)), sep="\n")
+    # A batch is waited for once, and once a layer where its masks are read; the rest is a shard's.
+    assert len(counted) <= batches * (1 + layers * masked) + shards * (2 + 8 * layers)
 
 
-def write(assets: Assets, folder: Path) -> int:
-    """All shards of the cell's own store; of how many batches."""
+def write(assets: Assets, folder: Path) -> tuple[int, int, int, bool]:
+    """Write all shards of the cell's own store: how many batches, shards and layers it has, and whether masks."""
     folder.mkdir()
     writer = assets.stores.writer(folder, assets.stores.request)
     writer.write(writer.missing())
-    return sum(-(-len(rows) // BATCH) for rows in writer.shards)
+    batches = sum(-(-len(rows) // BATCH) for rows in writer.shards)
+    return batches, len(writer.shards), len(writer.request.layers), writer.request.masks
