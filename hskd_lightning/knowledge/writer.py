@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +24,14 @@ from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
+from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.teacher import Teacher
 
 log = logging.getLogger(__name__)
 BATCH = 64
+WAIT = 0.5
+"""Seconds after which a process that found no free shard looks again."""
 MARGIN = 1.2
 """Free disk asked for, as a multiple of what the store will weigh."""
 
@@ -52,6 +55,27 @@ class Contents:
     padding: Padding
     device: torch.device
     precision: str
+
+
+class _Meter:
+    """Says how a store grows under the hands of this process."""
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self.tokens, self.busy, self.waits = 0, 0.0, False
+        self.since = time.perf_counter()
+
+    def add(self, number: int, tokens: int) -> None:
+        """A shard is made."""
+        now = time.perf_counter()
+        self.tokens, self.busy, self.since = self.tokens + tokens, self.busy + now - self.since, now
+        log.info("store: shard %d of %d, %.0f tokens/s", number + 1, self.shards, self.tokens / self.busy)
+
+    def idle(self) -> None:
+        """No shard is free."""
+        if not self.waits:
+            log.info("store: others make the last shards, waiting")
+        self.waits, self.since = True, time.perf_counter() + WAIT
 
 
 class Writer:
@@ -88,8 +112,8 @@ class Writer:
         """Numbers of the shards that are not whole."""
         return [number for number in range(len(self.shards)) if self.parts.read_shard_note(number) is None]
 
-    def write(self, numbers: list[int]) -> None:
-        """Make the shards of these numbers.
+    def write(self, numbers: Sequence[int]) -> None:
+        """See to it that the shards of these numbers are there: make those that nobody else makes, wait for the others.
 
         Raises:
             ConfigError: the disk is too small, or a value does not fit the dtype.
@@ -97,14 +121,15 @@ class Writer:
         if not numbers:
             return
         self._check_space(len(numbers) / len(self.shards))
-        compression, teacher = self.compression, self.contents.teacher()
-        weights = teacher.digest()
-        started, tokens = time.perf_counter(), 0
-        for done, number in enumerate(numbers, start=1):
-            self._write_shard(number, compression, teacher, weights)
-            tokens += int(self.contents.split.lengths[self.shards[number]].sum())
-            speed = tokens / (time.perf_counter() - started)
-            log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), speed)
+        shared, meter = SharedShards(self.parts, numbers), _Meter(len(self.shards))
+        while shared.pending:
+            with shared.take() as number:
+                if number is not None:
+                    self._write_shard(number)
+                    meter.add(number, int(self.contents.split.lengths[self.shards[number]].sum()))
+            if number is None and shared.pending:
+                meter.idle()
+                time.sleep(WAIT)
 
     def finish(self) -> Recipe:
         """The manifest's facts, once every shard is there.
@@ -168,10 +193,14 @@ class Writer:
         budget = {n: self.contents.unfitted.scalars(n * self.contents.width) for n in kept.unique().tolist()}
         return torch.tensor([budget[n] for n in kept.tolist()])
 
-    def _write_shard(self, number: int, compression: Compression, teacher: Teacher, weights: str) -> None:
-        tensors, losses = self._shard(self.shards[number], compression, teacher)
+    def _write_shard(self, number: int) -> None:
+        tensors, losses = self._shard(self.shards[number], self.compression, self.contents.teacher())
         examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
-        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=weights, loss=losses)
+        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=self._weights, loss=losses)
+
+    @cached_property
+    def _weights(self) -> str:
+        return self.contents.teacher().digest()
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""

@@ -116,12 +116,11 @@ def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
         return
     part = _part(shard)
     request = ours.request
-    if (whole := ours.folder / request.name).is_dir():
-        print(whole)
+    if (folder := ours.partial(request)) is None:
+        print(ours.folder / request.name)
         return
-    writer = ours.writer(ours.partial(request), request)
-    missing = set(writer.missing())
-    writer.write([number for number in shares(len(writer.shards), part) if number in missing])
+    writer = ours.writer(folder, request)
+    writer.write(shares(len(writer.shards), part))
     print(f"part {shard} of store {request.name}: there; when all parts are, run finish")
 
 
@@ -137,8 +136,7 @@ def _part(shard: str) -> tuple[int, int]:
 
 def _finish(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
-    request = ours.request
-    print(ours.build_once(request, lambda folder: ours.finish(ours.writer(folder, request))))
+    print(ours.complete(ours.request))
 
 
 def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None:

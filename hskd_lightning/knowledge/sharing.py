@@ -1,0 +1,54 @@
+"""A store's shards among the processes that make it: each takes the next free one, whoever and wherever they are.
+
+A shard is taken under the lock that the store is finished under, and held by a lock of its own until it is whole. So no
+shard is made twice at once, no store is finished under anybody's hands, and a shard whose process dies is free again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from filelock import Timeout
+
+from hskd_lightning.artifacts import lock_file, lock_of
+from hskd_lightning.knowledge.parts import Parts
+
+
+class SharedShards:
+    """Those of a store's shards that this process wants to see whole, made by itself or by others.
+
+    Args:
+        parts: what is there of the store.
+        numbers: of the shards.
+    """
+
+    def __init__(self, parts: Parts, numbers: Iterable[int]) -> None:
+        self.parts = parts
+        self.pending = deque(numbers)
+
+    @contextmanager
+    def take(self) -> Iterator[int | None]:
+        """Hold the next free shard for a `with` block; None where none is free, so that all are whole or being made."""
+        with ExitStack() as held:
+            with lock_file(lock_of(self.parts.folder)):
+                number = self._next(held)
+            yield number
+
+    def _next(self, held: ExitStack) -> int | None:
+        if not self.parts.folder.is_dir():  # finished by another, and so renamed
+            self.pending.clear()
+        others = []
+        number = None
+        while number is None and self.pending:
+            candidate = self.pending.popleft()
+            if self.parts.read_shard_note(candidate) is not None:
+                continue
+            try:
+                held.enter_context(lock_file(self.parts.shard_lock(candidate)).acquire(timeout=0))
+                number = candidate
+            except Timeout:
+                others.append(candidate)
+        self.pending.extendleft(reversed(others))
+        return number
