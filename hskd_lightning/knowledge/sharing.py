@@ -43,12 +43,26 @@ class SharedShards:
         number = None
         while number is None and self.pending:
             candidate = self.pending.popleft()
-            if self.parts.read_shard_note(candidate) is not None:
+            if self._is_whole(candidate):
                 continue
-            try:
-                held.enter_context(lock_file(self.parts.shard_lock(candidate)).acquire(timeout=0))
+            if self._hold(candidate, held):
                 number = candidate
-            except Timeout:
+            else:
                 others.append(candidate)
         self.pending.extendleft(reversed(others))
         return number
+
+    def _hold(self, number: int, held: ExitStack) -> bool:
+        """Whether a shard is this process's to make; the next look tells who else is at it, or was a moment ago."""
+        lock = lock_file(self.parts.shard_lock(number))
+        try:
+            held.enter_context(lock.acquire(timeout=0))
+        except Timeout:
+            return False
+        if self._is_whole(number):
+            held.close()
+            return False
+        return True
+
+    def _is_whole(self, number: int) -> bool:
+        return self.parts.read_shard_note(number) is not None

@@ -289,6 +289,6 @@ class Writer:
 
     def _check_space(self, share: float) -> None:
         need = int(self.size.bytes * share * MARGIN)
-        free = shutil.disk_usage(self.folder).free
+        free = shutil.disk_usage(self.folder.parent).free  # there, even when another has just finished the store
         if free < need:
             raise ConfigError("paths.artifacts", f"{free:,} bytes free at {self.folder}", f"{need:,} bytes", FULL)
