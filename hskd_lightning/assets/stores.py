@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,9 @@ class Stores:
         log.info("store %s: reused, %s", folder.name, how)
         return folder
 
-    def build(self) -> Path:
-        """The store of the whole sweep that this cell is part of; of the cell, if it is alone."""
-        request = self.union()
+    def build(self, others: Iterable[Mapping[str, Any]] | None = None) -> Path:
+        """A store for this cell and others; None: those of the sweep that it is part of, if it is."""
+        request = self.union(others)
         if request != self.request and (existing := self.find(request)):
             return existing
         return self.make(request)
@@ -120,10 +120,10 @@ class Stores:
 
         return build_once(self.folder.parent, KIND, request.recipe, finish, vouched=True)
 
-    def union(self) -> Request:
-        """The least store that answers this cell and those cells of its sweep that can share one with it."""
+    def union(self, others: Iterable[Mapping[str, Any]] | None = None) -> Request:
+        """The least store that answers this cell and those of the others that can share one with it."""
         request = self.request
-        for config in other_cells():
+        for config in other_cells() if others is None else others:
             other = self._sibling(config)
             request = (other and request.joined(other)) or request
         return request

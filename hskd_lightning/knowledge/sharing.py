@@ -6,6 +6,8 @@ shard is made twice at once, no store is finished under anybody's hands, and a s
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,10 @@ from filelock import Timeout
 
 from hskd_lightning.artifacts import lock_file, lock_of
 from hskd_lightning.knowledge.parts import Parts
+
+log = logging.getLogger(__name__)
+WAIT = 0.5
+"""Seconds after which a process that found no free shard looks again."""
 
 
 class SharedShards:
@@ -66,3 +72,29 @@ class SharedShards:
 
     def _is_whole(self, number: int) -> bool:
         return self.parts.read_shard_note(number) is not None
+
+
+class Progress:
+    """Says how a store grows under the hands of this process.
+
+    Args:
+        shards: of the store.
+    """
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self.tokens, self.seconds, self.waited = 0, 0.0, False
+        self.since = time.perf_counter()
+
+    def made(self, number: int, tokens: int) -> None:
+        """A shard of so many tokens is there."""
+        now = time.perf_counter()
+        self.tokens, self.seconds, self.since = self.tokens + tokens, self.seconds + now - self.since, now
+        log.info("store: shard %d of %d, %.0f tokens/s", number + 1, self.shards, self.tokens / self.seconds)
+
+    def wait(self) -> None:
+        """No shard is free: look again in a while."""
+        if not self.waited:
+            log.info("store: others make the last shards, waiting")
+        time.sleep(WAIT)
+        self.waited, self.since = True, time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,14 +23,12 @@ from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
-from hskd_lightning.knowledge.sharing import SharedShards
+from hskd_lightning.knowledge.sharing import Progress, SharedShards
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.teacher import Teacher
 
 log = logging.getLogger(__name__)
 BATCH = 64
-WAIT = 0.5
-"""Seconds after which a process that found no free shard looks again."""
 MARGIN = 1.2
 """Free disk asked for, as a multiple of what the store will weigh."""
 
@@ -55,27 +52,6 @@ class Contents:
     padding: Padding
     device: torch.device
     precision: str
-
-
-class _Meter:
-    """Says how a store grows under the hands of this process."""
-
-    def __init__(self, shards: int) -> None:
-        self.shards = shards
-        self.tokens, self.busy, self.waits = 0, 0.0, False
-        self.since = time.perf_counter()
-
-    def add(self, number: int, tokens: int) -> None:
-        """A shard is made."""
-        now = time.perf_counter()
-        self.tokens, self.busy, self.since = self.tokens + tokens, self.busy + now - self.since, now
-        log.info("store: shard %d of %d, %.0f tokens/s", number + 1, self.shards, self.tokens / self.busy)
-
-    def idle(self) -> None:
-        """No shard is free."""
-        if not self.waits:
-            log.info("store: others make the last shards, waiting")
-        self.waits, self.since = True, time.perf_counter() + WAIT
 
 
 class Writer:
@@ -121,15 +97,14 @@ class Writer:
         if not numbers:
             return
         self._check_space(len(numbers) / len(self.shards))
-        shared, meter = SharedShards(self.parts, numbers), _Meter(len(self.shards))
+        shared, progress = SharedShards(self.parts, numbers), Progress(len(self.shards))
         while shared.pending:
             with shared.take() as number:
                 if number is not None:
                     self._write_shard(number)
-                    meter.add(number, int(self.contents.split.lengths[self.shards[number]].sum()))
+                    progress.made(number, int(self.contents.split.lengths[self.shards[number]].sum()))
             if number is None and shared.pending:
-                meter.idle()
-                time.sleep(WAIT)
+                progress.wait()
 
     def finish(self) -> Recipe:
         """The manifest's facts, once every shard is there.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import SMALL, TINY
+from tests.helpers import ROOT, SMALL, TINY
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,6 +32,18 @@ def test_a_sweep_builds_one_store_for_all_its_cells(program: Program, tmp_path: 
     (manifest,) = tmp_path.glob("artifacts/store/*/manifest.json")
     hidden = json.loads(manifest.read_text())["recipe"]["hidden"]
     assert (hidden["length"]["keep"], hidden["width"]["units"], len(hidden["layers"])) == (4, 8, 2)
+
+
+def test_a_sweeps_stores_can_be_built_before_it(program: Program, tmp_path: Path) -> None:
+    sweep = (*SMALL, *TINY, "length=cls_first", "length.keep=1,2", "width=pca,random_mask", "knowledge=offline,logits")
+    command = [sys.executable, "-m", "hskd_lightning.study", "stores", *sweep, f"paths.root={tmp_path}"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert built.returncode == 0, built.stdout + built.stderr
+    stores = set(tmp_path.glob("artifacts/store/*/manifest.json"))
+    assert len(stores) == 2
+    assert "shards to build" not in program("-m", *sweep).stdout
+    assert set(tmp_path.glob("artifacts/store/*/manifest.json")) == stores
+    assert {result["store"] for result in results(tmp_path)} == {path.parent.name for path in stores}
 
 
 def test_baselines_and_seeds_of_a_sweep_use_the_same_store(program: Program, tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_a_cell_whose_job_runs_out_of_time_is_requeued_and_goes_on(tmp_path: Pat
     assert sweep.returncode == 0, out
     assert "hidden: resumed at step" in (only_cell(tmp_path) / "log.txt").read_text()
     assert read(only_cell(tmp_path), "status.json")["attempt"] == 2
-    (told,) = tmp_path.glob("multirun/*/.submitit/*/*_0_log.err")
-    assert "this job is timed-out" in told.read_text() and "(2 remaining timeouts)" in told.read_text()
+    told = "".join(path.read_text() for path in tmp_path.glob("multirun/*/.submitit/*/*_0_log.*"))
+    assert "this job is timed-out" in told and "(2 remaining timeouts)" in told
 
 
 def task_below(root: Path) -> int:
