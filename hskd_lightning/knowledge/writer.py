@@ -20,6 +20,7 @@ from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
@@ -91,11 +92,14 @@ class Writer:
     def write(self, numbers: Sequence[int]) -> None:
         """See to it that the shards of these numbers are there: make those that nobody else makes, wait for the others.
 
+        Not inside of `build_once` for this folder: whoever takes a shard wants the lock that it holds.
+
         Raises:
             ConfigError: the disk is too small, or a value does not fit the dtype.
         """
         if not numbers:
             return
+        self._check_count()
         self._check_space(len(numbers) / len(self.shards))
         shared, progress = SharedShards(self.parts, numbers), Progress(len(self.shards))
         while shared.pending:
@@ -261,6 +265,12 @@ class Writer:
         if target.units is None:
             return kept, kept * target.values.shape[-1]
         return kept, (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2)).cpu()
+
+    def _check_count(self) -> None:
+        if (count := len(self.shards)) > MOST_SHARDS:
+            least = -(-int(self.contents.split.lengths.sum()) // (MOST_SHARDS - 1))
+            allowed = f"{MOST_SHARDS:,} shards at most: it makes {count:,} of this data"
+            raise ConfigError("store.shard_tokens", self.request.shard_tokens, allowed, f"set it to {least} or more")
 
     def _check_space(self, share: float) -> None:
         need = int(self.size.bytes * share * MARGIN)

@@ -1,8 +1,9 @@
 """Look after knowledge stores, with the same overrides as train.py.
 
 plan     what a store would hold and weigh, and how long it would take
-build    make it; --shard i/n makes one of n parts, on as many machines
-         as you like; then `finish`
+build    make it; start it as often and on as many machines as you like,
+         they share the work. --shard i/n makes one of n parts, and no
+         more; when all are there, `finish`
 verify   compare every file with its checksum, and a sample with the
          live teacher
 info     one store's manifest

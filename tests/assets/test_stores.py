@@ -222,6 +222,15 @@ def test_a_store_is_not_finished_while_shards_are_missing(unbroken: Path, tmp_pa
         room.finish(half)
 
 
+def test_more_shards_than_a_process_can_map_are_refused_before_the_first(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_store(unbroken, tmp_path)
+    monkeypatch.setattr(writer, "MOST_SHARDS", 20)
+    with pytest.raises(ConfigError, match=r"`store.shard_tokens` = 100.*makes 79 of this data"):
+        room_at(tmp_path).build()
+
+
 def test_four_processes_that_want_one_store_build_it_once_and_all_train(tmp_path: Path) -> None:
     commands = [command_line(tmp_path, *SMALL, *TINY, f"seed={seed}") for seed in range(4)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
