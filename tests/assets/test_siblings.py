@@ -9,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
+from hskd_lightning.assets.siblings import other_cells
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.sweep.compose import as_multirun
 from tests.helpers import ROOT, SMALL, TINY
 
 pytestmark = pytest.mark.slow
@@ -63,3 +67,17 @@ def test_a_cell_that_makes_no_sense_spoils_no_store(program: Program, tmp_path: 
     found = results(tmp_path)
     assert len(found) == 2
     assert len({result["store"] for result in found}) == 1
+
+
+@pytest.mark.parametrize("sweeper", ["study", "basic"])
+def test_a_list_of_cells_that_a_worker_does_not_see(
+    sweeper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our sweeper writes one before the first cell; another's cells are alone."""
+    with as_multirun(None, "train", [f"paths.root={tmp_path}", f"hydra/sweeper={sweeper}"]) as (config, _):
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+        if sweeper == "basic":
+            assert other_cells() == []
+        else:
+            with pytest.raises(ConfigError, match=rf"(?s)`hydra.sweep.dir` = '{tmp_path}.*cells.json.*paths.root="):
+                other_cells()
