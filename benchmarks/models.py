@@ -180,7 +180,7 @@ def store(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, root: Pat
     """A store of this plan, built now."""
     contents = contents_of(plan, split, teacher, dtype)
     partial = root / "store" / f"{contents.request.name}{PARTIAL}"
-    partial.mkdir(parents=True)
+    partial.mkdir(parents=True, exist_ok=True)
     writer = Writer(partial, contents)
     writer.write(writer.missing())
 
