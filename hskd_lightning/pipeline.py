@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float | None:
     if settings.export:
         require_onnx()
     runs = Path(settings.paths.runs)
-    settle(settings.threads, runs)
+    settle(settings.threads, settings.trainer)
     with Cell.open(runs, experiment.cell_id, experiment.config, settings.force) as cell:
         if cell.result is None:
             cell.finish(_Run(experiment, cell).result())
