@@ -12,19 +12,32 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning import mistakes, usage
-from hskd_lightning.config import in_multirun
+from hskd_lightning.config import in_multirun, plain
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.failure import printed_once
+from hskd_lightning.finished import finished_score
 from hskd_lightning.interrupt import interruptible
 
 
 def run_cell(cfg: DictConfig) -> float | None:
     """The score on dev, for sweepers; None where nothing ran."""
     with interruptible(speaks=not in_multirun()):
-        from hskd_lightning.pipeline import run  # here: --help and shell completion need not wait for torch
-
         with printed_once():
-            return run(cfg)
+            if (score := finished_score(plain(cfg))) is not None:
+                return score
+            return _explained(cfg) if cfg.explain else _run(cfg)
+
+
+def _explained(cfg: DictConfig) -> None:
+    from hskd_lightning.explain import explain  # here: --help and a finished cell need not wait for torch
+
+    explain(cfg)
+
+
+def _run(cfg: DictConfig) -> float:
+    from hskd_lightning.pipeline import run  # here: nor need explain=true wait for Lightning
+
+    return run(cfg)
 
 
 run_by_hydra = hydra.main(version_base="1.3", config_path="pkg://hskd_lightning.conf", config_name="train")(run_cell)

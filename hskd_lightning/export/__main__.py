@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long to measure each latency")
     given = parser.parse_args(arguments)
     console.log_plainly()
+    console.quiet()
     overrides = [word for word in given.cells if "=" in word]
     try:
         for cell in given.cells:

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.compression import Layer
-from hskd_lightning.knowledge.request import Request
-from hskd_lightning.knowledge.values import BYTES, Loss, Meter, Range, from_int8, narrowed, to_int8
+from hskd_lightning.knowledge.request import BYTES, Request
+from hskd_lightning.knowledge.values import Loss, Meter, Range, from_int8, narrowed, to_int8
 
 
 def layer_key(layer: Layer) -> str:

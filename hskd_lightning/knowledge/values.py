@@ -12,7 +12,6 @@ from torch import Tensor
 from hskd_lightning.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
-BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
 STEPS = 254
 """int8 from -127 to 127: symmetric about the middle of a unit's range."""
 
