@@ -22,8 +22,6 @@ from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.explain import measure_amount, say_plan
-from hskd_lightning.export.onnx_model import require_onnx
-from hskd_lightning.export.student import export
 from hskd_lightning.finished import say_done_before, say_result
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models import encoder
@@ -58,6 +56,8 @@ def run(cfg: DictConfig) -> float:
     settings = experiment.settings
     check_devices(settings.trainer)
     if settings.export:
+        from hskd_lightning.export.onnx_model import require_onnx  # here: few cells are exported
+
         require_onnx()
     runs = Path(settings.paths.runs)
     settle(settings.threads, runs)
@@ -70,6 +70,8 @@ def run(cfg: DictConfig) -> float:
                 _report_late(experiment, cell)
         result = say_result(cell)
     if settings.export:
+        from hskd_lightning.export.student import export
+
         export(cell.folder)
     return result.score
 

@@ -17,6 +17,7 @@ from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.failure import printed_once
 from hskd_lightning.finished import finished_score
 from hskd_lightning.interrupt import interruptible
+from hskd_lightning.study.sweep.at_once import cells_at_once
 
 
 def run_cell(cfg: DictConfig) -> float | None:
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.argv[1:] = arguments  # where Hydra looks for them
     OmegaConf.register_new_resolver("hskd.command", command, replace=True)
     OmegaConf.register_new_resolver("hskd.groups", usage.describe_groups, replace=True)
+    OmegaConf.register_new_resolver("hskd.cells_at_once", cells_at_once, replace=True)
     try:
         with mistakes.explained(sys.argv[1:]), mistakes.raised_by_hydra():
             run_by_hydra()

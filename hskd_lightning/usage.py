@@ -27,7 +27,7 @@ WHAT = {
     "logger": "csv always; wandb, tensorboard beside it",
     "experiment": "a published setting, on top of the rest",
     "debug": "a quick look",
-    "launch": "where a sweep's cells run; left out: here, one by one",
+    "launch": "where a sweep's cells run; left out: here, one a core, or one a GPU",
 }
 """What one chooses by each group, in the order of the help text."""
 

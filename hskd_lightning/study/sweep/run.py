@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
-from hskd_lightning.assets.siblings import note_cells
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
-from hskd_lightning.runs.trackers import unreported
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
-from hskd_lightning.study.sweep import ending, outcome
+from hskd_lightning.study.sweep import outcome
+from hskd_lightning.study.sweep.at_once import several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.study.sweep.progress import watching
@@ -41,11 +41,25 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     if config.explain:
         outcome.show_plan(plan)
         return
-    note_cells(Path(config.hydra.sweep.dir), (cell.config for cell in plan.to_run))
-    launch(cells, launcher, plan, settings.max_batch_size)
+    if cells:
+        config, launcher, cells = several_at_once(config, launcher, cells)
+        _prepare(config, launcher, cells, plan)
+        launch(cells, launcher, plan, settings.max_batch_size)
+    from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
+
     name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
     folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
     ending.finish(plan, folder, settings.margin)
+
+
+def _prepare(config: DictConfig, launcher: Launcher, cells: Sequence[PlannedCell], plan: Plan) -> None:
+    """What cells find when they start: each other, and the teacher where several would wait for it."""
+    from hskd_lightning.assets.siblings import note_cells  # here: a sweep that is done needs no torch
+    from hskd_lightning.study.sweep.prepare import make_teacher
+
+    note_cells(Path(config.hydra.sweep.dir), (cell.config for cell in plan.to_run))
+    if isinstance(launcher, JoblibLauncher):
+        make_teacher(cells)
 
 
 def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCell]:
@@ -61,7 +75,11 @@ def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCe
 
 
 def _unreported(cell: PlannedCell) -> bool:
-    return cell.settings is not None and unreported(cell.settings.logger, cell.folder)
+    if cell.settings is None or cell.settings.logger.kind != "wandb":
+        return False
+    from hskd_lightning.runs.trackers import unreported  # here: wandb takes seconds
+
+    return unreported(cell.settings.logger, cell.folder)
 
 
 def _state(name: str) -> State:
