@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     OmegaConf.register_new_resolver("hskd.command", command, replace=True)
     OmegaConf.register_new_resolver("hskd.groups", usage.describe_groups, replace=True)
     OmegaConf.register_new_resolver("hskd.cells_at_once", cells_at_once, replace=True)
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(usage.train_help())
+        return
     try:
         with mistakes.explained(sys.argv[1:]), mistakes.raised_by_hydra():
             run_by_hydra()
