@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
@@ -32,6 +31,11 @@ def cells_at_once(accelerator: str, threads: int | None) -> int:
     """
     cores = _cores()
     return _gpus(accelerator) or max(1, cores // (threads or cores))
+
+
+def is_launcher(config: DictConfig, name: str) -> bool:
+    """Whether a sweep's launcher is of this class. Hydra imports plugins anew: their classes are no longer the same."""
+    return str(config.hydra.launcher._target_).endswith(f".{name}")
 
 
 def _gpus(accelerator: str) -> int:
@@ -59,18 +63,19 @@ def several_at_once(
     """
     words = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
     said = any(word.lstrip("+~").startswith(SAID) for word in words)
-    if said or not isinstance(launcher, BasicLauncher) or len(cells) < 2:
+    if said or not is_launcher(config, "BasicLauncher") or len(cells) < 2:
         return config, launcher, cells
     context, task = launcher.hydra_context, launcher.task_function
     assert context is not None and task is not None
     loader, name = context.config_loader, config.hydra.job.config_name
     parallel = loader.load_configuration(name, [*words, PARALLEL], run_mode=RunMode.MULTIRUN)
-    at_once = int(parallel.hydra.launcher.n_jobs)
+    at_once = min(int(parallel.hydra.launcher.n_jobs), len(cells))
     if at_once < 2:
         return config, launcher, cells
     log.info(
         "sweep: %d cells at a time, threads=%d each; HSKD_JOBS=1 runs one by one with all cores, launch=... elsewhere",
-        min(at_once, len(cells)), parallel.threads,
+        at_once, parallel.threads,
     )  # fmt: skip
+    parallel.hydra.launcher.n_jobs = at_once  # no process that would have no cell
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=parallel)
     return parallel, launcher, [replace(cell, overrides=(*cell.overrides, PARALLEL)) for cell in cells]

@@ -35,6 +35,8 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 KIND = "plans"
 PACKAGES = ("hydra-core", "omegaconf", "pydantic", "torch", "transformers")
 """Whose versions may change what a configuration says, or whether a combination makes sense."""
+SWEEP = ("plans", "seeds", "amounts")
+"""Of the sweep's own settings, those that decide its cells: the rest says which to run now, and what to draw."""
 FIELDS = ("figure", "overrides", "config", "id", "reason")
 """Of a cell, as they are kept."""
 
@@ -137,12 +139,13 @@ def _key(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]) -> 
     texts = [file.read_text(errors="replace") for file in files] + list(arguments)
     asked = sorted({name for text in texts for name in re.findall(r"oc\.env:\s*(\w+)", text)})
     task = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in map(str, config) if key != "hydra"]))
+    sweeper = configuration.plain(config.hydra.sweeper)
     return fingerprint(
         {
             "task": task,
-            "sweeper": configuration.plain(config.hydra.sweeper),
+            "sweep": {name: sweeper[name] for name in SWEEP},
             "arguments": list(arguments),
-            "files": [sha256(file) for file in files],
+            "files": {str(file): sha256(file) for file in files},
             "variables": {name: os.environ.get(name) for name in asked},
             "program": _program(),
         }

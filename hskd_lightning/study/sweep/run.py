@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
-from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
@@ -20,7 +19,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep import outcome
-from hskd_lightning.study.sweep.at_once import several_at_once
+from hskd_lightning.study.sweep.at_once import is_launcher, several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.study.sweep.progress import watching
@@ -43,7 +42,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         return
     if cells:
         config, launcher, cells = several_at_once(config, launcher, cells)
-        _prepare(config, launcher, cells, plan)
+        _prepare(config, cells, plan)
         launch(cells, launcher, plan, settings.max_batch_size)
     from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
 
@@ -52,13 +51,13 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     ending.finish(plan, folder, settings.margin)
 
 
-def _prepare(config: DictConfig, launcher: Launcher, cells: Sequence[PlannedCell], plan: Plan) -> None:
+def _prepare(config: DictConfig, cells: Sequence[PlannedCell], plan: Plan) -> None:
     """What cells find when they start: each other, and the teacher where several would wait for it."""
     from hskd_lightning.assets.siblings import note_cells  # here: a sweep that is done needs no torch
     from hskd_lightning.study.sweep.prepare import make_teacher
 
     note_cells(Path(config.hydra.sweep.dir), (cell.config for cell in plan.to_run))
-    if isinstance(launcher, JoblibLauncher):
+    if is_launcher(config, "JoblibLauncher"):
         make_teacher(cells)
 
 

@@ -20,7 +20,8 @@ SWEEP = ("length=cls_first", "length.keep=1,2,0", "seed=0,1")
 @pytest.fixture
 def planned(tmp_path: Path) -> Planned:
     def made(*overrides: str, name: str = "train") -> Plan:
-        words = [*SMALL, *TINY, *overrides, f"paths.root={tmp_path}"]
+        small = () if any(override.startswith("teacher=") for override in overrides) else (*SMALL, *TINY)
+        words = [*small, *overrides, f"paths.root={tmp_path}"]
         with as_multirun(str(tmp_path), name, words) as (config, loader):
             return kept.planned(config, loader, words)
 
