@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from typing import cast
 
 import joblib
 import pytest
 import torch
-import yaml
+from hydra.plugins.launcher import Launcher
 
-from hskd_lightning.study.sweep.at_once import cells_at_once
-from tests.helpers import SMALL, TINY
-
-Program = Callable[..., subprocess.CompletedProcess[str]]
+from hskd_lightning.study.sweep.at_once import cells_at_once, several_at_once
+from hskd_lightning.study.sweep.compose import as_multirun
+from hskd_lightning.study.sweep.plan import PlannedCell
 
 
 @pytest.mark.parametrize(
@@ -37,24 +34,11 @@ def test_one_a_gpu_else_one_a_core(
     assert cells_at_once(accelerator, threads) == cells
 
 
-@pytest.mark.slow
-def test_a_sweep_takes_the_machine_and_says_how_to_change_it(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sweep = ("-m", *SMALL, *TINY, "hydra.sweeper.amounts=[0,0.1]", "seed=0,1")
-    monkeypatch.setenv("HSKD_JOBS", "2")
-    said = program(*sweep).stdout
-    assert "sweep: 2 cells at a time, threads=1 each; HSKD_JOBS=1 runs one by one" in said
-    assert said.count("first the teacher of all cells") == 1
-    kept = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("runs/*/config.yaml")]
-    assert [config["threads"] for config in kept] == [1] * 4
-    assert len(list(tmp_path.glob("artifacts/teacher/*/manifest.json"))) == 1
-    assert len(list(tmp_path.glob("artifacts/store/*/manifest.json"))) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launch", ["launch=null", "hydra/launcher=basic"])
-def test_what_the_user_says_of_it_wins(launch: str, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HSKD_JOBS", "2")
-    said = program("-m", *SMALL, *TINY, "hydra.sweeper.amounts=[0.1]", "seed=0,1", launch).stdout
-    assert "at a time" not in said
+@pytest.mark.parametrize("words", [("launch=joblib",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), ()])
+def test_what_the_user_says_wins_and_one_cell_runs_here(words: tuple[str, ...]) -> None:
+    """`seed=0,1` alone would have been changed: no launcher is there that could be."""
+    cell = PlannedCell("curve", ("seed=0",), {}, "0123456789")
+    cells = [cell] * (2 if words else 1)
+    launcher = cast(Launcher, None)
+    with as_multirun(None, "train", ["seed=0,1", *words]) as (config, _):
+        assert several_at_once(config, launcher, cells) == (config, launcher, cells)
