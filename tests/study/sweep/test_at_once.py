@@ -34,7 +34,9 @@ def test_one_a_gpu_else_one_a_core(
     assert cells_at_once(accelerator, threads) == cells
 
 
-@pytest.mark.parametrize("words", [("launch=joblib",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), ()])
+@pytest.mark.parametrize(
+    "words", [("hydra/launcher=basic",), ("launch=joblib",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), ()]
+)
 def test_what_the_user_says_wins_and_one_cell_runs_here(words: tuple[str, ...]) -> None:
     """`seed=0,1` alone would have been changed: no launcher is there that could be."""
     cell = PlannedCell("curve", ("seed=0",), {}, "0123456789")
