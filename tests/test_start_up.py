@@ -1,4 +1,4 @@
-"""What answers from files imports nothing that trains, and explain=true no Lightning: one process tries each command."""
+"""What answers from files imports nothing that trains, explain=true no Lightning: one process tries each command."""
 
 from __future__ import annotations
 
