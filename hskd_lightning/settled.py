@@ -69,23 +69,26 @@ def settle_amount(settings: Settings) -> Settings:
 
 
 def is_at_hand(path: object) -> bool:
-    """Whether a model's configuration lies on this disk: in a folder of its own, or where the hub's are kept."""
-    if not isinstance(path, str) or not path.strip():
-        return False
-    kept = Path(path) / "config.json" if Path(path).is_dir() else _kept(path)
+    """Whether a model's configuration lies on this disk, and can be read."""
+    file = model_file(path)
     try:
-        return kept is not None and isinstance(json.loads(Path(kept).read_text()), dict)
+        return file is not None and isinstance(json.loads(file.read_text()), dict)
     except (OSError, ValueError):
         return False
 
 
-def _kept(hub_id: str) -> str | None:
-    """The hub's file in its cache; None where it was never fetched."""
+def model_file(path: object) -> Path | None:
+    """A model's config.json: in a folder of its own, or where the hub's files are kept; None where it is in neither."""
+    if not isinstance(path, str) or not path.strip():
+        return None
+    if Path(path).is_dir():
+        own = Path(path) / "config.json"
+        return own if own.is_file() else None
     try:
-        kept = try_to_load_from_cache(hub_id, "config.json")
+        kept = try_to_load_from_cache(path, "config.json")
     except ValueError:  # no name that a hub can have
         return None
-    return kept if isinstance(kept, str) else None
+    return Path(kept) if isinstance(kept, str) else None
 
 
 def _ask(path: Any) -> None:

@@ -28,7 +28,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint, read_json, sha256, write_json
 from hskd_lightning.settings import Choice, read_settings
 from hskd_lightning.settings.sweeper import read_sweeper
-from hskd_lightning.settled import is_at_hand
+from hskd_lightning.settled import is_at_hand, model_file
 from hskd_lightning.study.sweep.compose import composer
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
@@ -53,7 +53,7 @@ def planned(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]) 
         ConfigError: overrides or blocks that cannot be expanded.
     """
     settings = read_sweeper(configuration.plain(config.hydra.sweeper))
-    path = Path(configuration.plain(config.paths)["artifacts"]) / KIND / f"{_key(config, loader, arguments)}.json"
+    path = Path(str(configuration.plain(config.paths)["artifacts"])) / KIND / f"{_key(config, loader, arguments)}.json"
     if (kept := _read(path)) is not None:
         return kept
     from hskd_lightning.study.sweep.expand import make_plan  # here: a plan that is kept needs no models
@@ -87,15 +87,17 @@ def _cell(kept: Mapping[str, Any]) -> PlannedCell:
 def _keep(plan: Plan, path: Path) -> None:
     """Keep a plan that will be true tomorrow, if the folder can be written to: a hub may answer otherwise by then."""
     configs = [cell.config for cell in plan.cells]
-    if any(cell.for_now for cell in plan.cells) or not all(map(_settled_at_hand, configs)):
+    if not plan.to_run or any(cell.for_now for cell in plan.cells):
         return
     try:
+        if not all(map(_settled_at_hand, configs)):
+            return
         inputs = _inputs(configs)
         path.parent.mkdir(parents=True, exist_ok=True)
         cells = [{field: getattr(cell, field) for field in FIELDS} for cell in plan.cells]
         write_json(path, {"cells": cells, "own_axes": plan.own_axes, "repeated": plan.repeated, "inputs": inputs})
-    except (OSError, ConfigError):
-        return
+    except (OSError, ValueError, TypeError, AttributeError):
+        return  # a cell's configuration is so wrong that nobody can say what it takes from this disk
 
 
 def _settled_at_hand(config: Mapping[str, Any]) -> bool:
@@ -116,7 +118,7 @@ def _inputs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "data": {source: _data_digest(source) for source in sorted(sources)},
         "models": {path: configuration.content(path) for path in sorted(paths)},
-        "at_hand": {path: is_at_hand(path) for path in sorted(paths)},
+        "shapes": {path: sha256(file) if (file := model_file(path)) else None for path in sorted(paths)},
         "stores": {path: Path(path).is_dir() for path in sorted(stores)},
     }
 
