@@ -73,7 +73,7 @@ def _read(path: Path) -> Plan | None:
         if kept["inputs"] != _inputs(configs):
             return None
         cells = tuple(map(_cell, kept["cells"]))
-    except ConfigError:
+    except (ConfigError, OSError):
         return None
     return Plan(cells, kept["own_axes"], kept["repeated"])
 
