@@ -6,6 +6,7 @@ One by one, a small cell leaves most cores idle, and all of them wait for every 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,9 +15,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.sweep.plan import PlannedCell
 
 log = logging.getLogger(__name__)
+JOBS = "HSKD_JOBS"
+"""The variable that says how many cells to run at a time."""
 PARALLEL = "launch=joblib"
 SAID = ("launch=", "hydra/launcher=", "hydra.launcher.")
 """How an override begins that says where cells run."""
@@ -60,6 +64,9 @@ def several_at_once(
 
     Returns:
         the sweep's configuration, its launcher, and the cells with the override that makes them the launcher's.
+
+    Raises:
+        ConfigError: HSKD_JOBS is no number of processes.
     """
     words = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
     said = any(word.lstrip("+~").startswith(SAID) for word in words)
@@ -69,7 +76,7 @@ def several_at_once(
     assert context is not None and task is not None
     loader, name = context.config_loader, config.hydra.job.config_name
     parallel = loader.load_configuration(name, [*words, PARALLEL], run_mode=RunMode.MULTIRUN)
-    at_once = min(int(parallel.hydra.launcher.n_jobs), len(cells))
+    at_once = min(_processes(parallel), len(cells))
     if at_once < 2:
         return config, launcher, cells
     log.info(
@@ -79,3 +86,10 @@ def several_at_once(
     parallel.hydra.launcher.n_jobs = at_once  # no process that would have no cell
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=parallel)
     return parallel, launcher, [replace(cell, overrides=(*cell.overrides, PARALLEL)) for cell in cells]
+
+
+def _processes(config: DictConfig) -> int:
+    asked = os.environ.get(JOBS)
+    if asked is not None and not (asked.isdecimal() and int(asked) > 0):
+        raise ConfigError(JOBS, asked, "a whole number from 1", f"unset {JOBS} for one cell a core, or one a GPU")
+    return int(config.hydra.launcher.n_jobs)

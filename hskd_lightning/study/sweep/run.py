@@ -41,7 +41,10 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     if cells:
-        config, launcher, cells = several_at_once(config, launcher, cells)
+        try:
+            config, launcher, cells = several_at_once(config, launcher, cells)
+        except ConfigError as error:
+            sys.exit(f"\n{error}\n")
         _prepare(config, cells, plan)
         launch(cells, launcher, plan, settings.max_batch_size)
     from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures

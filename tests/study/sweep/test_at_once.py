@@ -9,9 +9,10 @@ import pytest
 import torch
 from hydra.plugins.launcher import Launcher
 
-from hskd_lightning.study.sweep.at_once import cells_at_once, several_at_once
+from hskd_lightning.study.sweep.at_once import _processes, cells_at_once, several_at_once
 from hskd_lightning.study.sweep.compose import as_multirun
 from hskd_lightning.study.sweep.plan import PlannedCell
+from tests.helpers import refusal
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,10 @@ def test_what_the_user_says_wins_and_one_cell_runs_here(words: tuple[str, ...]) 
     launcher = cast(Launcher, None)
     with as_multirun(None, "train", ["seed=0,1", *words]) as (config, _):
         assert several_at_once(config, launcher, cells) == (config, launcher, cells)
+
+
+@pytest.mark.parametrize("jobs", ["many", "0", "-1", "1.5"])
+def test_no_number_of_processes_is_refused(jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSKD_JOBS", jobs)
+    with as_multirun(None, "train", ["launch=joblib"]) as (config, _), refusal("HSKD_JOBS", "a whole number from 1"):
+        _processes(config)
