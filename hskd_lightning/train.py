@@ -26,10 +26,13 @@ def run_cell(cfg: DictConfig) -> float | None:
         with printed_once():
             if (score := finished_score(plain(cfg))) is not None:
                 return score
-            return _explained(cfg) if cfg.explain else _run(cfg)
+            if cfg.explain:
+                _explain(cfg)
+                return None
+            return _run(cfg)
 
 
-def _explained(cfg: DictConfig) -> None:
+def _explain(cfg: DictConfig) -> None:
     from hskd_lightning.explain import explain  # here: --help and a finished cell need not wait for torch
 
     explain(cfg)

@@ -72,8 +72,7 @@ def several_at_once(
     said = any(word.lstrip("+~").startswith(SAID) for word in words)
     if said or not is_launcher(config, "BasicLauncher") or len(cells) < 2:
         return config, launcher, cells
-    context, task = launcher.hydra_context, launcher.task_function
-    assert context is not None and task is not None
+    context, task = launcher.hydra_context, launcher.task_function  # type: ignore[attr-defined]
     loader, name = context.config_loader, config.hydra.job.config_name
     parallel = loader.load_configuration(name, [*words, PARALLEL], run_mode=RunMode.MULTIRUN)
     at_once = min(_processes(parallel), len(cells))

@@ -80,7 +80,7 @@ def _read(path: Path) -> Plan | None:
 
 def _cell(kept: Mapping[str, Any]) -> PlannedCell:
     settings = None if kept["id"] is None else read_settings(kept["config"])
-    fields = {**{field: kept[field] for field in FIELDS}, "overrides": tuple(kept["overrides"])}
+    fields: dict[str, Any] = {**{field: kept[field] for field in FIELDS}, "overrides": tuple(kept["overrides"])}
     return PlannedCell(**fields, settings=settings)
 
 
@@ -114,7 +114,7 @@ def _inputs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     sources = {json.dumps(config["data"]["source"], sort_keys=True) for config in configs}
     stores = {config["store"]["path"] for config in configs} - {None}
-    paths = set().union(*map(_paths, configs))
+    paths: set[str] = set().union(*map(_paths, configs))
     return {
         "data": {source: _data_digest(source) for source in sorted(sources)},
         "models": {path: configuration.content(path) for path in sorted(paths)},
