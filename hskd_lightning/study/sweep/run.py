@@ -34,7 +34,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         settings = read_sweeper(configuration.plain(config.hydra.sweeper))
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = planned(config, loader, arguments)
-        cells = wanted(plan, settings, config.force)[: settings.max_cells]
+        cells: Sequence[PlannedCell] = wanted(plan, settings, config.force)[: settings.max_cells]
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
