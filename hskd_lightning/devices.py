@@ -1,4 +1,4 @@
-"""What a device asks of whoever feeds it: one copy for many tensors, that nobody waits for, and what it does not have."""
+"""What a device asks of whoever feeds it: few copies, that nobody waits for; and what it does not have."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def packed(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
         _as(place, tensor).copy_(tensor)
     there = buffer.to(device, non_blocking=True)  # its memory is used again only after the copy
     return [_as(place, tensor) for tensor, place in zip(tensors, there.split(sizes), strict=True)]
+
+
+def true_places(mask: Tensor, device: torch.device) -> tuple[Tensor, ...]:
+    """Where a mask on the CPU is true, as an index on a device. By the mask itself, the device would be waited for."""
+    places: tuple[Tensor, ...] = moved(mask.nonzero(as_tuple=True), device)
+    return places
+
+
+def sent_back(values: Tensor) -> Tensor:
+    """The same on the CPU. From a device it is there once the device has been waited for: by any blocking copy."""
+    return values.to("cpu", non_blocking=values.device.type == "cuda")
 
 
 def float64(values: Tensor) -> Tensor:

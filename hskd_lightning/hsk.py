@@ -75,6 +75,8 @@ class TokenBatch(NamedTuple):
     def to(self, device: torch.device | str) -> TokenBatch:
         """The batch on a device, by one copy that is not waited for. `Trainer` moves it by this, too."""
         device = torch.device(device)
+        if device == self.ids.device:
+            return self
         *parts, host = self
         return TokenBatch(*moved(parts, device), None if device.type == "cpu" else host or self)  # type: ignore[misc]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.data.loader import Reader
-from hskd_lightning.devices import free_bytes
+from hskd_lightning.devices import free_bytes, moved
 from hskd_lightning.hsk import HiddenTarget, TokenBatch, TokenSelection
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.store import Store, Wanted
@@ -94,22 +94,19 @@ class DeviceStoreSource:
         return self.source.origin
 
     def reader(self, hidden: bool) -> Reader:
-        """Puts the store on the device for the hidden stage, if it fits there, and takes it away for the other."""
+        """Of rows for the hidden stage, where the store fits on the device, else of values; or of logits."""
         store, self._resident = self.source.store, None
         if not hidden or store.request.masks:
             return self.source.reader(hidden)
         wanted = self.source.wanted
-        if (steps := store.steps(wanted)) is not None:
-            self._steps = (steps[0].to(self.device), steps[1].to(self.device))
-        if weight(store, wanted) > SHARE * free_bytes(self.device):
-            return ValueReader(store, wanted)
-        self._resident = Resident.loaded(store, wanted, self.device)
-        return RowReader(store, wanted)
+        fits = weight(store, wanted) <= SHARE * free_bytes(self.device)
+        return RowReader(store, wanted) if fits else ValueReader(store, wanted)
 
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         taught = batch.taught
         if isinstance(taught, Rows):
-            assert self._resident is not None, "rows are read where the store is resident"
+            if self._resident is None:
+                self._resident = Resident.loaded(self.source.store, self.source.wanted, batch.ids.device)
             return self._target(*self._resident.at(taught), taught.valid, taught.shard)
         if isinstance(taught, Values):
             values, positions = taught.values.transpose(0, 1), taught.positions.transpose(0, 1)
@@ -124,15 +121,21 @@ class DeviceStoreSource:
 
     def _target(self, values: Tensor, positions: Tensor, valid: Tensor, shard: Tensor) -> HiddenTarget:
         """(B, P, K, W) as stored, (B, P, K), (B, K) and (B,) -> the target, as the store's reader has it on a CPU."""
-        if self._steps is None:
-            values = values.float()
-        else:
-            scale, offset = (table.index_select(0, shard)[:, :, None] for table in self._steps)  # (B, P, 1, W)
-            values = from_int8(values, scale, offset)
+        if values.dtype == torch.int8:
+            scale, offset = (table.index_select(0, shard)[:, :, None] for table in self._int8(shard.device))
+            values = from_int8(values, scale, offset)  # by (B, P, 1, W)
         everywhere = valid[:, None].expand(-1, values.shape[1], -1)  # (B, P, K)
         assert self.compression is not None
-        recalled, units = self.compression.code.recall(values, None, everywhere, self.source.store.facts["width"])
+        recalled, units = self.compression.code.recall(
+            values.float(), None, everywhere, self.source.store.facts["width"]
+        )
         return HiddenTarget(recalled, TokenSelection(positions.long(), everywhere), units)
+
+    def _int8(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The scales and offsets of every shard, on the device."""
+        if self._steps is None:
+            self._steps = moved(self.source.store.steps(self.source.wanted), device)
+        return self._steps
 
 
 def weight(store: Store, wanted: Wanted) -> int:

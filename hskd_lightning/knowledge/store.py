@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
+from hskd_lightning.knowledge.index import Index
 from hskd_lightning.knowledge.layout import fit_fault, shard_fault
 from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.schema import shard_file
-from hskd_lightning.knowledge.shards import cumulative, flat_index, layer_key, unpack_bits
+from hskd_lightning.knowledge.shards import flat_index, layer_key, unpack_bits
 from hskd_lightning.knowledge.values import DTYPES, from_int8
 
 
@@ -36,42 +37,6 @@ class Wanted(NamedTuple):
     """Of each token, the first so many of the stored ones; all D where tokens have masks."""
     dtype: str
     code: UnitCode
-
-
-class Index(NamedTuple):
-    """What a store knows of each example, by rising id: small, and read at once. All (N,) int64, but for the logits."""
-
-    ids: Tensor
-    shard: Tensor  # where its rows are
-    tokens: Tensor  # its real tokens
-    kept: Tensor  # rows of each layer
-    start: Tensor  # the first of them in its shard
-    counts: Tensor  # values of each layer, where its tokens have masks
-    value_start: Tensor  # the first of them in its shard
-    logits: Tensor  # (N, C) float32
-
-    @classmethod
-    def of(cls, shards: Iterable[Mapping[str, Tensor]]) -> Index:
-        """Of all shards of a store, by their numbers."""
-        parts = []
-        for number, shard in enumerate(shards):
-            ids, kept = shard["ids"], shard["kept"]
-            counts = shard.get("counts", kept)
-            places = (kept.long(), cumulative(kept), counts.long(), cumulative(counts))
-            parts.append((ids, torch.full_like(ids, number), shard["tokens"].long(), *places, shard["logits"]))
-        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-        order = columns[0].argsort()
-        return cls(*(column[order] for column in columns))
-
-    @property
-    def twice(self) -> Tensor:
-        """The ids that several examples have."""
-        return self.ids[1:][self.ids[1:] == self.ids[:-1]]
-
-    def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) example ids -> (B,) rows of the index, and (B,) bool: whether the example is there."""
-        rows = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
-        return rows, self.ids[rows] == ids
 
 
 class _Gather(NamedTuple):
@@ -179,10 +144,8 @@ class Store:
             values = torch.stack([shard[f"values.{key}"][:, : wanted.units] for key in keys], dim=1)
             yield values.to(DTYPES[wanted.dtype]), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
 
-    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor] | None:
-        """The scales and offsets of int8 values, each (shards, P, W) float32; None for floats."""
-        if self.request.dtype != "int8":
-            return None
+    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor]:
+        """The scales and offsets of int8 values, each (shards, P, W) float32."""
         shards, keys = range(len(self.facts["shards"])), list(map(layer_key, wanted.layers))
 
         def of(name: str) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge import device_store
 from hskd_lightning.knowledge.source import KnowledgeSource
+from hskd_lightning.knowledge.writer import BATCH
 from hskd_lightning.models.encoder import load_classifier
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
@@ -107,6 +109,8 @@ def on_device(assets: Assets, stage: str) -> tuple[Tensor, list[Tensor], list[st
         module.attach(source).to(CUDA)
         source.to(CUDA)
         batch = read_batch(assets, source, stage)
+        if stage == HIDDEN:
+            source.hidden(batch.to(CUDA))  # what is put on the device once, in the first step
         waits.clear()
         loss, gradients = loss_and_gradient(module, source, batch.to(CUDA), stage)
         counted = list(waits)
@@ -170,3 +174,36 @@ def test_a_dtype_from_a_store_waits_for_nothing(make: Make, dtype: str) -> None:
 def test_a_control_waits_for_nothing(make: Make, control: str, knowledge: str, stage: str) -> None:
     with patch.object(device_store, "free_bytes", lambda device: 2**30):
         check(make, stage, setting(f"control={control}", f"knowledge={knowledge}"))
+
+
+KEPT = {
+    "components": setting("store.dtype=fp16"),
+    "components, int8": setting("store.dtype=int8"),
+    "masks": setting("store.dtype=bf16", width=("magnitude_mask", {})),
+    "masks of examples, int8": setting("store.dtype=int8", width=("magnitude_mask", {"scope": "example"})),
+    "ranked by attention": setting(length=("attention_no_sep", {})),
+    "logits alone": ["knowledge=logits"],
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_store_written_on_a_device_is_that_of_the_cpu(make: Make, tmp_path: Path, kept: str) -> None:
+    here, there = tmp_path / "cpu", tmp_path / "device"
+    write(make(*KEPT[kept], *MANY), here)
+    with emulated() as waits, patch.object(TrainerSettings, "device", CUDA):
+        batches, shards, layers, masked = write(make(*KEPT[kept], *MANY), there)
+        counted = [wait for wait in waits if "knowledge/" in wait and MASKS not in wait]
+    files = sorted(path.name for path in here.glob("*.safetensors"))
+    assert files == sorted(path.name for path in there.glob("*.safetensors"))
+    assert [name for name in files if (here / name).read_bytes() != (there / name).read_bytes()] == []
+    # A batch is waited for once, and once a layer where its masks are read; the rest is a shard's.
+    assert len(counted) <= batches * (1 + layers * masked) + shards * (2 + 8 * layers)
+
+
+def write(assets: Assets, folder: Path) -> tuple[int, int, int, bool]:
+    """Write all shards of the cell's own store: how many batches, shards and layers it has, and whether masks."""
+    folder.mkdir()
+    writer = assets.stores.writer(folder, assets.stores.request)
+    writer.write(writer.missing())
+    batches = sum(-(-len(rows) // BATCH) for rows in writer.shards)
+    return batches, len(writer.shards), len(writer.request.layers), writer.request.masks

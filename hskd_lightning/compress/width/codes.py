@@ -188,7 +188,7 @@ class LargestMask:
         return kept.view(pairs, batch, tokens, units).transpose(0, 1)
 
     def _budget(self, present: Tensor) -> Tensor:
-        """How many are kept of so many values. A count is per token: over a wider scope, as often as tokens are there."""
+        """How many are kept of so many values. A count is per token: over a wider scope, once for each token."""
         if self.reach != "token" and isinstance(self.keep, Count):
             return self.keep.number * present // self.units
         return counts_kept(self.keep, present, self.counts)
