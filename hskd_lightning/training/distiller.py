@@ -83,7 +83,7 @@ class Distiller(EncoderModule):
         return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
     def repeatable(self, batch: TokenBatch) -> bool:
-        """Where a store teaches. A teacher looks at the batch on the CPU too, and may be another one in the first step."""
+        """Where a store teaches. A teacher looks at the batch on the CPU too, and may be another in the first step."""
         return batch.taught is not None
 
     def hidden_loss(self, batch: TokenBatch, source: KnowledgeSource) -> Tensor:

@@ -119,8 +119,8 @@ class StepGraphs:
         return self._recordings.get(key)
 
     def _recorded(self, batch: TokenBatch) -> Recording:
-        """The batch is without `host`: a loss that looks there would repeat what it saw at this one. So it waits for the
-        device instead, which no graph can, and is refused.
+        """The batch is without `host`: a loss that looks there would repeat for ever what it sees now. It has to wait
+        for the device instead, which a graph cannot, and is refused.
         """
         self._places = self._places or [torch.empty_like(parameter) for parameter in self._parameters]
         replay, loss = self._record(lambda: self._work(batch))
