@@ -77,8 +77,8 @@ class TokenBatch(NamedTuple):
         device = torch.device(device)
         if device == self.ids.device:
             return self
-        *parts, host = self
-        return TokenBatch(*moved(parts, device), None if device.type == "cpu" else host or self)  # type: ignore[misc]
+        there: TokenBatch = moved(self._replace(host=None), device)
+        return there._replace(host=None if device.type == "cpu" else self.counted)
 
     @property
     def counted(self) -> TokenBatch:

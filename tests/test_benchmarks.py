@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,13 @@ from benchmarks.steps import PARTS as STEP_PARTS
 ONE_BLOCK = BertConfig(
     vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=2
 )
+
+
+@pytest.fixture(autouse=True)
+def heard_again() -> Iterator[None]:
+    """Benchmarks silence the log, in a process that is theirs."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

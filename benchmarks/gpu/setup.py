@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.models import (
     Anyone,
     BertBase,
+    device,
     pca_setting,
     sentences,
     store,
@@ -21,6 +22,7 @@ from benchmarks.models import (
 )
 from benchmarks.steps import Stage
 from hskd_lightning.compress.compression import HskPlan
+from hskd_lightning.knowledge.device_store import DeviceStoreSource
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
@@ -81,6 +83,8 @@ class Setup:
         if not online:
             built = self._store(student, tokens)
             source = StoreSource(built, plan, built.request)  # type: ignore[assignment]
+            if device().type == "cuda":
+                source = DeviceStoreSource(source, device())  # type: ignore[assignment,arg-type]
         return Stage(name, student_config(student), split, source, self.batch, plan.shape.teacher_width)
 
     def _store(self, student: str, tokens: int) -> Store:

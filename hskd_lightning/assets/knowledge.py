@@ -41,8 +41,9 @@ class Knowledge:
         if control is not None:
             return control.source(self)
         true = self.true()
-        on_gpu = self._device.type == "cuda" and isinstance(true, StoreSource)
-        return DeviceStoreSource(true, self._device) if on_gpu else true  # type: ignore[arg-type]
+        if self._device.type == "cuda" and isinstance(true, StoreSource):
+            return DeviceStoreSource(true, self._device)
+        return true
 
     def first_step(self, source: KnowledgeSource | None) -> KnowledgeSource | None:
         """Who teaches in the very first step, where the released code leaves static masks out of it."""

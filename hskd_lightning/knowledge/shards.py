@@ -109,9 +109,10 @@ class LayerRows:
         self.values.append(sent_back(values))
 
     def _quantise(self, scale: Tensor, offset: Tensor) -> None:
-        chunks, masks = self.values, self.masks
+        chunks = self.values
+        masks: Sequence[Tensor | None] = self.masks or [None] * len(chunks)
         self.values, self.masks = [], []
-        for exact, mask in zip(chunks, masks or [None] * len(chunks), strict=True):
+        for exact, mask in zip(chunks, masks, strict=True):
             values = to_int8(exact, scale, offset)
             back = from_int8(values, scale, offset)
             self.meter.add(exact, back if mask is None else back * mask)

@@ -18,8 +18,10 @@ DevScores = dict[str, dict[str, float]]
 class KnowledgeSource(Protocol):
     """Gives the two stages of distillation their targets, batch by batch."""
 
-    compression: Compression | None
-    """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+    @property
+    def compression(self) -> Compression | None:
+        """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+        ...
 
     @property
     def origin(self) -> str | None:

@@ -137,30 +137,36 @@ def agree(expected: tuple[Tensor, list[Tensor]], found: tuple[Tensor, list[Tenso
     assert not [wait for wait in waits if MASKS not in wait]
 
 
-STRATEGIES = [
-    (axis, *case.values)
-    for axis, choices in (
-        ("depth", ()),
-        ("length", (("separators", ["first_row"]), ("pin_cls", [True]))),
-        ("width", (("masked", ["zero"]), ("scope", ["example", "batch"]))),
-    )
-    for case in one_option(axis, *choices)
-]
+Strategies = dict[str, tuple[str, dict[str, Any]]]
+"""Of each axis a strategy's name and options."""
+CHOICES = {
+    "depth": (),
+    "length": (("separators", ["first_row"]), ("pin_cls", [True])),
+    "width": (("masked", ["zero"]), ("scope", ["example", "batch"])),
+}
+NOT_STORED = ("first_row", "batch")
+"""Options of strategies that no store can hold."""
 
 
-every_strategy = pytest.mark.parametrize(("axis", "name", "given"), STRATEGIES)
+def every_strategy(*left_out: str) -> list[Any]:
+    """Each strategy of each axis, and each again with each of CHOICES, by as few settings as the longest axis has."""
+    axes = {axis: [case.values for case in one_option(axis, *choices)] for axis, choices in CHOICES.items()}
+    kept = {axis: [case for case in cases if not {*left_out} & {*case[1].values()}] for axis, cases in axes.items()}
+    settings = [
+        {axis: cases[number % len(cases)] for axis, cases in kept.items()}
+        for number in range(max(map(len, kept.values())))
+    ]
+    return [pytest.param(found, id=" ".join(name for name, _ in found.values())) for found in settings]
 
 
-@every_strategy
-def test_a_strategy_with_its_teacher_waits_for_nothing(make: Make, axis: str, name: str, given: dict[str, Any]) -> None:
-    check(make, HIDDEN, setting("knowledge=online", **{axis: (name, given)}))
+@pytest.mark.parametrize("strategies", every_strategy())
+def test_strategies_with_their_teacher_wait_for_nothing(make: Make, strategies: Strategies) -> None:
+    check(make, HIDDEN, setting("knowledge=online", **strategies))
 
 
-@every_strategy
-def test_a_strategy_from_a_store_waits_for_nothing(make: Make, axis: str, name: str, given: dict[str, Any]) -> None:
-    if given.get("separators") == "first_row" or given.get("scope") == "batch":
-        pytest.skip("no store holds it")
-    check_stored(make, setting(*MANY, **{axis: (name, given)}))
+@pytest.mark.parametrize("strategies", every_strategy(*NOT_STORED))
+def test_strategies_from_a_store_wait_for_nothing(make: Make, strategies: Strategies) -> None:
+    check_stored(make, setting(*MANY, **strategies))
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
