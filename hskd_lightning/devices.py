@@ -14,8 +14,13 @@ ALIGNED = 16
 
 def moved(parts: Any, device: torch.device) -> Any:
     """A tensor, None, or (named) tuples of these, on another device: all by one packed copy, see `packed`."""
-    tensors = list(_tensors(parts))
+    tensors = list(leaves(parts))
     return _rebuilt(parts, iter(packed(tensors, device)))
+
+
+def cloned(parts: Any) -> Any:
+    """What `moved` takes, in memory of its own."""
+    return _rebuilt(parts, iter([tensor.clone() for tensor in leaves(parts)]))
 
 
 def packed(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -59,12 +64,13 @@ def _as(place: Tensor, like: Tensor) -> Tensor:
     return place[: like.nbytes].view(like.dtype).view(like.shape)
 
 
-def _tensors(parts: Any) -> Iterator[Tensor]:
+def leaves(parts: Any) -> Iterator[Tensor]:
+    """The tensors of what `moved` takes, in order."""
     if isinstance(parts, Tensor):
         yield parts
     elif parts is not None:
         for part in parts:
-            yield from _tensors(part)
+            yield from leaves(part)
 
 
 def _rebuilt(parts: Any, tensors: Iterator[Tensor]) -> Any:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.gpu.setup import Row, Setup, attempt
@@ -18,23 +20,21 @@ RATES = ("2e-3", "3e-3")
 SMALL = ("data.source.train=200", "data.source.dev=40", "data.distil_limit=64", "trainer=cpu")
 
 
-def cells(setup: Setup) -> list[Row]:
+def cells(setup: Setup) -> Iterator[Row]:
     """A sweep of new seeds at each number at once; teacher, tokens and store are there before."""
     root = setup.root / "sweep"
     overrides = (*QUICK, f"paths.root={root}", *(SMALL if setup.smoke else ("trainer=gpu",)))
     made = attempt("teacher and store", lambda: _run(overrides, {}))
     if "failed" in made:
-        return [made]
-    rows, seed = [], 1
+        yield made
+        return
+    seed = 1
     for at_once in (1, 2) if setup.smoke else (1, 2, 4, 8):
         count = 1 if setup.smoke else max(2, at_once)
         seeds = [str(seed + number) for number in range(count)]
         seed += count
-        row = attempt(
-            f"{at_once} at once", lambda seeds=seeds, at_once=at_once: _sweep(root, overrides, seeds, at_once)
-        )  # type: ignore[misc]
-        rows.append({"at once": at_once, **row})
-    return rows
+        sweep = partial(_sweep, root, overrides, seeds, at_once)
+        yield {"at once": at_once, **attempt(f"{at_once} at once", sweep)}
 
 
 def _sweep(root: Path, overrides: tuple[str, ...], seeds: list[str], at_once: int) -> Row:

@@ -23,6 +23,7 @@ from hskd_lightning.models.precision import float32_products
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.types import TF32
 from hskd_lightning.training import checkpoints
+from hskd_lightning.training.graphs import Replays
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.training.step_progress import progress
@@ -80,6 +81,8 @@ def fit_stage(
     callbacks: list[Callback] = [timer, in_use, _resumer(folder, trainer.checkpoint_every)]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
+    if trainer.graphs:
+        callbacks.append(Replays())
     callbacks.append(progress(module.stage, module.kept_steps))
     runner = pl.Trainer(
         **_machine(trainer),

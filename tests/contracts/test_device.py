@@ -112,7 +112,10 @@ def on_device(assets: Assets, stage: str) -> tuple[Tensor, list[Tensor], list[st
         if stage == HIDDEN:
             source.hidden(batch.to(CUDA))  # what is put on the device once, in the first step
         waits.clear()
-        loss, gradients = loss_and_gradient(module, source, batch.to(CUDA), stage)
+        there = batch.to(CUDA)
+        if module.repeatable(there):
+            there = there._replace(host=None)  # as a step is recorded, see training/graphs.py
+        loss, gradients = loss_and_gradient(module, source, there, stage)
         counted = list(waits)
         return loss.cpu(), [gradient.cpu() for gradient in gradients], counted
 
