@@ -109,7 +109,7 @@ def peak_gpu_memory_mb(device: torch.device) -> float | None:
 
 def count_gpu_memory(device: torch.device) -> None:
     """Begin to count anew: a process may run several cells, one after another."""
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_initialized():  # else there is nothing to forget, and no one to ask
         torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -49,6 +49,15 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+        generator = torch.cuda.default_generators[self._device.index]
+        before = generator.clone_state()
+        try:
+            return self._recorded(work)
+        except RuntimeError:
+            generator.graphsafe_set_state(before)  # what a recording broke off would wait for its end for ever
+            raise
+
+    def _recorded(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
         graph, main = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
         self._stream.wait_stream(main)
         # This stream is entered here too: torch.cuda.graph does not leave it where a recording fails.
@@ -135,9 +144,7 @@ class StepGraphs:
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._loss(batch)
-        with torch.autocast(
-            batch.ids.device.type, enabled=False
-        ):  # which Lightning's backward pass does not see either
+        with torch.autocast(batch.ids.device.type, enabled=False):  # Lightning's backward pass is outside of it too
             loss.backward()
         made = [pair for pair in zip(self._places, self._parameters, strict=True) if pair[1].grad is not None]
         torch._foreach_copy_([place for place, _ in made], [parameter.grad for _, parameter in made])
