@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import BertConfig, PreTrainedConfig
 
-from hskd_lightning.artifacts import build_once
+from hskd_lightning.artifacts import PARTIAL, build_once
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
@@ -178,10 +178,13 @@ def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, dty
 
 def store(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, root: Path, dtype: str = "fp16") -> Store:
     """A store of this plan, built now."""
+    contents = contents_of(plan, split, teacher, dtype)
+    partial = root / "store" / f"{contents.request.name}{PARTIAL}"
+    partial.mkdir(parents=True, exist_ok=True)
+    writer = Writer(partial, contents)
+    writer.write(writer.missing())
 
-    def build(folder: Path) -> dict[str, Any]:
-        writer = Writer(folder, contents_of(plan, split, teacher, dtype))
-        writer.write(writer.missing())
+    def finish(folder: Path) -> dict[str, Any]:
         return sealed({**writer.finish(), "versions": {}, "teacher_dev": {}, "recipe": writer.request.name})
 
-    return Store(build_once(root, "store", request(plan, dtype).recipe, build, vouched=True))
+    return Store(build_once(root, "store", writer.request.recipe, finish, vouched=True))

@@ -90,9 +90,12 @@ class ByHand:
         autocast: run the models in bfloat16, as `trainer.precision=bf16-mixed` does.
     """
 
+    compact = True
+    """Whether the word embedding has only the rows that the texts name."""
+
     def __init__(self, stage: Stage, autocast: bool = False) -> None:
         self.module = stage.module()
-        rows = keep_rows_in_use(self.module.model, [stage.loader().loader.collate_fn])
+        rows = keep_rows_in_use(self.module.model, [stage.loader().loader.collate_fn]) if self.compact else None
         self.module.to(device())
         self.module.on_fit_start()
         self.optimizer = self.module.configure_optimizers()

@@ -16,10 +16,11 @@ LAYERS = """
     losses artifacts data compress config
     models usage failure
     knowledge mistakes
-    training consistency
+    training consistency settled
     experiment
     runs
     assets console
+    explain finished
     export
     pipeline store study dashboard
     train

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hskd_lightning import config as configuration
-from hskd_lightning.artifacts import Recipe, build_once, make_writable
+from hskd_lightning.artifacts import PARTIAL, Recipe, build_once, hold, lock_of, make_writable
 from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.assets.teacher import TeacherStates
@@ -22,7 +22,7 @@ from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.knowledge.manifest import REBUILD, read_sealed, sealed
+from hskd_lightning.knowledge.manifest import KIND, REBUILD, read_sealed, sealed, stores
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
@@ -30,7 +30,6 @@ from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.runs.provenance import versions
 
 log = logging.getLogger(__name__)
-KIND = "store"
 
 
 class Stores:
@@ -95,21 +94,35 @@ class Stores:
         log.info("store %s: reused, %s", folder.name, how)
         return folder
 
-    def build(self) -> Path:
-        """The store of the whole sweep that this cell is part of; of the cell, if it is alone."""
-        request = self.union()
+    def build(self, others: Iterable[Mapping[str, Any]] | None = None) -> Path:
+        """A store for this cell and others; None: those of the sweep that it is part of, if it is."""
+        request = self.union(others)
         if request != self.request and (existing := self.find(request)):
             return existing
-        return self.build_once(request, lambda folder: self.write(folder, request))
+        return self.make(request)
 
-    def build_once(self, request: Request, write: Callable[[Path], Recipe]) -> Path:
-        """The folder of a store, made by `write` if it is not there; it returns the store's facts."""
-        return build_once(self.folder.parent, KIND, request.recipe, write, vouched=True)
+    def make(self, request: Request) -> Path:
+        """A store, by this process and whoever else is at it: each makes the next free shard, the last one finishes."""
+        if (folder := self.partial(request)) is not None:
+            self._write(self.writer(folder, request))
+        return self.complete(request)
 
-    def union(self) -> Request:
-        """The least store that answers this cell and those cells of its sweep that can share one with it."""
+    def complete(self, request: Request) -> Path:
+        """A store whose shards are all there, in its place.
+
+        Raises:
+            ConfigError: shards are missing.
+        """
+
+        def finish(folder: Path) -> Recipe:
+            return self.finish(self.writer(folder, request))
+
+        return build_once(self.folder.parent, KIND, request.recipe, finish, vouched=True)
+
+    def union(self, others: Iterable[Mapping[str, Any]] | None = None) -> Request:
+        """The least store that answers this cell and those of the others that can share one with it."""
         request = self.request
-        for config in other_cells():
+        for config in other_cells() if others is None else others:
             other = self._sibling(config)
             request = (other and request.joined(other)) or request
         return request
@@ -124,24 +137,23 @@ class Stores:
         facts |= {"versions": versions(), "teacher_dev": self.states.teacher.scores(), "recipe": writer.request.name}
         return sealed(facts)
 
-    def partial(self, request: Request) -> Path:
-        """Where a store is made, for processes that each make a part of it."""
+    def partial(self, request: Request) -> Path | None:
+        """Where a store is being made, by one process or many; None once it is whole."""
         make_writable(self.folder)
-        folder = self.folder / f"{request.name}.partial"
-        folder.mkdir(exist_ok=True)
+        folder = self.folder / f"{request.name}{PARTIAL}"
+        with hold(lock_of(folder), f"store {request.name}"):  # or it could be whole by the time the folder is made
+            if (self.folder / request.name).is_dir():
+                return None
+            folder.mkdir(exist_ok=True)
         return folder
 
-    def write(self, folder: Path, request: Request) -> Recipe:
-        """Make what is missing of a store in `folder`; its facts."""
-        writer = self.writer(folder, request)
-        missing = writer.missing()
-        size = writer.size
+    def _write(self, writer: Writer) -> None:
+        missing, size = writer.missing(), writer.size
         log.info(
             "store %s: %d examples, %s bytes, %d of %d shards to build",
-            request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
+            writer.request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
         )  # fmt: skip
         writer.write(missing)
-        return self.finish(writer)
 
     def _contents(self, request: Request) -> Contents:
         corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size
@@ -203,19 +215,6 @@ class Stores:
         if here is not None and here != store.facts["weights"]:
             remedy = f"use the teacher that the store was made with, or remove the store: {REBUILD}"
             raise ConfigError(f"store {store.folder}: weights", store.facts["weights"], repr(here), remedy)
-
-
-def stores(folder: Path) -> Iterator[tuple[Path, Recipe, dict[str, Any]]]:
-    """Every whole store below a folder: where it is, its recipe and its facts. Unreadable ones are passed over."""
-    for path in sorted(folder.glob("*/manifest.json")):
-        if path.parent.suffix:
-            continue  # half built, or half pulled
-        try:
-            manifest = read_sealed(path.parent)
-        except ConfigError as error:
-            log.warning("%s", error)
-            continue
-        yield path.parent, manifest["recipe"], manifest["facts"]
 
 
 def request_of(experiment: Experiment, plan: HskPlan | None, origin: Recipe) -> Request:

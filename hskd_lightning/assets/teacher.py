@@ -23,9 +23,6 @@ from hskd_lightning.integrity import fingerprint
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.teacher_source import measure_moments
 from hskd_lightning.models.teacher import Teacher
-from hskd_lightning.training import fit
-from hskd_lightning.training.evaluate import score
-from hskd_lightning.training.module import FineTuner, plain_config
 
 log = logging.getLogger(__name__)
 FIT_EXAMPLES = 2048
@@ -120,6 +117,9 @@ class TeacherAssets:
         return self._root / "teacher" / fingerprint(self.recipe)
 
     def _fine_tune(self, folder: Path) -> Recipe:
+        from hskd_lightning.training import fit  # here: a teacher that is there, or explained, needs no Lightning
+        from hskd_lightning.training.module import FineTuner, plain_config
+
         task, settings = self.experiment.task, self.experiment.settings
         training, seed = settings.teacher.training, settings.teacher.seed
         split = self.corpus.teacher_splits
@@ -151,6 +151,8 @@ class TeacherAssets:
         return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def _score(self, folder: Path) -> Recipe:
+        from hskd_lightning.training.evaluate import score  # here: its metrics take seconds to import
+
         teacher, device = self.load(dropout=False), self.experiment.settings.trainer.device
         return {
             name: score(teacher.logits, self.corpus.eval_batches(split), self.experiment.task, device)

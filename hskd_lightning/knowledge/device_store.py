@@ -166,5 +166,5 @@ class RowReader:
 
     def __call__(self, ids: Tensor) -> Rows:
         rows, source, valid = self.store.places(ids, self.keep)
-        shard = self.store.index.shard[rows]
+        shard = self.store.index.shard[rows].long()
         return Rows(self.first[shard][:, None] + source, valid, shard)

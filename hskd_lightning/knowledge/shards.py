@@ -22,9 +22,8 @@ from torch.nn.functional import pad
 
 from hskd_lightning.compress.compression import Layer
 from hskd_lightning.devices import sent_back
-from hskd_lightning.knowledge.request import Request
+from hskd_lightning.knowledge.request import BYTES, Request
 from hskd_lightning.knowledge.values import (
-    BYTES,
     DTYPES,
     Loss,
     Meter,

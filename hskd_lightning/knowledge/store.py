@@ -123,7 +123,7 @@ class Store:
         for pair, layer in enumerate(map(layer_key, wanted.layers)):
             positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
             _put(self._take(f"values.{layer}", gather, wanted.units, values[pair]), values[pair])
-        return values, positions, valid, self.index.shard[rows]
+        return values, positions, valid, self.index.shard[rows].long()
 
     def places(self, ids: Tensor, keep: Keep) -> tuple[Tensor, Tensor, Tensor]:
         """Where the kept tokens of (B,) example ids are: (B,) rows of the index, (B, K) rows of their shards' layers,
@@ -131,9 +131,10 @@ class Store:
         as quickly read as none, and never looked at.
         """
         rows = self._rows(ids)
-        counts = torch.minimum(wanted_counts(keep, self.index.tokens[rows]), self.index.kept[rows])  # (B,)
+        tokens, kept, start = (part[rows].long() for part in (self.index.tokens, self.index.kept, self.index.start))
+        counts = torch.minimum(wanted_counts(keep, tokens), kept)  # (B,)
         rank = torch.arange(int(counts.max()))
-        source = self.index.start[rows][:, None] + torch.minimum(rank, counts[:, None] - 1)
+        source = start[:, None] + torch.minimum(rank, counts[:, None] - 1)
         return rows, source, rank < counts[:, None]
 
     def layers(self, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
@@ -158,11 +159,11 @@ class Store:
         index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
         if len(index.twice):
             raise damaged(self.folder / MANIFEST, f"of a store that has example {index.twice[0]} twice")
-        self._mapped = {}
         return index
 
     def _checked(self, number: int) -> dict[str, Tensor]:
         shard = self._shard(number)
+        self._mapped.clear()  # one after another: a process may map only so many files
         if (wrong := shard_fault(shard, self.request, self.facts, number)) is not None:
             raise damaged(self.folder / shard_file(number), wrong)
         return shard
@@ -226,8 +227,10 @@ class Store:
 
     def _flat(self, rows: Tensor, valid: Tensor) -> _Gather:
         """Where the values of the first tokens of (B,) examples lie, these being sorted by shard."""
-        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else self.index.counts[rows]
-        source, _ = flat_index(self.index.value_start[rows], counts)
+        starts, stored = self.index.value_start, self.index.counts
+        assert starts is not None and stored is not None, "a store of masks"
+        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else stored[rows].long()
+        source, _ = flat_index(starts[rows], counts)
         numbers, examples = self.index.shard[rows].unique_consecutive(return_counts=True)
         ends = counts.cumsum(0)[examples.cumsum(0) - 1].tolist()
         return _Gather(_segments(numbers.tolist(), ends), source, None)

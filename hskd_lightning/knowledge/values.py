@@ -13,7 +13,6 @@ from hskd_lightning.devices import float64
 from hskd_lightning.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
-BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
 CACHED = 128
 """Rows that are measured at a time on a CPU: their float64 stays in its cache, which is ten times as fast."""
 STEPS = 254

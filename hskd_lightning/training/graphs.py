@@ -139,8 +139,9 @@ class StepGraphs:
             batch.ids.device.type, enabled=False
         ):  # which Lightning's backward pass does not see either
             loss.backward()
-        made = [pair for pair in zip(self._places, self._parameters, strict=True) if pair[1].grad is not None]
-        torch._foreach_copy_([place for place, _ in made], [parameter.grad for _, parameter in made])
+        pairs = zip(self._places, self._parameters, strict=True)
+        made = [(place, parameter.grad) for place, parameter in pairs if parameter.grad is not None]
+        torch._foreach_copy_([place for place, _ in made], [gradient for _, gradient in made])
         return loss.detach()
 
     def _give_up(self, error: RuntimeError) -> None:
