@@ -91,7 +91,6 @@ def trained(module: Distiller, source: KnowledgeSource, batches: list[TokenBatch
         loss = module.prediction_loss(batch) if module.stage == "prediction" else module.hidden_loss(batch, source)
         optimizer.zero_grad()
         loss.backward()
-        module.configure_gradient_clipping(optimizer)
         optimizer.step()
         losses.append(loss.item())
     return losses
