@@ -131,13 +131,12 @@ class StepGraphs:
         return Recording(batch, replay, loss, gradients)
 
     def _work(self, batch: TokenBatch) -> Tensor:
-        """Forward and backward; gradients end in the same places for all shapes, a third of the memory otherwise."""
+        """Forward and backward. Gradients end in the same places for all shapes: else each shape would keep a set."""
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._loss(batch)
-        with torch.autocast(
-            batch.ids.device.type, enabled=False
-        ):  # which Lightning's backward pass does not see either
+        # Lightning calls backward outside of its autocast, and this is inside.
+        with torch.autocast(batch.ids.device.type, enabled=False):
             loss.backward()
         pairs = zip(self._places, self._parameters, strict=True)
         made = [(place, parameter.grad) for place, parameter in pairs if parameter.grad is not None]
