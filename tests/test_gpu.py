@@ -115,10 +115,15 @@ def compare(kind: type[Distiller], stage: str, assets: Assets, folder: Path, pre
         module = distiller(kind, stage, assets, 60, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
         found.append(trained(module, assets, folder / str(replay), precision, replay))
     (losses, weights), (eager_losses, eager_weights) = found
-    furthest = max(float((value - eager_weights[name]).abs().max()) for name, value in weights.items())
-    print(f"{stage}, {precision}: furthest weight {furthest:.2e}")
-    assert losses == pytest.approx(eager_losses, rel=1e-4)
-    assert furthest < 1e-5
+    furthest = max(
+        float((value - eager_weights[name]).abs().max())
+        for name, value in weights.items()
+        if not name.endswith("key.bias")  # whose gradient is a rounding error, of any sign
+    )
+    print(f"{stage}, {precision}: furthest weight {furthest:.2e}, last losses {losses[-1]:.6f} {eager_losses[-1]:.6f}")
+    rounded = precision != "32-true"
+    assert losses == pytest.approx(eager_losses, rel=2e-2 if rounded else 1e-4)
+    assert furthest < (5e-3 if rounded else 1e-4)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
