@@ -15,9 +15,7 @@ from hskd_lightning.config import build, cell_id, check_options, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
-from hskd_lightning.runs.device import check_devices
 from hskd_lightning.settings import Choice
-from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import StageSettings
 from tests.helpers import CONF, ROOT
 
@@ -252,18 +250,3 @@ def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_p
     assert one == other
     (tmp_path / "b" / "model.safetensors").write_text("other weights")
     assert identify(configure(f"teacher.checkpoint={tmp_path}/b")) != one
-
-
-def trainer(devices: object) -> TrainerSettings:
-    return TrainerSettings(accelerator="cpu", devices=devices, precision="32-true", log_every=50, checkpoint_every=200)
-
-
-@pytest.mark.parametrize("devices", [2, "auto", -1, [0, 1]])
-def test_several_devices_for_a_cell_are_refused(devices: Any) -> None:
-    with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
-        check_devices(trainer(devices))
-
-
-@pytest.mark.parametrize("devices", [1, "1", [3]])
-def test_one_device_is_not(devices: Any) -> None:
-    check_devices(trainer(devices))

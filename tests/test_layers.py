@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 PACKAGE = "hskd_lightning"
 LAYERS = """
-    errors interrupt
+    errors interrupt ranks
     hsk integrity hashed_random settings
     losses artifacts data compress config
     models usage failure
@@ -20,7 +20,7 @@ LAYERS = """
     experiment
     runs
     assets console
-    export
+    export follower
     pipeline store study dashboard
     train
 """

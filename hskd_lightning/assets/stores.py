@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hskd_lightning import config as configuration
+from hskd_lightning import ranks
 from hskd_lightning.artifacts import Recipe, build_once, make_writable
 from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.siblings import other_cells
@@ -140,8 +141,14 @@ class Stores:
             "store %s: %d examples, %s bytes, %d of %d shards to build",
             request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
         )  # fmt: skip
-        writer.write(missing)
+        if missing:
+            writer.compression  # noqa: B018 | the fit, which is made from artifacts that the leading rank alone makes
+            self.states.teacher.team.everywhere(Stores.write_part, self, folder, request, missing)
         return self.finish(writer)
+
+    def write_part(self, folder: Path, request: Request, numbers: list[int]) -> None:
+        """Make this rank's part of some shards."""
+        self.writer(folder, request).write(numbers[ranks.rank() :: ranks.size()])
 
     def _contents(self, request: Request) -> Contents:
         corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size

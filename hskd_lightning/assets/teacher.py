@@ -26,6 +26,7 @@ from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.training import fit
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.module import FineTuner, plain_config
+from hskd_lightning.training.team import ALONE, Team
 
 log = logging.getLogger(__name__)
 FIT_EXAMPLES = 2048
@@ -41,6 +42,8 @@ class TeacherAssets:
     """The text by the teacher's own tokenizer."""
     trained: bool = True
     """False for the teacher before its fine-tuning, which is another one with weights of its own."""
+    team: Team = ALONE
+    """The processes that train it, and run it for a store."""
 
     @property
     def untrained(self) -> TeacherAssets:
@@ -120,6 +123,13 @@ class TeacherAssets:
         return self._root / "teacher" / fingerprint(self.recipe)
 
     def _fine_tune(self, folder: Path) -> Recipe:
+        module, facts = self.team.everywhere(TeacherAssets.fit, self, folder / "fit")
+        weights = self._save(module.model, folder)
+        shutil.rmtree(folder / "fit")
+        return {**facts, **weights}
+
+    def fit(self, folder: Path) -> tuple[FineTuner, Recipe]:
+        """Fine-tune it with the checkpoints in this folder: the module, and what there is to say of its training."""
         task, settings = self.experiment.task, self.experiment.settings
         training, seed = settings.teacher.training, settings.teacher.seed
         split = self.corpus.teacher_splits
@@ -135,10 +145,7 @@ class TeacherAssets:
         )
         module.model.load_state_dict(model.state_dict())
         log.info("teacher: fine-tuning on %d examples, %d steps", len(split.train), module.total_steps)
-        facts = fit.fit_stage(module, batches, folder / "fit", settings.trainer)
-        weights = self._save(module.model, folder)
-        shutil.rmtree(folder / "fit")
-        return {**facts, **weights}
+        return module, fit.fit_stage(module, batches, folder, settings.trainer)
 
     def _begin(self, folder: Path) -> Recipe:
         """The weights that `_fine_tune` begins with."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hskd_lightning import ranks
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
@@ -70,6 +71,8 @@ class BucketedBatches(Sampler[list[int]]):
         self.drop_last = drop_last
         self.epoch = 0
         self.start = 0
+        self.part = (0, 1)
+        """Which rank's share of each batch is drawn, of how many ranks'; see `ranks.share`."""
 
     def __len__(self) -> int:
         total = len(self.lengths)
@@ -77,7 +80,8 @@ class BucketedBatches(Sampler[list[int]]):
         return max(1, whole) if self.drop_last else -(-total // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        yield from self.epoch_batches()[self.start :]
+        for batch in self.epoch_batches()[self.start :]:
+            yield list(ranks.share(batch, self.part))
 
     def epoch_batches(self) -> list[list[int]]:
         """All batches of the current epoch."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from hskd_lightning import ranks
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import in_multirun
 from hskd_lightning.errors import ConfigError
@@ -20,21 +21,55 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def check_devices(trainer: TrainerSettings) -> None:
-    """A cell runs in one process on one device, which must be there.
-
-    Under `-m` Lightning would start its child processes by the sweep's own command line; alone, they would wait for the
-    cell that their parent holds.
+    """A cell's devices must be there, and so must its processes, where they are not started here.
 
     Raises:
-        ConfigError: in under a second, rather than a sweep that starts itself again.
+        ConfigError: in under a second, rather than processes that wait for others which never come.
     """
-    devices = trainer.devices
-    if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
-        remedy = "set trainer.devices=1; to use several, run several cells at once, each with its own"
-        raise ConfigError("trainer.devices", devices, "1: one cell, one device", remedy)
     if trainer.accelerator in ("gpu", "cuda") and torch.cuda.device_count() == 0:
         allowed = "auto or cpu: this machine has no GPU that torch can use"
         raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
+    _check_number(trainer)
+    launched = ranks.launched()
+    if launched is not None and launched.size != trainer.ranks and not (launched.by == "srun" and trainer.ranks == 1):
+        allowed = (
+            f"as many on all {trainer.num_nodes} machine(s) as the {launched.size} processes that {launched.by} started"
+        )
+        remedy = "set trainer.devices to the processes of a machine, and trainer.num_nodes to the machines"
+        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
+    if launched is None and trainer.ranks > 1:
+        _check_starting(trainer)
+
+
+def _check_number(trainer: TrainerSettings) -> None:
+    """Refuse what is no number of devices, or more GPUs than there are."""
+    devices = trainer.devices
+    known = devices in ("auto", -1, "-1") or isinstance(devices, list) or str(devices).isdecimal()
+    if not known or trainer.ranks_per_node < 1:
+        raise ConfigError(
+            "trainer.devices", devices, "a number from 1, -1 for all, or a list: [0, 2]", "set trainer.devices=1"
+        )
+    there = torch.cuda.device_count()
+    if trainer.device.type == "cuda" and trainer.ranks_per_node > there:
+        raise ConfigError(
+            "trainer.devices", devices, f"at most {there}: the GPUs of this machine", "set trainer.devices=-1"
+        )
+
+
+def _check_starting(trainer: TrainerSettings) -> None:
+    """Refuse to start processes where a sweep would do so for each cell, or where nobody starts the other machines'."""
+    if in_multirun():
+        allowed = "1 in a sweep: one cell, one device, unless its launcher starts a cell's processes"
+        remedy = "set trainer.devices=1, and run several cells at once; or take launch=submitit_slurm with"
+        remedy += (
+            f" hydra.launcher.tasks_per_node={trainer.ranks_per_node} and hydra.launcher.nodes={trainer.num_nodes}"
+        )
+        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
+    if trainer.num_nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
+        remedy = (
+            "start it by torchrun or srun on each; or set MASTER_ADDR, MASTER_PORT and NODE_RANK, and start it there"
+        )
+        raise ConfigError("trainer.num_nodes", trainer.num_nodes, "1, where nothing says which machine this is", remedy)
 
 
 def settle(threads: int | None, runs: Path) -> None:
@@ -44,7 +79,7 @@ def settle(threads: int | None, runs: Path) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if in_multirun() and VISIBLE not in os.environ and torch.cuda.device_count() > 1:
+    if in_multirun() and ranks.launched() is None and VISIBLE not in os.environ and torch.cuda.device_count() > 1:
         os.environ[VISIBLE] = str(claim(runs, torch.cuda.device_count()))
 
 

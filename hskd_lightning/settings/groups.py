@@ -149,13 +149,33 @@ class TrainerSettings:
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
     devices: Any
-    """One, see `runs.device.check_devices`."""
+    """Of each machine: how many, -1 for all, or a list of their numbers; see `runs.device.check_devices`."""
+    num_nodes: Whole = 1
+    """Machines that train one cell."""
     precision: Literal["32-true", "bf16-mixed"]
     """Of the models; losses are always in float32. In 16-mixed hidden states overflow."""
     log_every: Whole
     """Optimiser steps between the losses in metrics.csv and on a tracker's curves."""
     checkpoint_every: Whole
     """Optimiser steps between the checkpoints from which a killed run goes on."""
+
+    @property
+    def ranks_per_node(self) -> int:
+        """Processes of a cell on each machine: one a device."""
+        if isinstance(self.devices, list):
+            return len(self.devices)
+        if self.devices not in ("auto", -1, "-1"):
+            return int(self.devices)
+        if self.accelerator == "cpu":
+            return 1
+        import torch  # here: as below
+
+        return max(1, torch.cuda.device_count())
+
+    @property
+    def ranks(self) -> int:
+        """Processes of a cell."""
+        return self.ranks_per_node * self.num_nodes
 
     @property
     def device(self) -> torch.device:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hskd_lightning import ranks
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
@@ -70,7 +71,7 @@ class Distiller(EncoderModule):
 
     def loss(self, batch: TokenBatch) -> Tensor:
         if self.stage == PREDICTION:
-            return self.prediction_loss(batch)
+            return ranks.part_of_mean(self.prediction_loss(batch), len(batch.ids))
         source, first = self._source
         return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
@@ -82,7 +83,7 @@ class Distiller(EncoderModule):
         states = encoder.hidden_states(self.model, batch, compression.layer_map.student_states)
         with torch.autocast(self.device.type, enabled=False):
             view = compression.view([state.float() for state in states], target, self.widen)
-            return hidden_losses(view, target).sum()
+            return hidden_losses(view, target, ranks.mean).sum()
 
     def prediction_loss(self, batch: TokenBatch) -> Tensor:
         """The prediction stage's loss, against the teacher's logits or score."""
@@ -111,7 +112,7 @@ class Distiller(EncoderModule):
             return
         examples = sum(count for _, count in self._selection_losses)
         mean = sum(loss * count for loss, count in self._selection_losses) / examples
-        self.log("hidden/selection_loss", mean)
+        self.log("hidden/selection_loss", mean, sync_dist=True)
 
 
 def learned_map(width: int, teacher_width: int, start: str) -> nn.Module:

@@ -16,13 +16,15 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from hskd_lightning import ranks
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
 from hskd_lightning.settings.groups import TrainerSettings
-from hskd_lightning.training import checkpoints
+from hskd_lightning.training import checkpoints, rendezvous
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
+from hskd_lightning.training.rendezvous import KeepSignals
 from hskd_lightning.training.step_progress import progress
 
 log = logging.getLogger(__name__)
@@ -69,15 +71,19 @@ def fit_stage(
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     timer = Timer()
-    resume = _resumable(folder / RESUME, module.stage)
+    resume = ranks.from_first(lambda: _resumable(folder / RESUME, module.stage))
+    train.batches.part = (ranks.rank(), ranks.size())
     callbacks: list[Callback] = [timer, _resumer(folder, trainer.checkpoint_every)]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
-    callbacks.append(progress(module.stage, module.kept_steps))
+    if ranks.rank() == 0:
+        callbacks.append(progress(module.stage, module.kept_steps))
+    if ranks.size() > 1:
+        callbacks.append(KeepSignals())
     runner = pl.Trainer(
         **_machine(trainer),
+        **rendezvous.trainer_options(trainer),
         **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
@@ -99,7 +105,8 @@ def fit_stage(
         )
     facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
     runner.save_checkpoint(folder / LAST, weights_only=True)
-    _finish(folder, facts)
+    if ranks.rank() == 0:
+        _finish(folder, facts)
     return facts
 
 
@@ -128,6 +135,7 @@ def _finish(folder: Path, facts: Mapping[str, float]) -> None:
 
 def _resumable(path: Path, stage: str) -> Path | None:
     """The checkpoint to go on from; None where the stage begins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         return None
     try:

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
+from hskd_lightning import ranks
 from hskd_lightning.data import metrics
 from hskd_lightning.data.examples import Task
 from hskd_lightning.errors import TrainingError
@@ -70,17 +71,18 @@ class EncoderModule(pl.LightningModule):
         self.model.train(self.settings.dropout)
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
-        reseed(step_seed(self.seed, self.stage, self.global_step), self.device)
+        reseed(step_seed(self.seed, self.stage, self.global_step, ranks.rank()), self.device)
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
-        if not torch.isfinite(loss):
+        of_all = ranks.mean(loss.detach())
+        if not torch.isfinite(of_all):
             raise TrainingError(
-                f"the loss became {float(loss.detach())} in stage {self.stage}, step {self.global_step}: "
+                f"the loss became {float(of_all)} in stage {self.stage}, step {self.global_step}: "
                 "lower the stage's learning rate, or train in trainer.precision=32-true"
             )
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log_loss(float(loss.detach()))
+            self._log_loss(float(of_all))
         return loss
 
     def _log_loss(self, loss: float) -> None:
@@ -97,7 +99,7 @@ class EncoderModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         scored, labels = (torch.cat(parts) for parts in zip(*self._scored, strict=True))
         for name, value in metrics.compute(self.task, scored, labels).items():
-            self.log(f"{self.stage}/selection_{name}", value)
+            self.log(f"{self.stage}/selection_{name}", value, sync_dist=True)
         self._scored.clear()
 
     def forward(self, batch: TokenBatch) -> Tensor:
@@ -118,7 +120,7 @@ class FineTuner(EncoderModule):
     """Fits gold labels: how a teacher is made, and the baseline `knowledge=labels`."""
 
     def loss(self, batch: TokenBatch) -> Tensor:
-        return label_loss(encoder.logits(self.model, batch), batch.labels)
+        return ranks.part_of_mean(label_loss(encoder.logits(self.model, batch), batch.labels), len(batch.labels))
 
 
 def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
@@ -138,6 +140,7 @@ def reseed(seed: int, device: torch.device) -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
-def step_seed(seed: int, stage: str, step: int) -> int:
-    """One seed for each (seed, stage, step)."""
-    return hash((seed, int.from_bytes(stage.encode(), "big"), step)) & 0x7FFFFFFF
+def step_seed(seed: int, stage: str, step: int, rank: int = 0) -> int:
+    """One seed for each (seed, stage, step), and for each rank: what they draw is for different examples."""
+    drawn = (seed, int.from_bytes(stage.encode(), "big"), step)
+    return hash((*drawn, rank) if rank else drawn) & 0x7FFFFFFF
