@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
-from hskd_lightning import console
+from hskd_lightning import console, ranks
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.corpus import Corpus
 from hskd_lightning.compress.amount import measure
@@ -150,17 +150,18 @@ class _Run:
         """Train a stage unless it is whole; how long it took."""
         folder = self.cell.checkpoints / stage
         if not fit.is_whole(folder):
-            self.team.everywhere(_Run.fit, self, stage, loggers=loggers)
+            self.team.everywhere(_Run.train_stage, self, stage, loggers=loggers)
         return fit.read_facts(folder)
 
-    def fit(self, stage: str, loggers: Sequence[Logger] = ()) -> None:
+    def train_stage(self, stage: str, loggers: Sequence[Logger] = ()) -> None:
         """Train a stage."""
         source = self.source
         module = self._module(stage, self.student)
         if source is not None:
             assert isinstance(module, Distiller)
             module.attach(source, self.assets.knowledge.first_step(source))
-        self._take_over(module, stage, self.student)
+        if ranks.rank() == 0:
+            self._take_over(module, stage, self.student)  # the other ranks get their weights from this one
         read = None if source is None else source.reader(stage == HIDDEN)
         batches, selection = self._batches(stage, read), self._selection(stage, read)
         folder = self.cell.checkpoints / stage

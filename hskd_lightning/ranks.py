@@ -67,7 +67,7 @@ def from_first(make: Callable[[], Value]) -> Value:
 def share(batch: Sequence[int], part: tuple[int, int]) -> Sequence[int]:
     """What rank r of n takes of a batch of rows: each n-th, or all of one that has not a row for every rank.
 
-    Who takes means over all ranks' rows, see `mean`, need not know which: what all have counts n times, above and below.
+    Who takes means over all ranks' rows, see `mean`, need not know which: what all have counts n times over.
     """
     number, of = part
     return batch[number::of] if len(batch) >= of else batch

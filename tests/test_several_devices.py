@@ -27,7 +27,7 @@ CELL = (
     "data.hidden_epochs=8",
     "data.prediction_epochs=8",
 )
-"""Without dropout, as student and teacher are: what is drawn would be drawn for other examples."""
+"""These models have no dropout, which every rank would draw for other examples."""
 TWO = "trainer.devices=2"
 PATIENCE = 180
 CLOSE = 2e-6
@@ -35,7 +35,7 @@ CLOSE = 2e-6
 
 
 def start(root: Path, *overrides: str, by: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
-    python, *rest = command_line(root, *CELL, "stage.prediction.dropout=false", *overrides)
+    python, *rest = command_line(root, *CELL, *overrides)
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [python, *by, *rest]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
@@ -164,7 +164,9 @@ def test_killed_on_two_then_on_one_it_ends_on_two_as_the_unbroken_run(alone: Pat
     assert_same_cell(tmp_path, alone)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
 def test_with_the_rank_that_leads_all_end(number: signal.Signals, code: int, tmp_path: Path) -> None:
     process = start(tmp_path, TWO, "teacher.training.epochs=400")
     wait_for(lambda: any(tmp_path.glob("artifacts/teacher/*.partial/fit/resume.ckpt")), process)

@@ -123,12 +123,12 @@ class TeacherAssets:
         return self._root / "teacher" / fingerprint(self.recipe)
 
     def _fine_tune(self, folder: Path) -> Recipe:
-        module, facts = self.team.everywhere(TeacherAssets.fit, self, folder / "fit")
+        module, facts = self.team.everywhere(TeacherAssets.fine_tune, self, folder / "fit")
         weights = self._save(module.model, folder)
         shutil.rmtree(folder / "fit")
         return {**facts, **weights}
 
-    def fit(self, folder: Path) -> tuple[FineTuner, Recipe]:
+    def fine_tune(self, folder: Path) -> tuple[FineTuner, Recipe]:
         """Fine-tune it with the checkpoints in this folder: the module, and what there is to say of its training."""
         task, settings = self.experiment.task, self.experiment.settings
         training, seed = settings.teacher.training, settings.teacher.seed

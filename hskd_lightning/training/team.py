@@ -138,7 +138,7 @@ class Team:
             self._lose(f"a process that was started for another rank ended with exit code {process.returncode}")
 
     def _lose(self, words: str) -> None:
-        """End this process without a rank that is gone, whatever it does: one that waits in a kernel hears no signal."""
+        """End this process without a rank that is gone, whatever it does: waiting in a kernel it hears no signal."""
         self._news.put(words)
         if self._ending.wait(GRACE):
             return
