@@ -35,11 +35,11 @@ class TokenSelection(NamedTuple):
 
     def gather(self, states: Sequence[Tensor]) -> Tensor:
         """The kept tokens of P hidden states, each (B, T, D) -> (B, P, K, D). Teacher and student alike."""
-        kept = [
-            state.take_along_dim(self.positions[:, pair, :, None], dim=1)  # (B, K, D)
-            for pair, state in enumerate(states)
-        ]
-        return torch.stack(kept, dim=1)  # (B, P, K, D)
+        return torch.stack([self.of_pair(state, pair) for pair, state in enumerate(states)], dim=1)  # (B, P, K, D)
+
+    def of_pair(self, state: Tensor, pair: int) -> Tensor:
+        """The kept tokens of one layer pair's hidden state, (B, T, D) -> (B, K, D)."""
+        return state.take_along_dim(self.positions[:, pair, :, None], dim=1)
 
 
 class HiddenTarget(NamedTuple):

@@ -124,7 +124,7 @@ def loss_and_gradients(kept: Compression, batch: TokenBatch) -> tuple[Tensor, di
     teacher, student = tiny_bert(0), tiny_bert(1)
     with torch.no_grad():
         aim = kept.compress(encoder.hidden_states(teacher, batch, (0, 1, 2)), batch, None)
-    view = kept.view(encoder.hidden_states(student, batch, (0, 1, 2)), aim, torch.nn.Identity())
+    view = kept.view(encoder.kept_states(student, batch, (0, 1, 2), aim.tokens), torch.nn.Identity())
     loss = hidden_losses(view, aim).sum()
     loss.backward()
     gradients = {name: p.grad for name, p in student.named_parameters() if p.grad is not None}

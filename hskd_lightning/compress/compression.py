@@ -57,12 +57,12 @@ class Compression:
         values, units = self.code.encode(tokens.gather(states), tokens.valid)
         return HiddenTarget(values, tokens, units)
 
-    def view(self, states: Sequence[Tensor], target: HiddenTarget, widen: Callable[[Tensor], Tensor]) -> Tensor:
-        """The student's P mapped states, each (B, T, d), seen as the target is: (B, P, K, W).
+    def view(self, kept: Tensor, widen: Callable[[Tensor], Tensor]) -> Tensor:
+        """The kept tokens of the student's P mapped states, (B, P, K, d), seen as the target is: (B, P, K, W).
 
         `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only.
         """
-        return self.code.view(widen(target.tokens.gather(states)))
+        return self.code.view(widen(kept))
 
     def tokens(self, batch: TokenBatch, attention: Tensor | None) -> Tokens:
         """What length strategies see of a batch."""

@@ -59,7 +59,7 @@ class OnnxModel:
 
 
 class _Logits(nn.Module):
-    """A classifier whose forward returns its logits and nothing else."""
+    """A classifier whose forward computes its logits and nothing else."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -67,8 +67,7 @@ class _Logits(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
-        return logits
+        return encoder.classify(self.model, {"input_ids": input_ids, "attention_mask": attention_mask, **types})
 
 
 def write_onnx(model: PreTrainedModel, batch: TokenBatch, path: Path) -> None:

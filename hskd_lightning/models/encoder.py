@@ -6,7 +6,7 @@ import copy
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.hsk import TokenBatch
-from hskd_lightning.models import rosita  # noqa: F401  whose import tells the Auto classes below what a ROSITA is
+from hskd_lightning.hsk import TokenBatch, TokenSelection
+from hskd_lightning.models import (
+    partial,
+    rosita,  # noqa: F401  whose import tells the Auto classes below what a ROSITA is
+)
 
 SUPPORTED = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbert")
 """Model types tested here; others with the same interface will most likely do."""
@@ -24,37 +27,75 @@ SUPPORTED = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbe
 def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Tensor]:
     """The batch as this model's forward wants it: token types only where the model knows them."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
-    if takes_types and (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
+    if _takes_types(type(model)) and (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids
     return inputs
 
 
+@functools.cache
+def _takes_types(kind: type[nn.Module]) -> bool:
+    return "token_type_ids" in inspect.signature(kind.forward).parameters
+
+
 def hidden_states(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> list[Tensor]:
     """The wanted hidden states, each (B, T, D), in the order asked for; the classification head does not run."""
+    if partial.knows(model):
+        states = partial.hidden_states(model, model_inputs(model, batch), wanted)
+        return _in_order(model, states, wanted)
     return _run(model.base_model, batch, wanted)[0]
+
+
+def kept_states(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int], tokens: TokenSelection) -> Tensor:
+    """The kept tokens of the P wanted hidden states -> (B, P, K, D); what else there is runs where it must."""
+    if partial.knows(model):
+        return partial.kept_states(model, model_inputs(model, batch), wanted, tokens)
+    return tokens.gather(hidden_states(model, batch, wanted))
 
 
 def states_and_logits(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     """The wanted hidden states as `hidden_states` gives them, and (B, C) logits, by one forward."""
-    states, output = _run(model, batch, wanted)
-    return states, output.logits
+    if partial.knows(model):
+        states, logits = partial.states_and_logits(model, model_inputs(model, batch), wanted)
+        return _in_order(model, states, wanted), logits
+    whole, output = _run(model, batch, wanted)
+    return whole, output.logits
 
 
 def _run(model: nn.Module, batch: TokenBatch, wanted: Sequence[int]) -> tuple[list[Tensor], Any]:
     keep = sorted(set(wanted))
     output = model(**model_inputs(model, batch), output_hidden_states=keep or None)
-    states = output.hidden_states or ()
     # transformers drops a number beyond the last state without a word.
-    missing = [number for number in keep if number >= len(states) or states[number] is None]
+    states = {number: state for number, state in enumerate(output.hidden_states or ()) if state is not None}
+    return _in_order(model, states, wanted), output
+
+
+def _in_order(model: nn.Module, states: Mapping[int, Tensor], wanted: Sequence[int]) -> list[Tensor]:
+    missing = sorted(set(wanted) - set(states))
     assert not missing, f"{type(model).__name__} returned no hidden state {missing}"
-    return [states[number] for number in wanted], output
+    return [states[number] for number in wanted]
 
 
 def logits(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """(B, C) class logits, or (B, 1) scores."""
-    output: Tensor = model(**model_inputs(model, batch)).logits
+    return classify(model, model_inputs(model, batch))
+
+
+def classify(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
+    """`logits` of what `model_inputs` gives."""
+    if partial.knows(model):
+        return partial.states_and_logits(model, inputs, ())[1]
+    output: Tensor = model(**inputs).logits
     return output
+
+
+def freeze_above(model: PreTrainedModel, top: int) -> None:
+    """Take gradients from what no hidden state up to number `top` is made by: blocks above it, pooler and head."""
+    pooler = getattr(model.base_model, "pooler", None)
+    for part in blocks(model)[top:] if pooler is None else (*blocks(model)[top:], pooler):
+        part.requires_grad_(False)
+    body = {id(parameter) for parameter in model.base_model.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in body)
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

@@ -27,13 +27,15 @@ class Teacher:
 
     def __init__(self, path: str, order: Sequence[int], dropout: bool = False) -> None:
         self.model = encoder.load_classifier(path).train(dropout).requires_grad_(False)
-        self.order = list(order)
+        self.order = None if list(order) == list(range(len(order))) else torch.tensor(order)  # None: the task's own
         self.dropout = dropout
         self._probabilities = False
 
     def to(self, device: torch.device) -> Teacher:
         """Move the teacher's weights to a device."""
         self.model.to(device)
+        if self.order is not None:
+            self.order = self.order.to(device)
         return self
 
     def digest(self) -> str:
@@ -48,8 +50,9 @@ class Teacher:
     def logits(self, batch: TokenBatch) -> Tensor:
         """The teacher's logits (B, C), in the order of the task's labels."""
         self._check_mode()
-        return encoder.logits(self.model, batch)[:, self.order]
+        return self._ordered(encoder.logits(self.model, batch))
 
+    @torch.inference_mode()
     def states(
         self,
         batch: TokenBatch,
@@ -57,8 +60,18 @@ class Teacher:
         attention: AttentionRequest | None = None,
         attention_blocks: tuple[int, ...] | None = None,
     ) -> tuple[list[Tensor], Tensor | None]:
-        """The wanted hidden states, each (B, T, D), and (B, P, T) attention scores if they are asked for."""
-        return self.everything(batch, wanted, attention, attention_blocks)[:2]
+        """The wanted hidden states, each (B, T, D), and (B, P, T) attention scores if they are asked for.
+
+        No block runs above the highest that is needed for these.
+        """
+        self._check_mode()
+        if attention is None or not attention_blocks:
+            return encoder.hidden_states(self.model, batch, wanted), None
+        if reads_probabilities(self.model):
+            return self._with_probabilities(batch, wanted, attention, attention_blocks)[:2]
+        with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
+            states = encoder.hidden_states(self.model, batch, (*wanted, *_made_by(attention_blocks)))
+        return states[: len(wanted)], probe.scores(batch)
 
     @torch.inference_mode()
     def everything(
@@ -72,12 +85,14 @@ class Teacher:
         self._check_mode()
         if attention is None or not attention_blocks:
             states, logits = encoder.states_and_logits(self.model, batch, wanted)
-            return states, None, logits[:, self.order]
+            return states, None, self._ordered(logits)
         if reads_probabilities(self.model):
             return self._with_probabilities(batch, wanted, attention, attention_blocks)
+        # The last block would compute [CLS] alone, whose row is enough for one statistic and not for the other.
+        whole = _made_by(attention_blocks) if attention.statistic == "received" else ()
         with AttentionProbe(self.model, attention_blocks, attention.statistic) as probe:
-            states, logits = encoder.states_and_logits(self.model, batch, wanted)
-        return states, probe.scores(batch), logits[:, self.order]
+            states, logits = encoder.states_and_logits(self.model, batch, (*wanted, *whole))
+        return states[: len(wanted)], probe.scores(batch), self._ordered(logits)
 
     def _with_probabilities(
         self,
@@ -92,10 +107,19 @@ class Teacher:
         inputs = encoder.model_inputs(self.model, batch)
         output = self.model(**inputs, output_hidden_states=True, output_attentions=True)
         scores = from_probabilities(output.attentions, attention_blocks, attention.statistic, batch)
-        return [output.hidden_states[number] for number in wanted], scores, output.logits[:, self.order]
+        return [output.hidden_states[number] for number in wanted], scores, self._ordered(output.logits)
+
+    def _ordered(self, logits: Tensor) -> Tensor:
+        """The checkpoint's logits (B, C) in the order of the task's labels; a list as index would make a GPU wait."""
+        return logits if self.order is None else logits.index_select(1, self.order)
 
     def _check_mode(self) -> None:
         assert self.model.training == self.dropout, "someone changed the teacher's train/eval mode"
+
+
+def _made_by(blocks: Sequence[int]) -> tuple[int, ...]:
+    """The hidden states that these blocks (0-based) make."""
+    return tuple(block + 1 for block in blocks)
 
 
 def label_order(id2label: Mapping[int, str], task: Task, label_map: Mapping[str, int] | None = None) -> list[int]:

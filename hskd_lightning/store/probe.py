@@ -25,10 +25,11 @@ def seconds_to_read(teacher: PreTrainedConfig, contents: Contents, tokens: int) 
         collate(contents.split, part, contents.pad_id, contents.pad_to).to(contents.device)
         for part in rows.split(BATCH)
     ]
-    encoder.logits(model, batches[0])  # the first call sets things up
+    read = [state for state, _ in contents.request.layers]
+    encoder.states_and_logits(model, batches[0], read)  # the first call sets things up
     started = time.perf_counter()
     for batch in batches:
-        encoder.logits(model, batch)
+        encoder.states_and_logits(model, batch, read)
     if contents.device.type == "cuda":
         torch.cuda.synchronize()
     return (time.perf_counter() - started) * tokens / int(contents.split.lengths[rows].sum())

@@ -57,11 +57,19 @@ class Distiller(EncoderModule):
     def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
         """Give the module its source of knowledge; returns the module.
 
+        What no loss of the stage reads is trained no more: in the hidden stage all that lies above the highest state
+        that is taught, in the prediction stage the learned map.
+
         Args:
             source: of every step.
             first: of the very first one, where the released code teaches something else there.
         """
         self._source = (source, first or source)
+        if self.stage == PREDICTION:
+            self.widen.requires_grad_(False)
+        else:
+            assert source.compression is not None
+            encoder.freeze_above(self.model, max(source.compression.layer_map.student_states))
         return self
 
     def on_fit_start(self) -> None:
@@ -80,9 +88,9 @@ class Distiller(EncoderModule):
         compression = source.compression
         assert compression is not None
         target = source.hidden(batch)
-        states = encoder.hidden_states(self.model, batch, compression.layer_map.student_states)
+        kept = encoder.kept_states(self.model, batch, compression.layer_map.student_states, target.tokens)
         with torch.autocast(self.device.type, enabled=False):
-            view = compression.view([state.float() for state in states], target, self.widen)
+            view = compression.view(kept.float(), self.widen)
             return hidden_losses(view, target, ranks.mean).sum()
 
     def prediction_loss(self, batch: TokenBatch) -> Tensor:

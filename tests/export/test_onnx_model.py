@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from hskd_lightning.export.cost import random_batch
 from hskd_lightning.export.onnx_model import OnnxModel, largest_difference, write_int8, write_onnx
 from hskd_lightning.hsk import TokenBatch
-from hskd_lightning.models import encoder
+from hskd_lightning.models import encoder, partial
 from hskd_lightning.models.rosita import RositaConfig
 from tests.models.tiny_models import COMMON, CONFIGS
 
@@ -44,6 +44,19 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
     return encoder.build_classifier(BUILDS[request.param]()).eval()
 
 
+def last_block_rows(path: Path) -> list[int]:
+    """The tokens that the last block computes, by its matrix products: query, scores, context, output, and both of the
+    feed-forward. 0 where the number is open.
+    """
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    shapes = {info.name: info.type.tensor_type.shape.dim for info in graph.value_info}
+    products = [shapes.get(node.output[0]) for node in graph.node if node.op_type == "MatMul"]
+    rows = [shape[-2].dim_value for shape in products if shape is not None and len(shape) > 2]
+    return [rows[-8], *rows[-5:]]  # between the query and the scores: key and value
+
+
 def test_onnx_computes_what_pytorch_does(model: PreTrainedModel, batch: TokenBatch, tmp_path: Path) -> None:
     write_onnx(model, batch, tmp_path / "model.onnx")
     written = OnnxModel(tmp_path / "model.onnx")
@@ -53,6 +66,7 @@ def test_onnx_computes_what_pytorch_does(model: PreTrainedModel, batch: TokenBat
     assert largest_difference(model, written, [batch, *others]) < 1e-4
     logits = written(batch)
     assert (logits[0] - logits[1]).abs().max() > 1e-3  # the inputs are looked at
+    assert (last_block_rows(tmp_path / "model.onnx") == [1] * 6) == partial.knows(model)  # [CLS] alone
 
 
 def test_a_difference_is_seen(batch: TokenBatch, tmp_path: Path) -> None:

@@ -82,6 +82,42 @@ def test_states_stay_the_same_after_attention_was_asked(
     torch.testing.assert_close(after[batch.real], before[batch.real], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("statistic", ["cls_row", "received"])
+@pytest.mark.parametrize("wanted", [(1,), (1, 3)])
+def test_attention_of_the_last_block_is_the_same_with_the_logits_beside_it(
+    kind: str, statistic: str, wanted: tuple[int, ...], teach: Callable[..., Teacher], batch: TokenBatch
+) -> None:
+    """Which want [CLS] alone of that block; the probability that a token is given needs every query."""
+    teacher, asked, blocks = teach(kind), AttentionRequest(statistic, "uniform"), (2,) * len(wanted)
+    states, alone = teacher.states(batch, wanted, asked, blocks)
+    beside, attention, logits = teacher.everything(batch, wanted, asked, blocks)
+    torch.testing.assert_close(attention, alone, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits, teacher.logits(batch), rtol=1e-4, atol=1e-5)
+    assert len(beside) == len(wanted)
+    for state, other in zip(beside, states, strict=True):
+        torch.testing.assert_close(state, other, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_of_a_block_above_the_wanted_states(
+    kind: str, teach: Callable[..., Teacher], batch: TokenBatch
+) -> None:
+    teacher, asked = teach(kind), AttentionRequest("received", "uniform")
+    _, found = teacher.states(batch, (1, 1), asked, (0, 2))
+    _, expected = teacher.states(batch, (1, 3), asked, (0, 2))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("wanted", "ran"), [((1,), 1), ((0, 2), 2), ((3,), 3)])
+def test_states_alone_need_no_block_above_them(
+    wanted: tuple[int, ...], ran: int, teach: Callable[..., Teacher], batch: TokenBatch
+) -> None:
+    teacher, seen = teach("bert"), []
+    for block in encoder.blocks(teacher.model):
+        block.register_forward_hook(lambda *_: seen.append(1))
+    teacher.states(batch, wanted)
+    assert len(seen) == ran
+
+
 def test_logits_in_the_tasks_order(kind: str, teach: Callable[..., Teacher], batch: TokenBatch) -> None:
     teacher = teach(kind, order=(2, 0, 1))
     with torch.inference_mode():
