@@ -52,7 +52,7 @@ class Distiller(EncoderModule):
         self.regression_target = regression_target
         self.widen = learned_map(self.model.config.hidden_size, teacher_width, map_init)
         self._source: tuple[KnowledgeSource, ...] = ()  # a tuple: Lightning registers what it finds on attributes
-        self._selection_losses: list[tuple[float, int]] = []
+        self._selection_losses: list[tuple[Tensor, int]] = []
 
     def attach(self, source: KnowledgeSource, first: KnowledgeSource | None = None) -> Distiller:
         """Give the module its source of knowledge; returns the module.
@@ -112,14 +112,14 @@ class Distiller(EncoderModule):
             super().validation_step(batch, batch_idx)
         else:
             loss = self.hidden_loss(batch, self._source[0])
-            self._selection_losses.append((float(loss.detach()), len(batch.ids)))
+            self._selection_losses.append((loss, len(batch.ids)))
 
     def on_validation_epoch_end(self) -> None:
         if self.stage == PREDICTION:
             super().on_validation_epoch_end()
             return
-        examples = sum(count for _, count in self._selection_losses)
-        mean = sum(loss * count for loss, count in self._selection_losses) / examples
+        losses, counts = zip(*self._selection_losses, strict=True)
+        mean = sum(loss * count for loss, count in zip(torch.stack(losses).tolist(), counts, strict=True)) / sum(counts)
         self.log("hidden/selection_loss", mean, sync_dist=True)
 
 

@@ -18,11 +18,13 @@ def score(
 ) -> dict[str, float]:
     """All figures of the task's metric over every example of the batches; the first is the headline.
 
+    Logits stay on the device until the last batch: one copy, for which nothing waits on the way.
+
     Args:
         predict: batch -> (B, C) logits, on `device`.
     """
     predicted, labels = [], []
     for batch in batches:
-        predicted.append(predict(batch.to(device)).float().cpu())
+        predicted.append(predict(batch.to(device)).float())
         labels.append(batch.labels)
-    return metrics.compute(task, torch.cat(predicted), torch.cat(labels))
+    return metrics.compute(task, torch.cat(predicted).cpu(), torch.cat(labels))

@@ -7,19 +7,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
 from hskd_lightning import ranks
 from hskd_lightning.data import metrics
 from hskd_lightning.data.examples import Task
-from hskd_lightning.errors import TrainingError
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.losses import label_loss
 from hskd_lightning.models import encoder
 from hskd_lightning.settings.stages import StageSettings
-from hskd_lightning.training.optim import build_optimizer, build_schedule, clip_gradients
+from hskd_lightning.training.finite import Losses, check_weights
+from hskd_lightning.training.optim import build_optimizer, rate_factor
 
 
 class EncoderModule(pl.LightningModule):
@@ -55,6 +54,7 @@ class EncoderModule(pl.LightningModule):
         torch.manual_seed(step_seed(seed, stage, step=-1))  # for weights that nothing is loaded into
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
+        self.losses = Losses()
         self._scored: list[tuple[Tensor, Tensor]] = []
 
     @property
@@ -71,24 +71,31 @@ class EncoderModule(pl.LightningModule):
         self.model.train(self.settings.dropout)
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
-        reseed(step_seed(self.seed, self.stage, self.global_step, ranks.rank()), self.device)
+        step = self.global_step
+        reseed(step_seed(self.seed, self.stage, step, ranks.rank()), self.device)
+        rate = self.settings.lr * rate_factor(self.settings, self.total_steps, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
-        loss = self.loss(batch)
-        of_all = ranks.mean(loss.detach())
-        if not torch.isfinite(of_all):
-            raise TrainingError(
-                f"the loss became {float(of_all)} in stage {self.stage}, step {self.global_step}: "
-                "lower the stage's learning rate, or train in trainer.precision=32-true"
-            )
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log_loss(float(of_all))
+        loss, step = self.loss(batch), self.global_step
+        self.losses.add(step, loss)
+        logged = step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if logged or loss.device.type == "cpu":
+            seen = self.losses.read(self.stage)
+            if logged:
+                self._log_loss(seen, step)
         return loss
 
-    def _log_loss(self, loss: float) -> None:
+    def _log_loss(self, loss: float, step: int) -> None:
         """To the loggers directly: what `self.log` was told once, Lightning logs again at every later step."""
         for logger in self.loggers:
-            logger.log_metrics({f"{self.stage}/loss": loss}, self.global_step)
+            logger.log_metrics({f"{self.stage}/loss": loss}, step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Nothing is kept of a stage whose loss or weights are no numbers any more."""
+        self.losses.read(self.stage)
+        check_weights(checkpoint["state_dict"], self.stage, self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         self._scored.clear()
@@ -97,7 +104,7 @@ class EncoderModule(pl.LightningModule):
         self._scored.append((self.forward(batch), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
-        scored, labels = (torch.cat(parts) for parts in zip(*self._scored, strict=True))
+        scored, labels = (torch.cat(parts).cpu() for parts in zip(*self._scored, strict=True))
         for name, value in metrics.compute(self.task, scored, labels).items():
             self.log(f"{self.stage}/selection_{name}", value, sync_dist=True)
         self._scored.clear()
@@ -106,14 +113,8 @@ class EncoderModule(pl.LightningModule):
         """(B, C) logits."""
         return encoder.logits(self.model, batch).float()
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = build_optimizer(self, self.settings)
-        schedule = build_schedule(optimizer, self.settings, self.total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
-        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        clip_gradients(trained, self.settings)
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return build_optimizer(self, self.settings)
 
 
 class FineTuner(EncoderModule):

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hskd_lightning.settings.stages import StageSettings
-from hskd_lightning.training.optim import (
-    BertAdam,
-    build_optimizer,
-    build_schedule,
-    clip_gradients,
-    decayed,
-)
+from hskd_lightning.training.optim import AdamW, BertAdam, build_optimizer, clip_gradients, decayed, rate_factor
 
 
 def settings(**given) -> StageSettings:
@@ -65,14 +60,7 @@ def test_the_schedule_runs_over_steps_that_are_not_kept() -> None:
 
 
 def factors(total: int, **given) -> list[float]:
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = build_schedule(optimizer, settings(**given), total)
-    found = []
-    for _ in range(total):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return found
+    return [rate_factor(settings(**given), total, step) for step in range(total)]
 
 
 def test_constant_is_one() -> None:
@@ -84,10 +72,7 @@ def test_linear_falls_towards_zero() -> None:
 
 
 def test_linear_is_zero_after_the_last_step() -> None:
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = build_schedule(optimizer, settings(schedule="linear"), 4)
-    factor = schedule.lr_lambdas[0]
-    assert (factor(4), factor(9)) == (0.0, 0.0)
+    assert [rate_factor(settings(schedule="linear"), 4, step) for step in (4, 9)] == [0.0, 0.0]
 
 
 def test_warmup_rises_to_the_full_rate() -> None:
@@ -129,7 +114,7 @@ def two_steps(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list
 
 def test_bert_adams_first_two_steps_by_hand() -> None:
     parameter = nn.Parameter(torch.tensor([[1.0]]))
-    weights = two_steps(BertAdam([parameter], lr=0.1, weight_decay=0.0), parameter)
+    weights = two_steps(BertAdam([parameter], settings(weight_decay=0.0, clip=None)), parameter)
     first = 1 - 0.1 * 0.2 / (math.sqrt(0.004) + 1e-6)  # moments 0.1 * 2 and 0.001 * 4
     second = first - 0.1 * (0.9 * 0.2 + 0.1 * 4) / (math.sqrt(0.999 * 0.004 + 0.001 * 16) + 1e-6)
     assert weights == pytest.approx([first, second], rel=1e-5)
@@ -140,7 +125,7 @@ def test_bert_adams_first_step_is_larger_than_adamws() -> None:
     for optimizer in ("bert_adam", "adamw"):
         module = nn.Linear(1, 1, bias=False)
         nn.init.ones_(module.weight)
-        built = build_optimizer(module, settings(optimizer=optimizer, weight_decay=0.0))
+        built = build_optimizer(module, settings(optimizer=optimizer, weight_decay=0.0, clip=None))
         moved.append(1 - two_steps(built, module.weight)[0])
     assert moved == pytest.approx([0.1 * math.sqrt(10), 0.1], rel=1e-4)  # 0.1 / sqrt(0.001), and 1
 
@@ -148,23 +133,24 @@ def test_bert_adams_first_step_is_larger_than_adamws() -> None:
 def test_bert_adam_decays_the_weight_by_its_rate() -> None:
     parameter = nn.Parameter(torch.tensor([[1.0]]))
     parameter.grad = torch.zeros_like(parameter)
-    BertAdam([parameter], lr=0.1, weight_decay=0.5).step()
+    BertAdam([parameter], settings(weight_decay=0.5)).step()
     assert parameter.item() == pytest.approx(0.95)  # 1 - 0.1 * 0.5 * 1
 
 
 def test_bert_adam_leaves_parameters_without_gradient() -> None:
     parameter = nn.Parameter(torch.tensor([[1.0]]))
-    BertAdam([parameter], lr=0.1, weight_decay=0.5).step()
+    BertAdam([parameter], settings(weight_decay=0.5)).step()
     assert parameter.item() == 1.0
 
 
-def test_bert_adam_goes_on_where_its_state_says() -> None:
+@pytest.mark.parametrize("kind", [AdamW, BertAdam])
+def test_an_optimiser_goes_on_where_its_state_says(kind: type) -> None:
     whole, resumed = nn.Parameter(torch.tensor([[1.0]])), nn.Parameter(torch.tensor([[1.0]]))
-    straight = BertAdam([whole], lr=0.1)
+    straight = kind([whole], settings())
     two_steps(straight, whole)
     state, weight = copy.deepcopy(straight.state_dict()), whole.item()
     two_steps(straight, whole)
-    again = BertAdam([resumed], lr=0.1)
+    again = kind([resumed], settings())
     again.load_state_dict(state)
     resumed.data.fill_(weight)
     two_steps(again, resumed)
@@ -204,8 +190,8 @@ def test_a_zero_gradient_decays_weights_and_not_biases(optimizer: str) -> None:
 def clipped(**given) -> list[list[float]]:
     parameters = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
     parameters[0].grad, parameters[1].grad = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 12.0])
-    clip_gradients(parameters, settings(**given))
-    return [parameter.grad.tolist() for parameter in parameters if parameter.grad is not None]
+    clip_gradients([parameter.grad for parameter in parameters], settings(**given))
+    return [parameter.grad.tolist() for parameter in parameters]
 
 
 def test_clipping_by_the_common_norm_keeps_the_direction() -> None:
@@ -224,13 +210,66 @@ def test_no_clip() -> None:
     assert clipped(clip=None) == [[3.0, 4.0], [0.0, 12.0]]
 
 
-def test_clipping_takes_a_generator() -> None:
+# One pass: clipping inside of the fused kernel is torch's clip_grad_norm_, then its AdamW.
+
+
+def trained(step: Callable[[nn.Module], Callable[[], None]], scale: float) -> list[Tensor]:
+    """The weights after five steps of one set of gradients a step, drawn at this scale."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
+    update = step(module)
+    for _ in range(5):
+        for parameter in module.parameters():
+            parameter.grad = scale * torch.randn_like(parameter)
+        update()
+    return [parameter.detach() for parameter in module.parameters()]
+
+
+def torchs_way(module: nn.Module) -> Callable[[], None]:
+    theirs = torch.optim.AdamW(decayed(module), lr=0.1, weight_decay=0.01, fused=True)
+
+    def update() -> None:
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        theirs.step()
+
+    return update
+
+
+@pytest.mark.parametrize("scale", [pytest.param(10.0, id="clipped"), pytest.param(0.01, id="below the limit")])
+def test_one_pass_makes_the_weights_of_two(scale: float) -> None:
+    ours = trained(lambda module: build_optimizer(module, settings(clip=1.0)).step, scale)
+    torch.testing.assert_close(ours, trained(torchs_way, scale), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+@pytest.mark.parametrize("optimizer", ["adamw", "bert_adam"])
+def test_every_optimiser_clips_as_the_stage_says(optimizer: str, per_tensor: bool) -> None:
+    given = {"optimizer": optimizer, "clip_per_tensor": per_tensor}
+
+    def clipped_before(module: nn.Module) -> Callable[[], None]:
+        built = build_optimizer(module, settings(**given, clip=None))
+
+        def update() -> None:
+            clip_gradients([parameter.grad for parameter in module.parameters()], settings(**given, clip=0.5))
+            built.step()
+
+        return update
+
+    ours = trained(lambda module: build_optimizer(module, settings(**given, clip=0.5)).step, 1.0)
+    torch.testing.assert_close(ours, trained(clipped_before, 1.0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_parameter_that_no_loss_reads_stays_as_it_is() -> None:
     module = nn.Linear(2, 1)
-    for parameter in module.parameters():
-        parameter.grad = torch.full_like(parameter, 10.0)
-    clip_gradients(module.parameters(), settings(clip=1.0))
-    norm = torch.cat([parameter.grad.flatten() for parameter in module.parameters()]).norm()
-    assert norm.item() == pytest.approx(1.0, rel=1e-5)
+    before = module.bias.detach().clone()
+    built = build_optimizer(module, settings())
+    module.weight.grad = torch.ones_like(module.weight)
+    built.step()
+    assert torch.equal(module.bias, before)
 
 
-# Wrong settings.
+def test_without_any_gradient_nothing_moves() -> None:
+    module = nn.Linear(2, 1)
+    before = module.weight.detach().clone()
+    build_optimizer(module, settings()).step()
+    assert torch.equal(module.weight, before)
