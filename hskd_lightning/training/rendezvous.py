@@ -108,7 +108,7 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
     """
     if ranks.size() == 1:
         return {}
-    strategy = DDPStrategy(cluster_environment=environment(), broadcast_buffers=False, find_unused_parameters=True)
+    strategy = DDPStrategy(cluster_environment=environment(), broadcast_buffers=False)
     machines = {"devices": _devices(trainer), "num_nodes": trainer.num_nodes}
     return {**machines, "strategy": strategy, "use_distributed_sampler": False}
 
