@@ -22,16 +22,17 @@ CELL = (
     "data.distil_limit=99",  # batches of 32 and one of 3: uneven shares
     "store.shard_tokens=512",  # several shards
     "trainer.log_every=1",
-    "trainer.checkpoint_every=7",
+    "trainer.checkpoint_every=5",  # in mid-epoch
     "teacher.training.epochs=2",
-    "data.hidden_epochs=8",
-    "data.prediction_epochs=8",
+    "data.hidden_epochs=3",  # of 4 steps
+    "data.prediction_epochs=3",
 )
 """These models have no dropout, which every rank would draw for other examples."""
 TWO = "trainer.devices=2"
-PATIENCE = 180
-CLOSE = 2e-6
-"""Of weights up to 1: sums of two halves are rounded otherwise than the sum of all."""
+PATIENCE = 120
+CLOSE = 1e-5
+"""Sums of two halves are rounded otherwise than the sum of all; Adam divides by the gradient's size, so that of a rare
+word's tiny gradient the rounding is a larger part."""
 
 
 def start(root: Path, *overrides: str, by: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
@@ -42,7 +43,11 @@ def start(root: Path, *overrides: str, by: tuple[str, ...] = (), **environment: 
 
 
 def said_by(process: subprocess.Popen[str], code: int = 0) -> str:
-    out, _ = process.communicate(timeout=PATIENCE)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        out, _ = process.communicate()
     assert process.returncode == code, out
     return out
 
@@ -120,7 +125,7 @@ def test_two_processes_started_here_are_one(alone: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_of_torchrun_are_one(alone: Path, tmp_path: Path) -> None:
-    by = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0")
+    by = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     out = said_by(start(tmp_path, TWO, by=by))
     assert_same_cell(tmp_path, alone)
     assert out.count("teacher: fine-tuning") == 1, out

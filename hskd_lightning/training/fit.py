@@ -83,7 +83,6 @@ def fit_stage(
         callbacks.append(KeepSignals())
     runner = pl.Trainer(
         **_machine(trainer),
-        **rendezvous.trainer_options(trainer),
         **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
@@ -120,6 +119,7 @@ def _machine(trainer: TrainerSettings) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
         "enable_progress_bar": False,
+        **rendezvous.trainer_options(trainer),
     }
 
 

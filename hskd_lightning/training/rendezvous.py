@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import secrets
 import signal
@@ -25,6 +26,7 @@ from lightning_fabric.plugins.environments import (
 from lightning_fabric.strategies import DDPStrategy as FabricDDP
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from hskd_lightning import ranks
 from hskd_lightning.settings.groups import TrainerSettings
@@ -32,6 +34,10 @@ from hskd_lightning.settings.groups import TrainerSettings
 LOCAL = ("127.0.0.1", "localhost")
 PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 """Variables by which a process that is started here knows its place, as Lightning names them."""
+
+_KNOWN = inspect.signature(DistributedDataParallel).parameters
+_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers"
+"""What torch calls it to send buffers at every step."""
 
 
 def start_others(trainer: TrainerSettings, threads: int | None) -> Sequence[subprocess.Popen[bytes]]:
@@ -108,7 +114,7 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
     """
     if ranks.size() == 1:
         return {}
-    strategy = DDPStrategy(cluster_environment=environment(), broadcast_buffers=False)
+    strategy = DDPStrategy(cluster_environment=environment(), **{_BUFFERS: False})  # a model's are constants
     machines = {"devices": _devices(trainer), "num_nodes": trainer.num_nodes}
     return {**machines, "strategy": strategy, "use_distributed_sampler": False}
 
