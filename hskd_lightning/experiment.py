@@ -155,6 +155,7 @@ def _settled(config: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     return {
         "student": {**config["student"], "init": settings.student.init.node},
         "hsk": dataclasses.asdict(settings.hsk),
+        "trainer": {**config["trainer"], "precision": settings.trainer.precision},
     }
 
 

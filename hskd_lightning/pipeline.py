@@ -33,7 +33,7 @@ from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell
-from hskd_lightning.runs.device import check_devices, settle
+from hskd_lightning.runs.device import check_devices, count_gpu_memory, gpu_name, peak_gpu_memory_mb, settle
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import Result
@@ -115,7 +115,8 @@ class _Run:
 
     def result(self) -> Result:
         """Run what is missing of the cell; its result."""
-        experiment, assets = self.experiment, self.assets
+        experiment, assets, device = self.experiment, self.assets, self.settings.trainer.device
+        count_gpu_memory(device)
         console.say_plan(experiment)
         amount = measure_amount(experiment, assets.corpus)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
@@ -134,6 +135,8 @@ class _Run:
                 "teacher_dev": teacher_dev,
                 "store": None if source is None else source.origin,
                 "peak_memory_mb": peak_memory_mb(),
+                "gpu": gpu_name(device),
+                "peak_gpu_memory_mb": peak_gpu_memory_mb(device),
                 "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
                 "parameters_student": encoder.count_parameters(self.student),
                 **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},

@@ -31,6 +31,11 @@ def rank() -> int:
     return 0 if distributed is None else int(distributed.get_rank())
 
 
+def local_rank() -> int:
+    """The number of this one on its machine."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
+
+
 def mean(tensor: Tensor) -> Tensor:
     """The mean of a tensor over all ranks, each of which has to ask for it; without gradients."""
     distributed = _distributed()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from omegaconf import DictConfig
 
@@ -16,6 +18,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.settings import Choice
+from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import StageSettings
 from tests.helpers import CONF, ROOT
 
@@ -159,6 +162,11 @@ def test_an_id_depends_on_what_is_asked(configure: Configure) -> None:
     assert len({identify(configure()), *ids}) == len(asked) + 1
 
 
+def test_one_precision_in_two_spellings_is_one_cell(configure: Configure) -> None:
+    one, other = (Experiment.resolve(plain(configure(f"trainer.precision={name}"))) for name in ("bf16", "bf16-mixed"))
+    assert one.cell_id == other.cell_id
+
+
 def test_other_data_is_another_cell(configure: Configure) -> None:
     config = plain(configure())
     assert cell_id(config, "these files") != cell_id(config, "those files")
@@ -250,3 +258,15 @@ def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_p
     assert one == other
     (tmp_path / "b" / "model.safetensors").write_text("other weights")
     assert identify(configure(f"teacher.checkpoint={tmp_path}/b")) != one
+
+
+def trainer(devices: object) -> TrainerSettings:
+    return TrainerSettings(accelerator="cpu", devices=devices, precision="32-true", log_every=50, checkpoint_every=200)
+
+
+@pytest.mark.parametrize(("devices", "index"), [(1, 0), ("1", 0), ([3], 3)])
+def test_the_gpu_that_is_named_is_the_one(devices: Any, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = replace(trainer(devices), accelerator="gpu")
+    assert asked.device == torch.device("cuda", index)
+    assert replace(asked, accelerator="cpu").device == torch.device("cpu")

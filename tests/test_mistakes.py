@@ -115,6 +115,12 @@ MISTAKES = [
     Mistake("train seed=1.5", ("`seed` = 1.5", "whole number")),
     Mistake("train explain=maybe", ("`explain` = 'maybe'", "true")),
     Mistake("train trainer=gpu", ("`trainer.accelerator` = 'gpu'", "cpu"), {"CUDA_VISIBLE_DEVICES": ""}),
+    Mistake(
+        "train trainer=gpu trainer.accelerator=auto trainer.precision=tf32",
+        ("`trainer.precision` = 'tf32'", "compute capability 8.0"),
+        {"CUDA_VISIBLE_DEVICES": ""},
+    ),
+    Mistake("train trainer.precision=16-mixed", ("`trainer.precision` = '16-mixed'", "scaled while they are clipped")),
     Mistake("train store.path=/nonexistent", ("`store.path` = '/nonexistent'", "store")),
     # Keys that nothing reads.
     Mistake("train +lenght.keep=3", ("`lenght`", "did you mean length?")),

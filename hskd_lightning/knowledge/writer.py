@@ -25,6 +25,7 @@ from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
+from hskd_lightning.models.precision import computing
 from hskd_lightning.models.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -241,8 +242,7 @@ class Writer:
     def _forward(self, batch: TokenBatch, teacher: Teacher) -> tuple[list[Tensor], Tensor | None, Tensor]:
         request, length = self.request, self.contents.length
         blocks = tuple(block for _, block in request.layers if block is not None)
-        half = self.contents.precision == "bf16-mixed"
-        with torch.autocast(self.contents.device.type, torch.bfloat16, enabled=half):
+        with computing(self.contents.precision, self.contents.device):
             states, attention, logits = teacher.everything(
                 batch, tuple(state for state, _ in request.layers), length.attention, blocks
             )

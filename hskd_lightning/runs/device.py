@@ -14,6 +14,7 @@ from hskd_lightning import ranks
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import in_multirun
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.models.precision import check_precision
 from hskd_lightning.settings.groups import TrainerSettings
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def check_devices(trainer: TrainerSettings) -> None:
-    """A cell's devices must be there, and so must its processes, where they are not started here.
+    """A cell's devices must be there and have what `trainer.precision` asks for, and so must its processes be there,
+    where they are not started here.
 
     Raises:
         ConfigError: in under a second, rather than processes that wait for others which never come.
@@ -30,6 +32,7 @@ def check_devices(trainer: TrainerSettings) -> None:
         allowed = "auto or cpu: this machine has no GPU that torch can use"
         raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
     _check_number(trainer)
+    check_precision(trainer.precision, trainer.device)
     launched = ranks.launched()
     if launched is not None and launched.size != trainer.ranks and not (launched.by == "srun" and trainer.ranks == 1):
         allowed = (
@@ -99,6 +102,22 @@ def claim(runs: Path, available: int) -> int:
         log.info("GPU %d of %d", number, available)
         return number
     return available - 1
+
+
+def gpu_name(device: torch.device) -> str | None:
+    """What the GPU is called; None where the device is none."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
+def peak_gpu_memory_mb(device: torch.device) -> float | None:
+    """The most memory that tensors took of the GPU since `count_gpu_memory`; None where the device is none."""
+    return round(torch.cuda.max_memory_allocated(device) / 1e6, 1) if device.type == "cuda" else None
+
+
+def count_gpu_memory(device: torch.device) -> None:
+    """Begin to count anew: a process may run several cells, one after another."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 _LOCKS: list[FileLock] = []

@@ -10,8 +10,8 @@ from typing import Any
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import Digests, damaged, read_json, write_json
 
-SCHEMA = 2
-"""Of the columns below. 1 is every result from before results said which: its columns are these, without `schema`."""
+SCHEMA = 3
+"""Of the columns below. 2 has no GPU; 1 is every result from before results said which: as 2, without `schema`."""
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
@@ -99,6 +99,10 @@ class Result:
     """Optimiser steps by stage: `steps_hidden`, `steps_prediction`."""
     peak_memory_mb: float
     """The most memory that the process had resident, in 10^6 bytes."""
+    gpu: str | None
+    """The name of the GPU that trained the student; null: none did."""
+    peak_gpu_memory_mb: float | None
+    """The most memory of it that the cell's tensors took, in 10^6 bytes; null without a GPU."""
     parameters_teacher: int
     """Parameters of the teacher, its head included."""
     parameters_student: int
@@ -138,7 +142,8 @@ class Result:
     def figures(self) -> dict[str, float]:
         """What came of the cell in numbers: scores and costs, but none of its axes and amounts."""
         scores = {name: getattr(self, name) for name in FIGURES}
-        return scores | _spread("seconds", self.seconds) | _spread("steps", self.steps)
+        there = {name: value for name, value in scores.items() if value is not None}
+        return there | _spread("seconds", self.seconds) | _spread("steps", self.steps)
 
     def write(self, path: Path, files: Digests) -> None:
         """Write result.json, whole or not at all.
@@ -175,7 +180,7 @@ COLUMNS = tuple(field.name for field in fields(Result) if field.name not in ("op
 """The columns that every result has."""
 FIGURES = (
     *("score", "score_last", "score_best", "teacher_score"),
-    *("peak_memory_mb", "parameters_teacher", "parameters_student"),
+    *("peak_memory_mb", "peak_gpu_memory_mb", "parameters_teacher", "parameters_student"),
 )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from hskd_lightning import ranks
 from hskd_lightning.settings.stages import StageSettings
 from hskd_lightning.settings.types import (
     NODE,
@@ -16,6 +17,7 @@ from hskd_lightning.settings.types import (
     Folder,
     Integer,
     Positive,
+    Precision,
     Schedule,
     Seed,
     Share,
@@ -152,8 +154,8 @@ class TrainerSettings:
     """Of each machine: how many, -1 for all, or a list of their numbers; see `runs.device.check_devices`."""
     num_nodes: Whole = 1
     """Machines that train one cell."""
-    precision: Literal["32-true", "bf16-mixed"]
-    """Of the models; losses are always in float32. In 16-mixed hidden states overflow."""
+    precision: Precision
+    """Of the models, the student's and the teacher's alike; losses and weights are always in float32."""
     log_every: Whole
     """Optimiser steps between the losses in metrics.csv and on a tracker's curves."""
     checkpoint_every: Whole
@@ -179,11 +181,13 @@ class TrainerSettings:
 
     @property
     def device(self) -> torch.device:
-        """The device on which one process works."""
+        """The device on which one process works: the GPU that `devices` names, or this rank's."""
         import torch  # here: --help need not wait for it
 
-        gpu = self.accelerator != "cpu" and torch.cuda.is_available()
-        return torch.device("cuda" if gpu else "cpu")
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        here = ranks.local_rank() if self.ranks > 1 else 0
+        return torch.device("cuda", self.devices[here] if isinstance(self.devices, list) else here)
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -66,6 +67,27 @@ Seed = Annotated[StrictInt, Field(ge=0, lt=2**63), says("a whole number from 0")
 Text = Annotated[_TEXT, says("text that is not empty")]
 Folder = Annotated[_TEXT, says("the path of a folder", "name one with paths.root=..., or unset HSKD_ROOT")]
 TextOrNull = Annotated[_TEXT | None, says("text that is not empty, or null")]
+BF16, TF32 = "bf16-mixed", "tf32"
+REFUSED_PRECISIONS = {
+    "16-mixed": "its gradients are scaled while they are clipped, and hidden states overflow float16",
+    "16-true": "hidden states overflow float16",
+    "bf16-true": "weights in bfloat16 lose updates of less than a 256th of them",
+}
+"""Precisions that Lightning has and a stage cannot be trained in, and why."""
+
+
+def _as_precision(value: Any) -> Any:
+    if isinstance(value, str) and value in REFUSED_PRECISIONS:
+        context = {
+            "wanted": f"32-true, {TF32} or {BF16}",
+            "remedy": f"choose one of these: {REFUSED_PRECISIONS[value]}",
+        }
+        raise PydanticCustomError("refused", "{wanted}", context)  # type: ignore[arg-type]
+    return BF16 if value == "bf16" else value
+
+
+Precision = Annotated[Literal["32-true", "tf32", "bf16-mixed"], BeforeValidator(_as_precision)]
+"""bf16 is read as bf16-mixed, so that past this line there is one spelling."""
 Optimizer = Literal["adamw", "bert_adam"]
 Schedule = Literal["constant", "linear"]
 NODE = ConfigDict(extra="forbid")

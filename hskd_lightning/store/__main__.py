@@ -37,6 +37,7 @@ from hskd_lightning.knowledge.shards import shares
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.transfer import pull, push
 from hskd_lightning.knowledge.verify import recompute
+from hskd_lightning.runs.device import check_devices
 from hskd_lightning.settings import read_settings
 from hskd_lightning.store.probe import seconds_to_read
 
@@ -111,6 +112,7 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
+    check_devices(ours.experiment.settings.trainer)
     if shard is None:
         print(ours.find() or ours.build())
         return

@@ -20,7 +20,9 @@ from hskd_lightning import ranks
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
+from hskd_lightning.models.precision import float32_products
 from hskd_lightning.settings.groups import TrainerSettings
+from hskd_lightning.settings.types import TF32
 from hskd_lightning.training import checkpoints, rendezvous
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
@@ -92,7 +94,7 @@ def fit_stage(
         default_root_dir=folder,
     )
     _forget_repeated(loggers, module.stage, resume)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), float32_products(trainer.precision):
         for known in EXPECTED:
             warnings.filterwarnings("ignore", message=known)
         runner.fit(
@@ -114,7 +116,7 @@ def _machine(trainer: TrainerSettings) -> dict[str, Any]:
     return {
         "accelerator": trainer.accelerator,
         "devices": trainer.devices,
-        "precision": trainer.precision,
+        "precision": "32-true" if trainer.precision == TF32 else trainer.precision,
         "log_every_n_steps": trainer.log_every,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,

@@ -80,11 +80,10 @@ class EncoderModule(pl.LightningModule):
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         loss, step = self.loss(batch), self.global_step
         self.losses.add(step, loss)
-        logged = step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
-        if logged or loss.device.type == "cpu":
-            seen = self.losses.read(self.stage)
-            if logged:
-                self._log_loss(seen, step)
+        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._log_loss(self.losses.read(self.stage), step)
+        elif self.device.type == "cpu":  # where nothing has to be waited for
+            self.losses.read(self.stage)
         return loss
 
     def _log_loss(self, loss: float, step: int) -> None:

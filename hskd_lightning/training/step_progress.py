@@ -6,6 +6,7 @@ Lightning's own bars count epochs; a stage here is a number of steps.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from pytorch_lightning.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 log = logging.getLogger(__name__)
-SAY_EVERY = 10.0
-"""Seconds between two lines, at least."""
+SAY_EVERY, SHOW_EVERY = 10.0, 0.5
+"""Seconds between two lines, and between two looks of the bar, at least: a loss that is shown has to be waited for."""
 
 
 class PlainProgress(Callback):
@@ -50,9 +51,16 @@ class PlainProgress(Callback):
 
 
 class TerminalProgress(Callback):
-    """One bar a stage: steps, time left, loss. It stays on the screen when the stage ends."""
+    """One bar a stage: steps, time left, loss. It stays on the screen when the stage ends.
 
-    def __init__(self, stage: str, total_steps: int) -> None:
+    Args:
+        clock: seconds from any beginning.
+    """
+
+    def __init__(self, stage: str, total_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total_steps = total_steps
+        self.clock = clock
+        self._shown = -math.inf
         columns = (
             TextColumn("{task.description:<10}"),
             BarColumn(),
@@ -70,7 +78,11 @@ class TerminalProgress(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._bar.update(self._task, completed=trainer.global_step, said=f"loss {float(outputs['loss']):.4f}")
+        step, now = trainer.global_step, self.clock()
+        if now - self._shown < SHOW_EVERY and step != self.total_steps:
+            return
+        self._shown = now
+        self._bar.update(self._task, completed=step, said=f"loss {float(outputs['loss']):.4f}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._bar.stop()

@@ -50,6 +50,11 @@ def test_figures_are_what_came_of_it_and_no_axes() -> None:
     assert not {"seed", "schema", "knowledge_fraction", "hsk_amount"} & set(figures)
 
 
+def test_a_cell_without_a_gpu_has_no_figure_of_its_memory() -> None:
+    assert "peak_gpu_memory_mb" not in a_result().figures()
+    assert a_result(gpu="H100", peak_gpu_memory_mb=900.0).figures()["peak_gpu_memory_mb"] == 900.0
+
+
 def test_a_missing_column_is_named() -> None:
     columns = a_result().columns()
     del columns["teacher_score"]

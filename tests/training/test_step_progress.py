@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from hskd_lightning.training.step_progress import PlainProgress
+from hskd_lightning.training.step_progress import PlainProgress, TerminalProgress
 
 
 def said(seconds_a_step: float, steps: int, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -37,3 +37,33 @@ def test_a_long_stage_says_something_every_ten_seconds(caplog: pytest.LogCapture
 
 def test_steps_slower_than_that_are_said_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     assert len(said(12.0, 4, caplog)) == 4
+
+
+class Unread:
+    """A loss that counts how often somebody asks for its number."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __float__(self) -> float:
+        self.reads += 1
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_step", "reads"),
+    [
+        pytest.param(0.001, 2, id="at the first step and the last"),
+        pytest.param(0.125, 6, id="twice a second"),
+        pytest.param(1.0, 20, id="at every step that takes as long"),
+    ],
+)
+def test_the_bar_waits_for_a_loss_only_where_it_shows_it(seconds_a_step: float, reads: int) -> None:
+    now: Iterator[float] = (seconds_a_step * tick for tick in range(20))
+    bar, loss = TerminalProgress("hidden", 20, clock=lambda: next(now)), Unread()
+    trainer: Any = SimpleNamespace(global_step=0)
+    module: Any = None
+    for step in range(1, 21):
+        trainer.global_step = step
+        bar.on_train_batch_end(trainer, module, {"loss": loss}, None, step - 1)
+    assert loss.reads == reads

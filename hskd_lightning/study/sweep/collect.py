@@ -22,7 +22,7 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 log = logging.getLogger(__name__)
 FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
 """Columns that come first, for whoever opens the file."""
-TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb")
+TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb", "gpu", "peak_gpu_memory_mb")
 """Columns that differ between two runs of the same cell."""
 
 
