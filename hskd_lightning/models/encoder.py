@@ -27,14 +27,14 @@ SUPPORTED = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbe
 def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Tensor]:
     """The batch as this model's forward wants it: token types only where the model knows them."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if _takes_types(type(model)) and (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
+    if _takes_types(type(model).forward) and (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids
     return inputs
 
 
 @functools.cache
-def _takes_types(kind: type[nn.Module]) -> bool:
-    return "token_type_ids" in inspect.signature(kind.forward).parameters
+def _takes_types(forward: Callable[..., Any]) -> bool:
+    return "token_type_ids" in inspect.signature(forward).parameters
 
 
 def hidden_states(model: PreTrainedModel, batch: TokenBatch, wanted: Sequence[int]) -> list[Tensor]:

@@ -15,7 +15,7 @@ has it; `knows` tells.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ Inputs = Mapping[str, Tensor]
 class Family(NamedTuple):
     """How models of one kind are taken apart."""
 
-    block_rows: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+    block_rows: Callable[[Any, Tensor, Tensor, Tensor], Tensor]
     """(block, rows, hidden, mask): what the block makes of (B, K, D) rows, which attend to (B, T, D) -> (B, K, D)."""
     head: Callable[[PreTrainedModel, Tensor], Tensor]
     """(model, top state): (B, C) logits of (B, 1|T, D), of which the first token alone is looked at."""
@@ -105,9 +105,9 @@ def _embed(model: PreTrainedModel, inputs: Inputs) -> Tensor:
 
 
 def _mask(model: PreTrainedModel, inputs: Inputs) -> Tensor:
-    """(B, 1, 1, T), which no real token of any head sees past.
+    """(B, 1, 1, T): what every head and query may attend to.
 
-    transformers would look whether there is any padding, and a GPU would wait for the answer.
+    Given (B, T), transformers would look whether there is any padding at all, and a GPU would wait for the answer.
     """
     real = inputs["attention_mask"].bool()[:, None, None]  # (B, 1, 1, T)
     if model.config._attn_implementation == "sdpa":
@@ -131,7 +131,7 @@ def _blocks(model: PreTrainedModel) -> nn.ModuleList:
     return blocks
 
 
-def _attend(attention: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+def _attend(attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
     """Attention of (B, K, D) queries to (B, T, D) keys and values, its heads side by side -> (B, K, D)."""
     size = attention.attention_head_size
     query, key, value = (part.unflatten(-1, (-1, size)).transpose(1, 2) for part in (query, key, value))  # (B, H, ., .)
@@ -140,14 +140,14 @@ def _attend(attention: nn.Module, query: Tensor, key: Tensor, value: Tensor, mas
     return context.transpose(1, 2).flatten(2)
 
 
-def _bert_rows(block: nn.Module, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+def _bert_rows(block: Any, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
     attention = block.attention.self
     context = _attend(attention, attention.query(rows), attention.key(hidden), attention.value(hidden), mask)
     made: Tensor = block.feed_forward_chunk(block.attention.output(context, rows))
     return made
 
 
-def _distilbert_rows(block: nn.Module, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+def _distilbert_rows(block: Any, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
     attention = block.attention
     context = _attend(attention, attention.q_lin(rows), attention.k_lin(hidden), attention.v_lin(hidden), mask)
     attended = block.sa_layer_norm(attention.out_lin(context) + rows)
