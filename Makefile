@@ -47,7 +47,11 @@ test: $(READY) ## Run all tests (minutes; no network)
 test-fast: $(READY) ## Run the tests that neither train nor start processes
 	$(BIN)/python -m pytest -n auto -m 'not slow' $(ARGS)
 
-bench: $(READY) ## Measure speed and size as ratios (three quarters of an hour; HSKD_MINILM and GLUE_ROOT for real text)
+bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MINILM and GLUE_ROOT for real text)
+	$(BIN)/python -m benchmarks.anatomy
+	$(BIN)/python -m benchmarks.plain_loop
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		$(BIN)/python -m benchmarks.gpu; else echo "gpu: skipped, there is none"; fi
 	$(BIN)/python -m benchmarks.offline_speedup
 	$(BIN)/python -m benchmarks.store_io
 	$(BIN)/python -m benchmarks.sweep_jobs

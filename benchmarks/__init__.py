@@ -1,1 +1,1 @@
-"""Speed and size, as ratios measured in one run: `make bench`, or python -m benchmarks.offline_speedup and others."""
+"""Speed and size, as ratios measured in one run: `make bench`, or one of them, see README.md here."""

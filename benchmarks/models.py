@@ -1,4 +1,4 @@
-"""Models of the paper's shapes with random weights (only speed and size matter), and stores made from them."""
+"""Models of the paper's shapes, and the tiny ones, with random weights (only speed and size matter); their stores."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
+from torch import Tensor
 from transformers import BertConfig, PreTrainedConfig
 
-from hskd_lightning.artifacts import build_once
+from hskd_lightning.artifacts import PARTIAL, build_once
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.width.base import Moments, WidthStrategy
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
+from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
@@ -27,6 +31,7 @@ from hskd_lightning.models import encoder
 from hskd_lightning.models.shapes import Rosita, Sizes, StudentShape
 from hskd_lightning.models.teacher import Teacher
 
+CONF = Path(__file__).parents[1] / "conf"
 TASK = Task("sst2", "accuracy", ("negative", "positive"))
 STUDENTS: dict[str, StudentShape] = {
     "TinyBERT4": Sizes("bert", num_hidden_layers=4, hidden_size=312, num_attention_heads=12, intermediate_size=1200),
@@ -34,9 +39,27 @@ STUDENTS: dict[str, StudentShape] = {
 }
 
 
+def conf(option: str) -> dict[str, Any]:
+    """What a file of conf/ says, such as trainer/auto."""
+    read: dict[str, Any] = OmegaConf.load(CONF / f"{option}.yaml")  # type: ignore[assignment]
+    return dict(read)
+
+
 def student_config(name: str) -> PreTrainedConfig:
-    """One of the paper's students, as conf/student/ has it."""
+    """One of the paper's students, or the tiny one, as conf/student/ has it."""
+    if name == "tiny":
+        sizes = {key: value for key, value in conf("student/tiny")["shape"].items() if key not in ("name", "_target_")}
+        return Sizes(**sizes).config(teacher_config("tiny"), TASK)
     return STUDENTS[name].config(BertConfig(), TASK)
+
+
+def teacher_config(name: str) -> PreTrainedConfig:
+    """BERT-base, or the tiny teacher of conf/teacher/."""
+    if name == "tiny":
+        init = conf("teacher/tiny")["init"]
+        sizes = {key: value for key, value in init["shape"].items() if key != "model_type"}
+        return BertConfig(vocab_size=init["vocabulary"], num_labels=2, **sizes)
+    return BertConfig(num_labels=2)
 
 
 def device() -> torch.device:
@@ -49,36 +72,76 @@ class BertBase:
     """A teacher of BERT-base's shape, in a folder."""
 
     folder: Path
+    config: PreTrainedConfig | None = None
+    """Another shape."""
 
     @cached_property
     def teacher(self) -> Teacher:
         path = self.folder / "teacher"
         if not path.exists():
             torch.manual_seed(0)
-            encoder.build_classifier(BertConfig(num_labels=2)).save_pretrained(path)
+            encoder.build_classifier(self.config or teacher_config("BERT-base")).save_pretrained(path)
         return Teacher(str(path), [0, 1]).to(device())
 
 
-def sentences(examples: int, tokens: int, seed: int = 0) -> TokenSplit:
-    """Random sentences of one length: [CLS] ... [SEP], BERT's vocabulary."""
+class Anyone:
+    """Stands in for a teacher where it does not matter what it says, and the time it takes is not measured."""
+
+    def __init__(self, width: int = 768) -> None:
+        self.width = width
+
+    def digest(self) -> str:
+        return "anyone"
+
+    def everything(
+        self, batch: TokenBatch, states: tuple[int, ...], attention: object, blocks: tuple[int, ...]
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Random states, attention and logits."""
+        shape, place = batch.input_ids.shape, batch.ids.device
+        said = [torch.randn(*shape, self.width, device=place) for _ in states]
+        scores = torch.randn(shape[0], len(states), shape[1], device=place)
+        return said, scores, torch.randn(len(batch.ids), 2, device=place)
+
+
+def sentences(examples: int, tokens: int, seed: int = 0, vocabulary: int = 30_000) -> TokenSplit:
+    """Random sentences of one length: [CLS] ... [SEP], BERT's vocabulary or the first ids of it."""
     generator = torch.Generator().manual_seed(seed)
-    words = torch.randint(1000, 30_000, (examples, tokens), generator=generator, dtype=torch.int32)
-    words[:, 0], words[:, -1] = 101, 102
-    special = torch.zeros(examples, tokens, dtype=torch.bool)
-    special[:, 0] = special[:, -1] = True
+    first = min(1000, vocabulary // 2)
+    words = torch.randint(first, vocabulary, (examples, tokens), generator=generator, dtype=torch.int32)
+    return split_of(words.flatten(), torch.full((examples,), tokens), seed, edges=(min(101, first - 2), first - 1))
+
+
+def split_of(words: Tensor, lengths: Tensor, seed: int = 0, edges: tuple[int, int] = (101, 102)) -> TokenSplit:
+    """Examples of these lengths one after another in (sum of lengths,) ids, whose ends become [CLS] and [SEP]."""
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    first, last = offsets[:-1], offsets[1:] - 1
+    words[first], words[last] = edges
+    special = torch.zeros(len(words), dtype=torch.bool)
+    special[first] = special[last] = True
     return TokenSplit(
-        ids=torch.arange(examples),
-        labels=torch.randint(0, 2, (examples,), generator=generator),
-        offsets=torch.arange(examples + 1) * tokens,
-        input_ids=words.flatten(),
-        token_type_ids=torch.zeros(examples * tokens, dtype=torch.int8),
-        special=special.flatten(),
+        ids=torch.arange(len(lengths)),
+        labels=torch.randint(0, 2, (len(lengths),), generator=torch.Generator().manual_seed(seed)),
+        offsets=offsets,
+        input_ids=words,
+        token_type_ids=torch.zeros(len(words), dtype=torch.int8),
+        special=special,
     )
 
 
 def joint_setting(student_blocks: int) -> HskPlan:
     """The paper's 1l_10t_0.1h on a BERT-base teacher."""
     return plan(student_blocks, UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), MagnitudeMask(keep=0.1))
+
+
+def pca_setting(student_blocks: int) -> HskPlan:
+    """One layer, ten tokens, 77 components: the same amount, by `width=pca`."""
+    return plan(student_blocks, UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca(keep=77))
+
+
+def tiny_setting(student_blocks: int) -> HskPlan:
+    """What the default run keeps of the tiny teacher: one layer pair, 55% of the tokens, 70 of 128 components."""
+    shape = Shape(4, 128, student_blocks)
+    return HskPlan.resolve(shape, UniformLayers(keep=1), AttentionWithoutSep(keep=0.55), Pca(keep=70))
 
 
 def plan(student_blocks: int, depth: Any, length: LengthStrategy, width: WidthStrategy) -> HskPlan:
@@ -92,18 +155,18 @@ def request(plan: HskPlan, dtype: str) -> Request:
     return Request.of(plan, {"benchmark": True}, *names, dtype=dtype, shard_tokens=65_536)
 
 
-def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher, dtype: str) -> Contents:
+def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, dtype: str) -> Contents:
     """What a store of this plan is made from."""
-    asked = request(plan, dtype)
-    moments = Moments.of_nothing(len(asked.layers), 768)
+    asked, width = request(plan, dtype), plan.shape.teacher_width
+    moments = Moments.of_nothing(len(asked.layers), width)
     return Contents(
         request=asked,
         length=plan.length,
-        unfitted=plan.width.fit(768, moments),
-        fit=lambda: plan.width.fit(768, moments),
-        teacher=lambda: teacher,
+        unfitted=plan.width.fit(width, moments),
+        fit=lambda: plan.width.fit(width, moments),
+        teacher=lambda: teacher,  # type: ignore[arg-type,return-value]
         split=split,
-        width=768,
+        width=width,
         classes=2,
         pad_id=0,
         pad_to=None,
@@ -113,12 +176,15 @@ def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher, dtype: str) 
     )
 
 
-def store(plan: HskPlan, split: TokenSplit, teacher: Teacher, root: Path, dtype: str = "fp16") -> Store:
+def store(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, root: Path, dtype: str = "fp16") -> Store:
     """A store of this plan, built now."""
+    contents = contents_of(plan, split, teacher, dtype)
+    partial = root / "store" / f"{contents.request.name}{PARTIAL}"
+    partial.mkdir(parents=True, exist_ok=True)
+    writer = Writer(partial, contents)
+    writer.write(writer.missing())
 
-    def build(folder: Path) -> dict[str, Any]:
-        writer = Writer(folder, contents_of(plan, split, teacher, dtype))
-        writer.write(writer.missing())
+    def finish(folder: Path) -> dict[str, Any]:
         return sealed({**writer.finish(), "versions": {}, "teacher_dev": {}, "recipe": writer.request.name})
 
-    return Store(build_once(root, "store", request(plan, dtype).recipe, build, vouched=True))
+    return Store(build_once(root, "store", writer.request.recipe, finish, vouched=True))

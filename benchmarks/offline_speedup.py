@@ -7,73 +7,29 @@ a teacher in the loop one forward of the teacher more. A store can save no more 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import BertConfig, PreTrainedConfig
 
+from benchmarks.limit import forward_work
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import STUDENTS, TASK, BertBase, device, joint_setting, sentences, store, student_config
+from benchmarks.models import STUDENTS, BertBase, joint_setting, sentences, store, student_config
+from benchmarks.steps import ByHand, Stage
 from hskd_lightning.compress.compression import HskPlan
-from hskd_lightning.data.loader import BucketedBatches, Collate, train_loader
-from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.export.cost import multiply_adds
-from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
-from hskd_lightning.models import encoder
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
-from hskd_lightning.training.distiller import Distiller
-from hskd_lightning.training.module import plain_config
-
-SETTINGS = {HIDDEN: {"epochs": 1.0, "lr": 5e-5, "dropout": False}, PREDICTION: {"epochs": 1.0, "lr": 2e-5}}
-"""As conf/stage and preset=default have them."""
 
 
 def limit(student: PreTrainedConfig, tokens: int) -> float:
     """The most that leaving the teacher out can gain."""
-    teaching, learning = (multiply_adds(encoder.build_classifier(config), tokens) for config in (BertConfig(), student))
+    teaching, learning = (forward_work(config, 1, tokens) for config in (BertConfig(), student))
     return (teaching + 3 * learning) / (3 * learning)
-
-
-def endless(split: TokenSplit, batch: int, source: KnowledgeSource, hidden: bool) -> Iterator[TokenBatch]:
-    loader = train_loader(Collate(split, 0, None, source.reader(hidden)), BucketedBatches(split.lengths, batch, seed=0))
-    while True:
-        yield from loader
-
-
-def stepper(
-    stage: str, student: PreTrainedConfig, split: TokenSplit, batch: int, source: KnowledgeSource
-) -> Callable[[], None]:
-    """One optimiser step of a stage as the program makes it, its data included."""
-    module = Distiller(
-        teacher_width=768,
-        stage=stage,
-        config=plain_config(student),
-        task=dataclasses.asdict(TASK),
-        settings=SETTINGS[stage],
-        total_steps=1000,
-        seed=0,
-    ).to(device())
-    module.attach(source).on_fit_start()
-    optimizer = module.configure_optimizers()["optimizer"]  # type: ignore[index]
-    batches = endless(split, batch, source, stage == HIDDEN)
-
-    def step() -> None:
-        token_batch = next(batches).to(device())
-        loss = module.hidden_loss(token_batch, source) if stage == HIDDEN else module.prediction_loss(token_batch)
-        loss.backward()
-        module.configure_gradient_clipping(optimizer)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
 
 
 def compare(
@@ -87,7 +43,7 @@ def compare(
         "online": TeacherSource(teacher.teacher, plan),
         "offline": StoreSource(built, plan, built.request),
     }
-    steps = {how: stepper(stage, student, split, batch, source) for how, source in sources.items()}
+    steps = {how: ByHand(Stage(stage, student, split, source, batch)) for how, source in sources.items()}
     seconds = taking_turns(steps, rounds)
     gain, most = seconds["online"] / seconds["offline"], limit(student, tokens)
     return {

@@ -22,8 +22,18 @@ from datasets import Dataset
 from torch import Tensor
 
 from benchmarks.measure import report, taking_turns
-from benchmarks.models import BertBase, contents_of, device, joint_setting, plan, sentences, store, student_config
-from benchmarks.offline_speedup import endless, stepper
+from benchmarks.models import (
+    Anyone,
+    BertBase,
+    contents_of,
+    device,
+    joint_setting,
+    plan,
+    sentences,
+    store,
+    student_config,
+)
+from benchmarks.steps import ByHand, Stage
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.width.all import AllUnits
@@ -32,7 +42,6 @@ from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.split import shuffled
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.writer import Contents, Writer
@@ -53,24 +62,12 @@ def waiting(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
             built := store(setting, split, teacher.teacher, root / f"wait-{tokens}"), setting, built.request
         )
         for stage in (HIDDEN, PREDICTION):
-            batches = endless(split, BATCH, source, stage == HIDDEN)
-            seconds = taking_turns(
-                {"step": stepper(stage, student, split, BATCH, source), "data": lambda it=batches: next(it)}, rounds
-            )
+            taught = Stage(stage, student, split, source, BATCH)
+            batches = taught.batches()
+            seconds = taking_turns({"step": ByHand(taught), "data": lambda it=batches: next(it)}, rounds)
             share = seconds["data"] / seconds["step"]
             rows.append({"stage": stage, "tokens": tokens, **_named(seconds), "waiting, %": 100 * share})
     return rows
-
-
-class _Anyone:
-    """Stands in for a teacher where it does not matter what it says, and the time it takes is not measured."""
-
-    def digest(self) -> str:
-        return "anyone"
-
-    def everything(self, batch: TokenBatch, states: tuple[int, ...], *_: object) -> tuple[list[Tensor], None, Tensor]:
-        """Random states and logits."""
-        return [torch.randn(*batch.input_ids.shape, 768) for _ in states], None, torch.randn(len(batch.ids), 2)
 
 
 def reading(root: Path, rounds: int, examples: int) -> list[dict[str, Any]]:
@@ -85,7 +82,7 @@ def reading(root: Path, rounds: int, examples: int) -> list[dict[str, Any]]:
 
 def _read(width: WidthStrategy, dtype: str, split: TokenSplit, root: Path, rounds: int) -> dict[str, float]:
     setting = plan(4, UniformLayers(keep=4), AllTokens(), width)
-    built = store(setting, split, _Anyone(), root / "read", dtype)  # type: ignore[arg-type]
+    built = store(setting, split, Anyone(), root / "read", dtype)
     source = StoreSource(built, setting, built.request)
     batches = itertools.cycle(shuffled(len(split) // BATCH * BATCH, seed=1).split(BATCH))
     readers = {"ours": lambda: source.read_hidden(next(batches)), **_others(built, source, root, batches)}

@@ -7,9 +7,12 @@ artifacts/<kind>/.<hash>.lock       held by the one process that builds; others 
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +28,10 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 PATIENCE = 90.0
 """Seconds in which a network's disk shows a folder to every machine."""
+PARTIAL = ".partial"
+NO_FLOCK = (
+    "mount it so that it does (Lustre: -o flock; NFS: with its lock service), or choose another with paths.root=..."
+)
 Recipe = dict[str, Any]
 
 
@@ -50,10 +57,10 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
     if final.is_dir():
         return _reuse(final, kind, recipe)
     make_writable(final.parent)
-    with hold(final.with_name(f".{name}.lock"), f"{kind} {name}"):
+    partial = final.with_name(f"{name}{PARTIAL}")
+    with hold(lock_of(partial), f"{kind} {name}"):
         if final.is_dir():
             return _reuse(final, kind, recipe)
-        partial = final.with_name(f"{name}.partial")
         partial.mkdir(exist_ok=True)
         facts = build(partial)
         files = {} if vouched else digests(partial)
@@ -112,9 +119,14 @@ def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:
     return checked(folder)
 
 
+def lock_of(folder: Path) -> Path:
+    """The lock file of whoever builds in this `.partial` folder."""
+    return folder.with_name(f".{folder.name.removesuffix(PARTIAL)}.lock")
+
+
 def hold(path: Path, what: str) -> AcquireReturnProxy:
     """Hold a lock file for a `with` block; says so when another process has it. The kernel frees a dead one's."""
-    lock = FileLock(path)
+    lock = lock_file(path)
     try:
         return lock.acquire(timeout=0)
     except Timeout:
@@ -125,10 +137,31 @@ def hold(path: Path, what: str) -> AcquireReturnProxy:
 def is_held(path: Path) -> bool:
     """Whether a living process has this lock file."""
     try:
-        with FileLock(path).acquire(timeout=0):
+        with lock_file(path).acquire(timeout=0):
             return False
     except Timeout:
         return True
+
+
+def lock_file(path: Path) -> FileLock:
+    """A lock that the kernel frees when its process dies, on whatever machine.
+
+    Raises:
+        ConfigError: the folder's file system has none.
+    """
+    _check_flock(path.parent)
+    return FileLock(path)
+
+
+@functools.cache
+def _check_flock(folder: Path) -> None:
+    """Without flock filelock takes a file's being there for the lock: that of a process killed elsewhere stays."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            allowed = f"a folder whose file system locks files by flock ({error.strerror})"
+            raise ConfigError("paths.root", str(folder), allowed, NO_FLOCK) from error
 
 
 def make_writable(folder: Path, key: str = "paths.root") -> None:

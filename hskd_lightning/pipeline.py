@@ -69,7 +69,7 @@ def run(cfg: DictConfig) -> float | None:
     if settings.export:
         require_onnx()
     runs = Path(settings.paths.runs)
-    settle(settings.threads, runs)
+    settle(settings.threads, settings.trainer)
     if follows(settings.trainer):
         follow(settings.trainer, settings.threads)
         return None

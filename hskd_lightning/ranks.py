@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,8 +69,8 @@ def from_first(make: Callable[[], Value]) -> Value:
     return made[0]  # type: ignore[return-value]
 
 
-def share(batch: Sequence[int], part: tuple[int, int]) -> Sequence[int]:
-    """What rank r of n takes of a batch of rows: each n-th, or all of one that has not a row for every rank.
+def share(batch: Tensor, part: tuple[int, int]) -> Tensor:
+    """What rank r of n takes of a batch of rows, (B,): each n-th, or all of one that has not a row for every rank.
 
     Who takes means over all ranks' rows, see `mean`, need not know which: what all have counts n times over.
     """

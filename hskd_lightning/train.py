@@ -5,10 +5,13 @@ python train.py depth=uniform length=cls_first width=pca
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from hskd_lightning import mistakes, usage
@@ -20,11 +23,18 @@ from hskd_lightning.interrupt import interruptible
 
 def run_cell(cfg: DictConfig) -> float | None:
     """The score on dev, for sweepers; None where nothing ran."""
+    _stand_where_the_sweep_began()
     with interruptible(speaks=not in_multirun()):
         from hskd_lightning.pipeline import run  # here: --help and shell completion need not wait for torch
 
         with printed_once():
             return run(cfg)
+
+
+def _stand_where_the_sweep_began() -> None:
+    """A cluster's worker starts elsewhere, and the user's relative paths are meant from where he typed them."""
+    if in_multirun() and Path(began := HydraConfig.get().runtime.cwd).is_dir():
+        os.chdir(began)
 
 
 run_by_hydra = hydra.main(version_base="1.3", config_path="pkg://hskd_lightning.conf", config_name="train")(run_cell)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from hskd_lightning.artifacts import build_once, read_manifest
+from hskd_lightning.artifacts import build_once, hold, read_manifest
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import write_json
 
@@ -110,3 +112,14 @@ def test_a_file_changed_after_it_was_built_is_refused_by_name(tmp_path: Path) ->
     message = f"(?s)`kind` = '{folder}/value'.*d4735e3a265e16ee instead of 6b86b273ff34fce1.*rm -r {folder}"
     with pytest.raises(ConfigError, match=message):
         build_once(tmp_path, "kind", RECIPE, refuse)
+
+
+@pytest.mark.parametrize("missing", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_flock_is_refused(missing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(missing, "not here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ConfigError, match=rf"(?s)`paths.root` = '{tmp_path}'.*by flock \(not here\).*Lustre: -o flock"):
+        hold(tmp_path / "one.lock", "one")
+    assert list(tmp_path.iterdir()) == []

@@ -70,7 +70,13 @@ def test_the_glob_sees_every_group() -> None:
     assert {group for group, _ in options()} == {name for name in groups if name.split("/")[0] not in NOT_CHOSEN}
 
 
-EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
+EXTRAS = {
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "ray": "ray",
+    "ray_cluster": "ray",
+}
 """Launchers come with packages of their own."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hskd_lightning.integrity import read_json, write_json
 
 log = logging.getLogger(__name__)
 CELLS = "cells.json"
+OURS = "study"
+"""The option of hydra/sweeper that notes its cells."""
 
 
 def note_cells(folder: Path, configs: Iterable[Mapping[str, Any]]) -> None:
@@ -24,15 +27,26 @@ def note_cells(folder: Path, configs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def other_cells() -> list[dict[str, Any]]:
-    """The resolved configurations of this sweep's cells; nothing outside a multirun."""
+    """The resolved configurations of this sweep's cells; nothing outside a multirun, or where another sweeper runs it.
+
+    Raises:
+        ConfigError: the list that the sweep began with is not there: this process sees another disk.
+    """
     if not configuration.in_multirun():
         return []
-    path = Path(HydraConfig.get().runtime.cwd) / HydraConfig.get().sweep.dir / CELLS
-    if not path.exists():
+    folder = Path(HydraConfig.get().runtime.cwd) / HydraConfig.get().sweep.dir
+    if not (folder / CELLS).exists():
+        if HydraConfig.get().runtime.choices.get("hydra/sweeper") == OURS:
+            raise _no_list(folder)
         return []
     try:
-        noted = read_json(path, "sweep", "start the sweep again: it writes the list anew", ("cells",))
+        noted = read_json(folder / CELLS, "sweep", "start the sweep again: it writes the list anew", ("cells",))
     except ConfigError as error:
         log.warning("this cell builds a store for itself alone.\n%s", error)
         return []
     return list(noted["cells"])
+
+
+def _no_list(folder: Path) -> ConfigError:
+    allowed = f"the folder with {CELLS} that the sweep began with; {socket.gethostname()} does not see it"
+    return ConfigError("hydra.sweep.dir", str(folder), allowed, "name a folder that all machines share: paths.root=...")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hskd_lightning import config as configuration
-from hskd_lightning import ranks
-from hskd_lightning.artifacts import Recipe, build_once, make_writable
+from hskd_lightning.artifacts import PARTIAL, Recipe, build_once, hold, lock_of, make_writable
 from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.assets.teacher import TeacherStates
@@ -96,21 +95,35 @@ class Stores:
         log.info("store %s: reused, %s", folder.name, how)
         return folder
 
-    def build(self) -> Path:
-        """The store of the whole sweep that this cell is part of; of the cell, if it is alone."""
-        request = self.union()
+    def build(self, others: Iterable[Mapping[str, Any]] | None = None) -> Path:
+        """A store for this cell and others; None: those of the sweep that it is part of, if it is."""
+        request = self.union(others)
         if request != self.request and (existing := self.find(request)):
             return existing
-        return self.build_once(request, lambda folder: self.write(folder, request))
+        return self.make(request)
 
-    def build_once(self, request: Request, write: Callable[[Path], Recipe]) -> Path:
-        """The folder of a store, made by `write` if it is not there; it returns the store's facts."""
-        return build_once(self.folder.parent, KIND, request.recipe, write, vouched=True)
+    def make(self, request: Request) -> Path:
+        """A store, by this process and whoever else is at it: each makes the next free shard, the last one finishes."""
+        if (folder := self.partial(request)) is not None:
+            self._write(self.writer(folder, request))
+        return self.complete(request)
 
-    def union(self) -> Request:
-        """The least store that answers this cell and those cells of its sweep that can share one with it."""
+    def complete(self, request: Request) -> Path:
+        """A store whose shards are all there, in its place.
+
+        Raises:
+            ConfigError: shards are missing.
+        """
+
+        def finish(folder: Path) -> Recipe:
+            return self.finish(self.writer(folder, request))
+
+        return build_once(self.folder.parent, KIND, request.recipe, finish, vouched=True)
+
+    def union(self, others: Iterable[Mapping[str, Any]] | None = None) -> Request:
+        """The least store that answers this cell and those of the others that can share one with it."""
         request = self.request
-        for config in other_cells():
+        for config in other_cells() if others is None else others:
             other = self._sibling(config)
             request = (other and request.joined(other)) or request
         return request
@@ -125,30 +138,29 @@ class Stores:
         facts |= {"versions": versions(), "teacher_dev": self.states.teacher.scores(), "recipe": writer.request.name}
         return sealed(facts)
 
-    def partial(self, request: Request) -> Path:
-        """Where a store is made, for processes that each make a part of it."""
+    def partial(self, request: Request) -> Path | None:
+        """Where a store is being made, by one process or many; None once it is whole."""
         make_writable(self.folder)
-        folder = self.folder / f"{request.name}.partial"
-        folder.mkdir(exist_ok=True)
+        folder = self.folder / f"{request.name}{PARTIAL}"
+        with hold(lock_of(folder), f"store {request.name}"):  # or it could be whole by the time the folder is made
+            if (self.folder / request.name).is_dir():
+                return None
+            folder.mkdir(exist_ok=True)
         return folder
 
-    def write(self, folder: Path, request: Request) -> Recipe:
-        """Make what is missing of a store in `folder`; its facts."""
-        writer = self.writer(folder, request)
-        missing = writer.missing()
-        size = writer.size
+    def _write(self, writer: Writer) -> None:
+        missing, size = writer.missing(), writer.size
         log.info(
             "store %s: %d examples, %s bytes, %d of %d shards to build",
-            request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
+            writer.request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
         )  # fmt: skip
         if missing:
-            writer.compression  # noqa: B018 | the fit, which is made from artifacts that the leading rank alone makes
-            self.states.teacher.team.everywhere(Stores.write_part, self, folder, request, missing)
-        return self.finish(writer)
+            writer.compression  # noqa: B018 | the fit: what it is made from is for the rank that leads to make
+            self.states.teacher.team.everywhere(Stores.write_shards, self, writer.folder, writer.request, missing)
 
-    def write_part(self, folder: Path, request: Request, numbers: list[int]) -> None:
-        """Make this rank's part of some shards."""
-        self.writer(folder, request).write(numbers[ranks.rank() :: ranks.size()])
+    def write_shards(self, folder: Path, request: Request, numbers: Sequence[int]) -> None:
+        """See to it that these shards are there."""
+        self.writer(folder, request).write(numbers)
 
     def _contents(self, request: Request) -> Contents:
         corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size

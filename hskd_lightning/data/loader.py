@@ -31,7 +31,7 @@ def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = N
     width = int(lengths.max()) if pad_to is None else pad_to
     column = torch.arange(width)
     real = column < lengths[:, None]  # (B, T)
-    flat = (split.offsets[rows][:, None] + column)[real]
+    flat = (split.starts[rows][:, None] + column)[real]
 
     def padded(values: Tensor, fill: int, dtype: torch.dtype) -> Tensor:
         out = torch.full(real.shape, fill, dtype=dtype)
@@ -80,11 +80,11 @@ class BucketedBatches(Sampler[list[int]]):
         return max(1, whole) if self.drop_last else -(-total // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.epoch_batches()[self.start :]:
-            yield list(ranks.share(batch, self.part))
+        for rows in self._epoch()[self.start :]:
+            yield ranks.share(rows, self.part).tolist()  # one at a time: a Python number weighs four times a tensor's
 
-    def epoch_batches(self) -> list[list[int]]:
-        """All batches of the current epoch."""
+    def _epoch(self) -> list[Tensor]:
+        """The rows of each batch of the current epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
         whole = len(order) // self.batch_size * self.batch_size
@@ -96,7 +96,7 @@ class BucketedBatches(Sampler[list[int]]):
         shuffled = [batches[i] for i in torch.randperm(whole // self.batch_size, generator=generator).tolist()]
         if whole < len(order) and (not self.drop_last or not shuffled):
             shuffled.append(order[whole:])
-        return [batch.tolist() for batch in shuffled]
+        return shuffled
 
 
 class ResumableLoader:

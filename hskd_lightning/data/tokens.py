@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -15,18 +16,27 @@ from transformers import PreTrainedTokenizerBase
 from hskd_lightning.data.examples import Corpus, Examples, Task
 
 CHUNK = 4096
+FLAT = ("input_ids", "token_type_ids", "special")
+"""The tensors of a split that have a number for each token."""
+_NO_TOKENS = tuple(torch.zeros(0, dtype=kind) for kind in (torch.int64, torch.int32, torch.int8, torch.bool))
+"""No lengths, and no numbers in the tensors that FLAT names: chunks are of these types, a sixth of Python's numbers."""
 
 
 @dataclass(frozen=True)
 class TokenSplit:
-    """One split as token ids: example i owns the slice offsets[i] : offsets[i+1] of the flat tensors."""
+    """One split as token ids: example i owns `lengths[i]` neighbours from `starts[i]` on in each of the flat tensors.
+
+    Splits of one corpus share the flat tensors, which stay on disk until they are touched: an example of a split weighs
+    four numbers in memory, however long its text is.
+    """
 
     ids: Tensor  # (N,) int64
     labels: Tensor  # (N,) int64 or float32
-    offsets: Tensor  # (N + 1,) int64
-    input_ids: Tensor  # (sum of lengths,) int32
-    token_type_ids: Tensor  # (sum of lengths,) int8
-    special: Tensor  # (sum of lengths,) bool
+    offsets: Tensor  # (N + 1,) int64: tokens of the examples before
+    input_ids: Tensor  # (all tokens,) int32
+    token_type_ids: Tensor  # (all tokens,) int8
+    special: Tensor  # (all tokens,) bool
+    begin: Tensor | None = None  # (N,) int64; None: the flat tensors have these examples alone, one after another
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -36,27 +46,31 @@ class TokenSplit:
         """(N,) int64: real tokens of each example."""
         return self.offsets.diff()
 
+    @property
+    def starts(self) -> Tensor:
+        """(N,) int64: where each example's tokens begin."""
+        return self.offsets[:-1] if self.begin is None else self.begin
+
     def take(self, rows: Tensor) -> TokenSplit:
-        """The examples at these positions, in this order, as a split of their own."""
-        starts, lengths = self.offsets[rows], self.lengths[rows]
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        within = torch.arange(int(offsets[-1])) - offsets[:-1].repeat_interleave(lengths)
-        flat = starts.repeat_interleave(lengths) + within
-        return TokenSplit(
-            ids=self.ids[rows],
-            labels=self.labels[rows],
-            offsets=offsets,
-            input_ids=self.input_ids[flat],
-            token_type_ids=self.token_type_ids[flat],
-            special=self.special[flat],
-        )
+        """The examples at these positions, in this order, as a split of their own; no token is copied."""
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), self.lengths[rows].cumsum(0)])
+        return replace(self, ids=self.ids[rows], labels=self.labels[rows], offsets=offsets, begin=self.starts[rows])
 
 
 def concatenate(first: TokenSplit, second: TokenSplit) -> TokenSplit:
-    """The examples of two splits as one."""
-    joined = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in vars(first)}
-    joined["offsets"] = torch.cat([first.offsets, first.offsets[-1] + second.offsets[1:]])
-    return TokenSplit(**joined)
+    """The examples of two splits as one; tokens are copied where the two share none."""
+    flat = {name: getattr(first, name) for name in FLAT}
+    shift = 0
+    if first.input_ids.data_ptr() != second.input_ids.data_ptr():
+        flat = {name: torch.cat([tensor, getattr(second, name)]) for name, tensor in flat.items()}
+        shift = len(first.input_ids)
+    return TokenSplit(
+        ids=torch.cat([first.ids, second.ids]),
+        labels=torch.cat([first.labels, second.labels]),
+        offsets=torch.cat([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        begin=torch.cat([first.starts, second.starts + shift]),
+        **flat,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,36 +84,34 @@ class TokenCorpus:
 
 def tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenSplit:
     """Tokenise one split. Examples longer than `max_length` tokens are cut, the longer text of a pair first."""
-    input_ids: list[int] = []
-    types: list[int] = []
-    special: list[int] = []
-    lengths: list[int] = []
-    for start in range(0, len(examples), CHUNK):
-        part = slice(start, start + CHUNK)
-        encoded = tokenizer(
-            examples.first[part],
-            None if examples.second is None else examples.second[part],
-            truncation="longest_first",
-            max_length=max_length,
-            return_token_type_ids=True,
-            return_special_tokens_mask=True,
-        )
-        for row, row_types, row_special in zip(
-            encoded["input_ids"], encoded["token_type_ids"], encoded["special_tokens_mask"], strict=True
-        ):
-            input_ids += row
-            types += row_types
-            special += row_special
-            lengths.append(len(row))
+    starts = range(0, len(examples), CHUNK)
+    parts = [_tokenize(examples, slice(start, start + CHUNK), tokenizer, max_length) for start in starts]
+    lengths, *flat = (torch.cat(column) for column in zip(*(parts or [_NO_TOKENS]), strict=True))
     regression = bool(examples.labels) and isinstance(examples.labels[0], float)
     return TokenSplit(
         ids=torch.tensor(examples.ids, dtype=torch.int64),
         labels=torch.tensor(examples.labels, dtype=torch.float32 if regression else torch.int64),
-        offsets=torch.tensor([0, *lengths]).cumsum(0),
-        input_ids=torch.tensor(input_ids, dtype=torch.int32),
-        token_type_ids=torch.tensor(types, dtype=torch.int8),
-        special=torch.tensor(special, dtype=torch.bool),
+        offsets=torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]),
+        **dict(zip(FLAT, flat, strict=True)),
     )
+
+
+def _tokenize(
+    examples: Examples, part: slice, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[Tensor, ...]:
+    """(n,) lengths of some examples, and their flat tensors, in the order of FLAT."""
+    encoded = tokenizer(
+        examples.first[part],
+        None if examples.second is None else examples.second[part],
+        truncation="longest_first",
+        max_length=max_length,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+    )
+    lengths = torch.tensor([len(row) for row in encoded["input_ids"]], dtype=torch.int64)
+    columns = ("input_ids", "token_type_ids", "special_tokens_mask")
+    flat = [list(chain.from_iterable(encoded[name])) for name in columns]
+    return lengths, *(torch.tensor(column, dtype=none.dtype) for column, none in zip(flat, _NO_TOKENS[1:], strict=True))
 
 
 def tokenize_corpus(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenCorpus:
@@ -118,7 +130,8 @@ def write_tokens(corpus: TokenCorpus, folder: Path) -> None:
     described = {"name": task.name, "metric": task.metric, "labels": task.labels, "dev": list(corpus.dev)}
     (folder / "task.json").write_text(json.dumps(described, indent=2))
     for name, split in splits.items():
-        save_file(dict(vars(split)), folder / f"{name}.safetensors")
+        written = {key: tensor for key, tensor in vars(split).items() if key != "begin"}  # they begin at `offsets`
+        save_file(written, folder / f"{name}.safetensors")
 
 
 def read_tokens(folder: Path) -> TokenCorpus:

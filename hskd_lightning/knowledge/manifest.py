@@ -16,8 +16,10 @@ from hskd_lightning.knowledge.schema import fault
 FIT = "fit.safetensors"
 """What the width strategy's fit found, for the teacher's values and the student's view alike."""
 REBUILD = f"fetch it again, or remove it ({command('store')} rm ...) and it is built anew"
+MOST_SHARDS = 50_000
+"""Of a store: Linux maps 65,530 files for a process, and a manifest of so many is read at once."""
 LARGEST = 16 * 2**20
-"""The most bytes that a manifest may have: those of some 50,000 shards, three billion tokens."""
+"""The most bytes that a manifest may have: more than those of so many shards."""
 
 
 def sealed(facts: Recipe) -> Recipe:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hskd_lightning.artifacts import Recipe
+from hskd_lightning.artifacts import MANIFEST, Recipe
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
 from hskd_lightning.knowledge.manifest import FIT
@@ -58,13 +58,22 @@ class Parts:
             return read_json(path, "store", "none is needed: the shard is made anew", NOTED)
         except ConfigError as error:
             log.warning("store: shard %d is made anew.\n%s", number, error)
-            path.unlink()
+            path.unlink(missing_ok=True)
             return None
+
+    def shard_lock(self, number: int) -> Path:
+        """The lock file of whoever makes a shard."""
+        return self.folder / f".{shard_file(number)}.lock"
 
     @property
     def has_fit(self) -> bool:
         """Whether a fit is there."""
-        return _note(self.folder / FIT).exists()
+        return self._whole or _note(self.folder / FIT).exists()
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the store is finished: its manifest has taken the notes over."""
+        return (self.folder / MANIFEST).exists()
 
     def write_fit(self, fitted: dict[str, Tensor]) -> None:
         """Write what the width strategy's fit found.
@@ -80,7 +89,8 @@ class Parts:
         Raises:
             ConfigError: it is not what was written.
         """
-        self.fit_digest()
+        if not self._whole:  # else whoever opened the store has compared it
+            self.fit_digest()
         return load_file(self.folder / FIT)
 
     def fit_digest(self) -> str:
@@ -93,7 +103,8 @@ class Parts:
     def tidy(self, shards: int) -> None:
         """Remove what a whole store does not need: notes, locks, halves left by builders that were killed."""
         notes = [_note(self.folder / name) for name in (FIT, *map(shard_file, range(shards)))]
-        for path in [*self.folder.glob("*.tmp"), self.fit_lock, *notes]:
+        locks = [self.fit_lock, *map(self.shard_lock, range(shards))]
+        for path in [*self.folder.glob("*.tmp"), *locks, *notes]:
             path.unlink(missing_ok=True)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, **said: object) -> None:

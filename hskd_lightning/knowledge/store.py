@@ -39,29 +39,35 @@ class Wanted(NamedTuple):
 
 
 class Index(NamedTuple):
-    """What a store knows of each example, by rising id: small, and read at once. All (N,) int64, but for the logits."""
+    """What a store knows of each example, by rising id: all that is in memory, 24 bytes and the logits.
 
-    ids: Tensor
+    (N,) int32 where nothing else is said: a shard has fewer than 2**31 rows.
+    """
+
+    ids: Tensor  # int64
     shard: Tensor  # where its rows are
     tokens: Tensor  # its real tokens
     kept: Tensor  # rows of each layer
     start: Tensor  # the first of them in its shard
-    counts: Tensor  # values of each layer, where its tokens have masks
-    value_start: Tensor  # the first of them in its shard
     logits: Tensor  # (N, C) float32
+    counts: Tensor | None  # values of each layer, where its tokens have masks
+    value_start: Tensor | None  # int64: the first of them in its shard, there
 
     @classmethod
     def of(cls, shards: Iterable[Mapping[str, Tensor]]) -> Index:
-        """Of all shards of a store, by their numbers."""
-        parts = []
-        for number, shard in enumerate(shards):
-            ids, kept = shard["ids"], shard["kept"]
-            counts = shard.get("counts", kept)
-            places = (kept.long(), cumulative(kept), counts.long(), cumulative(counts))
-            parts.append((ids, torch.full_like(ids, number), shard["tokens"].long(), *places, shard["logits"]))
-        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-        order = columns[0].argsort()
-        return cls(*(column[order] for column in columns))
+        """Of all shards of a store, by their numbers; none is kept."""
+        parts = [cls._part(number, shard) for number, shard in enumerate(shards)]
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        del parts
+        order = torch.cat(columns[0]).argsort()
+        return cls(*(None if column[0] is None else _joined(column, order) for column in columns))
+
+    @staticmethod
+    def _part(number: int, shard: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
+        ids, tokens, kept, logits = (shard[name].clone() for name in ("ids", "tokens", "kept", "logits"))
+        known = (ids, torch.full_like(kept, number), tokens, kept, cumulative(kept).int(), logits)
+        counts = shard.get("counts")
+        return (*known, None, None) if counts is None else (*known, counts.clone(), cumulative(counts))
 
     @property
     def twice(self) -> Tensor:
@@ -72,6 +78,13 @@ class Index(NamedTuple):
         """(B,) example ids -> (B,) rows of the index, and (B,) bool: whether the example is there."""
         rows = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
         return rows, self.ids[rows] == ids
+
+
+def _joined(parts: list[Tensor], order: Tensor) -> Tensor:
+    """The parts as one, in this order. The list is emptied: a whole column less is in memory at once."""
+    column = torch.cat(parts)
+    parts.clear()
+    return column[order]
 
 
 class _Gather(NamedTuple):
@@ -128,12 +141,13 @@ class Store:
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
         rows = self._rows(ids)
-        counts = torch.minimum(wanted_counts(wanted.tokens, self.index.tokens[rows]), self.index.kept[rows])  # (B,)
+        tokens, kept = self.index.tokens[rows].long(), self.index.kept[rows].long()
+        counts = torch.minimum(wanted_counts(wanted.tokens, tokens), kept)  # (B,)
         most = int(counts.max())
         rank = torch.arange(most)
         valid = rank < counts[:, None]  # (B, K)
         # Behind its last token an example repeats it: a real row is as quickly read as none, and never looked at.
-        gather = self._gather(rows, self.index.start[rows][:, None] + torch.minimum(rank, counts[:, None] - 1))
+        gather = self._gather(rows, self.index.start[rows].long()[:, None] + torch.minimum(rank, counts[:, None] - 1))
         pairs = range(len(wanted.layers))
         positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
         values = torch.empty(len(pairs), *valid.shape, wanted.units)
@@ -154,11 +168,11 @@ class Store:
         index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
         if len(index.twice):
             raise damaged(self.folder / MANIFEST, f"of a store that has example {index.twice[0]} twice")
-        self._mapped = {}
         return index
 
     def _checked(self, number: int) -> dict[str, Tensor]:
         shard = self._shard(number)
+        self._mapped.clear()  # one after another: a process may map only so many files
         if (wrong := shard_fault(shard, self.request, self.facts, number)) is not None:
             raise damaged(self.folder / shard_file(number), wrong)
         return shard
@@ -223,8 +237,10 @@ class Store:
 
     def _flat(self, rows: Tensor, valid: Tensor) -> _Gather:
         """Where the values of the first tokens of (B,) examples lie, these being sorted by shard."""
-        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else self.index.counts[rows]
-        source, _ = flat_index(self.index.value_start[rows], counts)
+        starts, stored = self.index.value_start, self.index.counts
+        assert starts is not None and stored is not None, "a store of masks"
+        counts = valid.sum(dim=1) * self.request.units if self.request.per_token else stored[rows].long()
+        source, _ = flat_index(starts[rows], counts)
         numbers, examples = self.index.shard[rows].unique_consecutive(return_counts=True)
         ends = counts.cumsum(0)[examples.cumsum(0) - 1].tolist()
         return _Gather(_segments(numbers.tolist(), ends), source, None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +20,11 @@ from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
+from hskd_lightning.knowledge.sharing import Progress, SharedShards
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.precision import computing
 from hskd_lightning.models.teacher import Teacher
@@ -89,23 +90,26 @@ class Writer:
         """Numbers of the shards that are not whole."""
         return [number for number in range(len(self.shards)) if self.parts.read_shard_note(number) is None]
 
-    def write(self, numbers: list[int]) -> None:
-        """Make the shards of these numbers.
+    def write(self, numbers: Sequence[int]) -> None:
+        """See to it that the shards of these numbers are there: make those that nobody else makes, wait for the others.
+
+        Not inside of `build_once` for this folder: whoever takes a shard wants the lock that it holds.
 
         Raises:
             ConfigError: the disk is too small, or a value does not fit the dtype.
         """
         if not numbers:
             return
+        self._check_count()
         self._check_space(len(numbers) / len(self.shards))
-        compression, teacher = self.compression, self.contents.teacher()
-        weights = teacher.digest()
-        started, tokens = time.perf_counter(), 0
-        for done, number in enumerate(numbers, start=1):
-            self._write_shard(number, compression, teacher, weights)
-            tokens += int(self.contents.split.lengths[self.shards[number]].sum())
-            speed = tokens / (time.perf_counter() - started)
-            log.info("store: shard %d of %d, %.0f tokens/s", done, len(numbers), speed)
+        shared, progress = SharedShards(self.parts, numbers), Progress(len(self.shards))
+        while shared.pending:
+            with shared.take() as number:
+                if number is not None:
+                    self._write_shard(number)
+                    progress.made(number, int(self.contents.split.lengths[self.shards[number]].sum()))
+            if number is None and shared.pending:
+                progress.wait()
 
     def finish(self) -> Recipe:
         """The manifest's facts, once every shard is there.
@@ -169,10 +173,14 @@ class Writer:
         budget = {n: self.contents.unfitted.scalars(n * self.contents.width) for n in kept.unique().tolist()}
         return torch.tensor([budget[n] for n in kept.tolist()])
 
-    def _write_shard(self, number: int, compression: Compression, teacher: Teacher, weights: str) -> None:
-        tensors, losses = self._shard(self.shards[number], compression, teacher)
+    def _write_shard(self, number: int) -> None:
+        tensors, losses = self._shard(self.shards[number], self.compression, self.contents.teacher())
         examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
-        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=weights, loss=losses)
+        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=self._weights, loss=losses)
+
+    @cached_property
+    def _weights(self) -> str:
+        return self.contents.teacher().digest()
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""
@@ -258,8 +266,14 @@ class Writer:
             return kept, kept * target.values.shape[-1]
         return kept, (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2)).cpu()
 
+    def _check_count(self) -> None:
+        if (count := len(self.shards)) > MOST_SHARDS:
+            least = -(-int(self.contents.split.lengths.sum()) // (MOST_SHARDS - 1))
+            allowed = f"{MOST_SHARDS:,} shards at most: it makes {count:,} of this data"
+            raise ConfigError("store.shard_tokens", self.request.shard_tokens, allowed, f"set it to {least} or more")
+
     def _check_space(self, share: float) -> None:
         need = int(self.size.bytes * share * MARGIN)
-        free = shutil.disk_usage(self.folder).free
+        free = shutil.disk_usage(self.folder.parent).free  # there, even when another has just finished the store
         if free < need:
             raise ConfigError("paths.artifacts", f"{free:,} bytes free at {self.folder}", f"{need:,} bytes", FULL)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import tempfile
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from hskd_lightning import ranks
-from hskd_lightning.artifacts import make_writable
+from hskd_lightning.artifacts import hold, is_held, lock_file, make_writable
 from hskd_lightning.config import in_multirun
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.models.precision import check_precision
@@ -19,6 +22,7 @@ from hskd_lightning.settings.groups import TrainerSettings
 
 log = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+CLAIM = "-claim-"
 
 
 def check_devices(trainer: TrainerSettings) -> None:
@@ -75,33 +79,58 @@ def _check_starting(trainer: TrainerSettings) -> None:
         raise ConfigError("trainer.num_nodes", trainer.num_nodes, "1, where nothing says which machine this is", remedy)
 
 
-def settle(threads: int | None, runs: Path) -> None:
-    """Take the threads that were given; in a sweep on a machine with several GPUs, take one of them.
+def settle(threads: int | None, trainer: TrainerSettings) -> None:
+    """Take the threads that were given; beside other cells on a machine with several GPUs, take one of them.
 
-    Where a cluster has already given this process its GPU, that one it is.
+    What CUDA_VISIBLE_DEVICES names, by a cluster's hand or the user's, is all there is to choose from.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if in_multirun() and ranks.launched() is None and VISIBLE not in os.environ and torch.cuda.device_count() > 1:
-        os.environ[VISIBLE] = str(claim(runs, torch.cuda.device_count()))
+    if trainer.devices in (1, "1") and trainer.num_nodes == 1 and _beside_others() and len(gpus := visible_gpus()) > 1:
+        os.environ[VISIBLE] = claim(gpus)
+
+
+def _beside_others() -> bool:
+    """Whether this is a job of `-m`, or of an agent of W&B, which starts each as a run by itself."""
+    return in_multirun() or bool(os.environ.get("WANDB_SWEEP_ID"))
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES spells them: numbers, or UUIDs."""
+    if torch.cuda.device_count() == 0:
+        return ()
+    named = os.environ.get(VISIBLE)
+    return tuple(map(str, range(torch.cuda.device_count())) if named is None else named.replace(" ", "").split(","))
 
 
 @functools.cache
-def claim(runs: Path, available: int) -> int:
-    """The first GPU that no other cell on this machine has: held until this process ends, dead or alive.
+def claim(gpus: tuple[str, ...]) -> str:
+    """The one of these GPUs that fewest of the user's cells on this machine have: until this process ends, or dies."""
+    folder = Path(tempfile.gettempdir()) / f"hskd-gpus-{os.getuid()}"  # no other machine's, while runs/ may be shared
+    make_writable(folder, "TMPDIR")
+    with hold(folder / "claims.lock", "GPUs"):
+        gpu = least_claimed(_claims(folder), gpus)
+        mine = lock_file(folder / f"{gpu}{CLAIM}{uuid.uuid4().hex}.lock")
+        mine.acquire()
+    _LOCKS.append(mine)
+    log.info("GPU %s of %s", gpu, ",".join(gpus))
+    return gpu
 
-    With more processes than GPUs the last ones share the last.
-    """
-    make_writable(runs)
-    for number in range(available):
-        try:
-            _LOCKS.append(FileLock(runs / f".gpu-{number}.lock"))
-            _LOCKS[-1].acquire(timeout=0)
-        except Timeout:
-            continue
-        log.info("GPU %d of %d", number, available)
-        return number
-    return available - 1
+
+def least_claimed(claims: Sequence[str], available: Sequence[str]) -> str:
+    """The first of the available GPUs that are named least often among the claims."""
+    return min(available, key=claims.count)
+
+
+def _claims(folder: Path) -> list[str]:
+    """The GPU of each living process that claimed one; what dead ones left is removed."""
+    claims = []
+    for path in folder.glob(f"*{CLAIM}*.lock"):
+        if is_held(path):
+            claims.append(path.name.partition(CLAIM)[0])
+        else:
+            path.unlink(missing_ok=True)
+    return claims
 
 
 def gpu_name(device: torch.device) -> str | None:

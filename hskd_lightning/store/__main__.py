@@ -1,8 +1,9 @@
 """Look after knowledge stores, with the same overrides as train.py.
 
 plan     what a store would hold and weigh, and how long it would take
-build    make it; --shard i/n makes one of n parts, on as many machines
-         as you like; then `finish`
+build    make it; start it as often and on as many machines as you like,
+         they share the work. --shard i/n makes one of n parts, and no
+         more; when all are there, `finish`
 verify   compare every file with its checksum, and a sample with the
          live teacher
 info     one store's manifest
@@ -118,12 +119,11 @@ def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
         return
     part = _part(shard)
     request = ours.request
-    if (whole := ours.folder / request.name).is_dir():
-        print(whole)
+    if (folder := ours.partial(request)) is None:
+        print(ours.folder / request.name)
         return
-    writer = ours.writer(ours.partial(request), request)
-    missing = set(writer.missing())
-    writer.write([number for number in shares(len(writer.shards), part) if number in missing])
+    writer = ours.writer(folder, request)
+    writer.write(shares(len(writer.shards), part))
     print(f"part {shard} of store {request.name}: there; when all parts are, run finish")
 
 
@@ -139,8 +139,7 @@ def _part(shard: str) -> tuple[int, int]:
 
 def _finish(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
-    request = ours.request
-    print(ours.build_once(request, lambda folder: ours.finish(ours.writer(folder, request))))
+    print(ours.complete(ours.request))
 
 
 def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None:

@@ -2,6 +2,8 @@
 
 plan      the cells, which of them are there, and what the rest will cost,
           before anything runs
+stores    build what its cells learn from; start it as often and on as
+          many machines as you like, they share the work
 status    where they stand; works while the sweep runs
 collect   results.csv and Parquet from what is there, also of a half-done
           sweep; names what is missing
@@ -24,7 +26,9 @@ from pathlib import Path
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console, usage
+from hskd_lightning.assets import Assets
 from hskd_lightning.errors import ConfigError, command
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import read_sweeper
@@ -74,6 +78,15 @@ def _plan(given: argparse.Namespace) -> None:
     how = f"at the pace of {cost.measured} finished cells" if cost.measured else "by a probe of a few steps"
     log.info("to run: %d cells, about %.0f min one after another (%s)", cost.cells, cost.seconds / 60, how)
     log.info("and %.2f GB of checkpoints and students; teachers and stores come on top", cost.weights_bytes / 1e9)
+
+
+def _stores(given: argparse.Namespace) -> None:
+    cells = [cell.config for cell in _planned(given).to_run]
+    for config in cells:
+        experiment = Experiment.resolve(config)
+        if experiment.settings.knowledge.stored:
+            stores = Assets(experiment).stores
+            stores.given() or stores.find() or stores.build(cells)
 
 
 def _status(given: argparse.Namespace) -> None:
@@ -126,6 +139,7 @@ def _figures(given: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "plan": _plan,
+    "stores": _stores,
     "status": _status,
     "collect": _collect,
     "retry": _retry,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
-from tests.helpers import SMALL, TINY
+from hskd_lightning.assets.siblings import other_cells
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.sweep.compose import as_multirun
+from tests.helpers import ROOT, SMALL, TINY
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,6 +38,18 @@ def test_a_sweep_builds_one_store_for_all_its_cells(program: Program, tmp_path: 
     assert (hidden["length"]["keep"], hidden["width"]["units"], len(hidden["layers"])) == (4, 8, 2)
 
 
+def test_a_sweeps_stores_can_be_built_before_it(program: Program, tmp_path: Path) -> None:
+    sweep = (*SMALL, *TINY, "length=cls_first", "length.keep=1,2", "width=pca,random_mask", "knowledge=offline,logits")
+    command = [sys.executable, "-m", "hskd_lightning.study", "stores", *sweep, f"paths.root={tmp_path}"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert built.returncode == 0, built.stdout + built.stderr
+    stores = set(tmp_path.glob("artifacts/store/*/manifest.json"))
+    assert len(stores) == 2
+    assert "shards to build" not in program("-m", *sweep).stdout
+    assert set(tmp_path.glob("artifacts/store/*/manifest.json")) == stores
+    assert {result["store"] for result in results(tmp_path)} == {path.parent.name for path in stores}
+
+
 def test_baselines_and_seeds_of_a_sweep_use_the_same_store(program: Program, tmp_path: Path) -> None:
     program("-m", *SMALL, *TINY, "knowledge=logits,offline", "seed=0,1", "hsk.amount=0.1")
     found = results(tmp_path)
@@ -50,3 +67,17 @@ def test_a_cell_that_makes_no_sense_spoils_no_store(program: Program, tmp_path: 
     found = results(tmp_path)
     assert len(found) == 2
     assert len({result["store"] for result in found}) == 1
+
+
+@pytest.mark.parametrize("sweeper", ["study", "basic"])
+def test_a_list_of_cells_that_a_worker_does_not_see(
+    sweeper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our sweeper writes one before the first cell; another's cells are alone."""
+    with as_multirun(None, "train", [f"paths.root={tmp_path}", f"hydra/sweeper={sweeper}"]) as (config, _):
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+        if sweeper == "basic":
+            assert other_cells() == []
+        else:
+            with pytest.raises(ConfigError, match=rf"(?s)`hydra.sweep.dir` = '{tmp_path}.*cells.json.*paths.root="):
+                other_cells()

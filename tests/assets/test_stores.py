@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from hskd_lightning.artifacts import lock_file, lock_of
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge import writer
+from hskd_lightning.knowledge.parts import Parts
+from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
 from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
 
@@ -113,6 +117,90 @@ def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(unbr
     assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
 
 
+def builders(root: Path, count: int, *overrides: str) -> list[subprocess.Popen[str]]:
+    """`store build`, several times at once."""
+    command = [sys.executable, "-m", "hskd_lightning.store", "build", *LARGER, f"paths.root={root}", *overrides]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
+    return [subprocess.Popen(command, cwd=ROOT, **piped) for _ in range(count)]
+
+
+def made(out: str) -> list[int]:
+    """The shards that a builder says it made, counted from 1."""
+    return [int(number) for number in re.findall(r"store: shard (\d+) of", out)]
+
+
+def test_builders_started_at_once_share_the_shards_out(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    shutil.rmtree(tmp_path / "artifacts/moments")  # whoever comes first fits, the others wait
+    room = room_at(tmp_path)
+    room.folder.mkdir()
+    with lock_file(lock_of(room.folder / f"{room.request.name}.partial")):  # nobody begins before all are there
+        running = builders(tmp_path, 3)
+        waiting = [said_until("another process is at it", process) for process in running]
+    said = [first + process.communicate(timeout=240)[0] for first, process in zip(waiting, running, strict=True)]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert sorted(number for out in said for number in made(out)) == list(range(1, len(shards_of(tmp_path)) + 1))
+    assert min(len(made(out)) for out in said) > 1, "everybody had his share"
+    assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
+    assert sorted(path.name for path in only_store(tmp_path).iterdir()) == sorted(
+        path.name for path in only_store(unbroken).iterdir()
+    )
+
+
+def said_until(phrase: str, process: subprocess.Popen[str]) -> str:
+    """What a process says, up to the line with a phrase."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if phrase in line:
+            return said
+    raise AssertionError(f"it never said {phrase!r}:\n{said}")
+
+
+def shards_of(root: Path) -> list[str]:
+    return [shard["file"] for shard in Store(only_store(root)).facts["shards"]]
+
+
+def test_of_a_killed_builder_one_shard_is_lost_and_others_make_it(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    victim, other = builders(tmp_path, 2)
+    said = said_until("store: shard", victim)
+    victim.kill()
+    said += victim.communicate()[0]
+    rest = other.communicate(timeout=240)[0]
+    assert other.returncode == 0, rest
+    every = sorted({*made(said), *made(rest)})
+    assert every == list(range(1, len(every) + 1)) and len(every) == len(shards_of(tmp_path))
+    assert len(made(said)) + len(made(rest)) <= len(every) + 1
+    assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
+
+
+def test_what_a_shard_s_dead_maker_held_is_free(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    parts = Parts(room.partial(room.request))
+    shared = SharedShards(parts, [3, 4])
+    with lock_file(parts.shard_lock(3)), shared.take() as number:
+        assert number == 4  # another makes 3
+        with SharedShards(parts, [3, 4]).take() as left:
+            assert left is None
+    with SharedShards(parts, [3, 4]).take() as number:
+        assert number == 3
+    assert list(shared.pending) == [3]
+
+
+def test_a_store_that_another_finished_is_taken_as_it_is(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    late = room.writer(room.partial(room.request), room.request)
+    numbers = late.missing()
+    folder = room.make(room.request)
+    late.write(numbers)  # it did not know
+    assert [path for path in room.folder.iterdir() if not path.name.startswith(".")] == [folder]
+    assert room.partial(room.request) is None
+
+
 def test_what_a_killed_builder_left_is_no_part_of_the_store(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     room = room_at(tmp_path)
@@ -134,6 +222,15 @@ def test_a_store_is_not_finished_while_shards_are_missing(unbroken: Path, tmp_pa
         room.finish(half)
 
 
+def test_more_shards_than_a_process_can_map_are_refused_before_the_first(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_store(unbroken, tmp_path)
+    monkeypatch.setattr(writer, "MOST_SHARDS", 20)
+    with pytest.raises(ConfigError, match=r"`store.shard_tokens` = 100.*makes 79 of this data"):
+        room_at(tmp_path).build()
+
+
 def test_four_processes_that_want_one_store_build_it_once_and_all_train(tmp_path: Path) -> None:
     commands = [command_line(tmp_path, *SMALL, *TINY, f"seed={seed}") for seed in range(4)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -143,7 +240,7 @@ def test_four_processes_that_want_one_store_build_it_once_and_all_train(tmp_path
     ]
     said = [process.communicate(timeout=240)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0, 0], said
-    assert sum("shards to build" in out for out in said) == 1
+    assert sum(out.count("store: shard ") for out in said) == 1  # of one: 126 examples are fewer than 65,536 tokens
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 4
     assert len(list(tmp_path.glob("artifacts/store/*/manifest.json"))) == 1
 

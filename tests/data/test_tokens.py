@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hskd_lightning.data.examples import Corpus, Examples, Task
-from hskd_lightning.data.tokens import TokenSplit, read_tokens, tokenize, tokenize_corpus, write_tokens
+from hskd_lightning.data.tokens import TokenSplit, concatenate, read_tokens, tokenize, tokenize_corpus, write_tokens
 from hskd_lightning.data.vocabulary import train_wordpiece
 
 CLASSES = Task("tiny", "accuracy", ("no", "yes"))
@@ -25,14 +25,13 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 def rows(split: TokenSplit) -> list[list[int]]:
-    return [split.input_ids[start:end].tolist() for start, end in zip(split.offsets, split.offsets[1:], strict=False)]
+    places = zip(split.starts, split.lengths, strict=True)
+    return [split.input_ids[start : start + length].tolist() for start, length in places]
 
 
 def equal(first: TokenSplit, second: TokenSplit) -> bool:
-    return all(
-        torch.equal(own, other) and own.dtype == other.dtype
-        for own, other in zip(vars(first).values(), vars(second).values(), strict=True)
-    )
+    tensors = [{**vars(split), "begin": split.starts}.values() for split in (first, second)]
+    return all(torch.equal(own, other) and own.dtype == other.dtype for own, other in zip(*tensors, strict=True))
 
 
 def test_single_texts_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -91,7 +90,21 @@ def test_take_in_the_order_asked(tokenizer: PreTrainedTokenizerBase) -> None:
     assert rows(taken) == [[2, 5, 3], [2, 5, 6, 7, 3], [2, 5, 3]]
     assert (taken.ids.tolist(), taken.labels.tolist()) == ([8, 7, 8], [0, 1, 0])
     assert taken.offsets.tolist() == [0, 3, 8, 11]
-    assert taken.special[:3].tolist() == [True, False, True]
+    assert taken.starts.tolist() == [5, 0, 5]
+
+
+def test_what_is_taken_shares_its_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
+    split = tokenize(SINGLE, tokenizer, max_length=10)
+    for taken in (split.take(torch.tensor([1])), concatenate(split.take(torch.tensor([1])), split)):
+        assert taken.input_ids.data_ptr() == split.input_ids.data_ptr()
+
+
+def test_two_splits_in_one(tokenizer: PreTrainedTokenizerBase) -> None:
+    split, other = (tokenize(each, tokenizer, max_length=10) for each in (SINGLE, PAIR))
+    both = concatenate(split.take(torch.tensor([1])), other.take(torch.tensor([1, 0])))
+    assert rows(both) == [rows(split)[1], rows(other)[1], rows(other)[0]]
+    assert rows(concatenate(split.take(torch.tensor([1])), split)) == [rows(split)[1], *rows(split)]
+    assert both.lengths.tolist() == [3, 5, len(rows(other)[0])]
 
 
 def test_take_all_is_the_split(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import torch
 from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
-from hskd_lightning.artifacts import build_once
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
@@ -37,7 +35,8 @@ def room_of(small: Small, *overrides: str) -> Stores:
 def store(small: Small, tmp_path: Path) -> Path:
     """A whole store of several shards, this test's own."""
     room = room_of(small)
-    return build_once(tmp_path, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
+    room.folder = tmp_path / "store"
+    return room.make(room.request)
 
 
 def flip(path: Path, at: int) -> None:

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import torch
 from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 
-from hskd_lightning.artifacts import build_once
 from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
@@ -55,8 +53,8 @@ _BUILT: dict[tuple[str, ...], Path] = {}
 def built(small: Small, tmp_path: Path, *overrides: str) -> Path:
     if overrides not in _BUILT:
         room = Assets(Experiment.resolve(plain(small("store.shard_tokens=700", *overrides)))).stores
-        make = partial(room.write, request=room.request)
-        _BUILT[overrides] = build_once(tmp_path / "good", "store", room.request.recipe, make, vouched=True)
+        room.folder = tmp_path / "good/store"
+        _BUILT[overrides] = room.make(room.request)
     return Path(shutil.copytree(_BUILT[overrides], tmp_path / "strangers" / _BUILT[overrides].name))
 
 

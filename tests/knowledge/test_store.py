@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from hskd_lightning.artifacts import build_once
 from hskd_lightning.assets import Assets
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
@@ -168,7 +166,8 @@ def test_less_is_served_as_by_a_store_of_its_own(
 
 def build(room: Stores, root: Path) -> Path:
     """This cell's own store, whatever others there are."""
-    return build_once(root, "store", room.request.recipe, partial(room.write, request=room.request), vouched=True)
+    room.folder = root / "store"
+    return room.make(room.request)
 
 
 TOKENS_ALONE = ("depth=all", "length=cls_first", "width=all")

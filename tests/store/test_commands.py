@@ -63,7 +63,9 @@ def test_plan_of_logits_alone(say: Say) -> None:
 def test_build_then_verify_info_list_rm(say: Say, tmp_path: Path) -> None:
     assert "shards to build" in say("build")
     folder = only_store(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     good = say("verify")
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert f"{folder}: good" in good and "relative error" in good
     info = say("info")
     assert json.loads(info[info.index("{") :])["examples"] == 126

@@ -6,6 +6,7 @@ lost a job, goes on with the same command.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import sys
@@ -44,8 +45,9 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     if config.explain:
         outcome.show_plan(plan)
         return
-    plan.note(Path(config.hydra.sweep.dir))
-    launch(cells, launcher, plan, settings.max_batch_size)
+    place = Path(config.hydra.sweep.dir).absolute()
+    plan.note(place)
+    launch(cells, launcher, plan, place, settings.max_batch_size)
     name = f"{'-'.join(settings.plans) or CURVE}"[:40] + f"-{plan.name}"
     folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
     outcome.finish(plan, folder, settings.margin)
@@ -128,12 +130,31 @@ def _state(name: str) -> State:
         raise ConfigError("hydra.sweeper.only", name, allowed, "name one of these states, or leave it out") from None
 
 
-def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, at_once: int | None) -> None:
-    """Run cells by any launcher. What a launcher says of a lost job is told, and the disk tells the rest."""
+def launch(cells: Sequence[PlannedCell], launcher: Launcher, plan: Plan, place: Path, at_once: int | None) -> None:
+    """Run cells by any launcher. What a launcher says of a lost job is told, and the disk tells the rest.
+
+    Args:
+        place: the sweep's folder, where the cells are noted.
+        at_once: so many at a time; None: as many as the launcher likes.
+    """
     with watching(plan, launcher):
         for first in range(0, len(cells), at_once or len(cells) or 1):
             batch = cells[first : first + (at_once or len(cells))]
             try:
-                launcher.launch([list(cell.overrides) for cell in batch], initial_job_idx=first)
+                launcher.launch([placed(cell, place) for cell in batch], initial_job_idx=first)
             except Exception as error:  # a job that was killed: the launchers' exceptions have no common class
                 log.error("the launcher stopped: %s: %s", type(error).__name__, error)
+
+
+def placed(cell: PlannedCell, place: Path) -> list[str]:
+    """A cell's overrides, and its folders in full: a worker may stand elsewhere, without this environment."""
+    assert cell.settings is not None
+    folders = {f"paths.{name}": folder for name, folder in dataclasses.asdict(cell.settings.paths).items()}
+    folders["hydra.sweep.dir"] = str(place)
+    return [*cell.overrides, *(f"{key}={_quoted(Path(folder).absolute())}" for key, folder in folders.items())]
+
+
+def _quoted(path: Path) -> str:
+    """A path as Hydra's command line spells it, whatever characters it has."""
+    escaped = str(path).replace("'", "\\'")
+    return f"'{escaped}'"

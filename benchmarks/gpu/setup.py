@@ -1,0 +1,117 @@
+"""What all parts measure on: the paper's students and BERT-base, or the tiny ones to see that they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.models import (
+    Anyone,
+    BertBase,
+    pca_setting,
+    sentences,
+    store,
+    student_config,
+    teacher_config,
+    tiny_setting,
+)
+from benchmarks.steps import Stage
+from hskd_lightning.compress.compression import HskPlan
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.store_source import StoreSource
+from hskd_lightning.knowledge.teacher_source import TeacherSource
+from hskd_lightning.models.teacher import Teacher
+from hskd_lightning.settings.stages import HIDDEN, PREDICTION
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Models, lengths and patience of a run.
+
+    Args:
+        root: for what is written.
+        smoke: tiny models, few steps.
+    """
+
+    root: Path
+    smoke: bool
+
+    @property
+    def students(self) -> tuple[str, ...]:
+        return ("tiny",) if self.smoke else ("ROSITA6", "TinyBERT4")
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return (8,) if self.smoke else (16, 128)
+
+    @property
+    def batch(self) -> int:
+        return 4 if self.smoke else 32
+
+    @property
+    def repeat(self) -> int:
+        """Steps between two looks at the clock."""
+        return 2 if self.smoke else 10
+
+    @property
+    def rounds(self) -> int:
+        return 1 if self.smoke else 5
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        folder = self.root / "bert"
+        folder.mkdir()
+        return BertBase(folder, teacher_config("tiny" if self.smoke else "BERT-base")).teacher
+
+    def plan(self, student: str) -> HskPlan:
+        """What is kept for this student."""
+        return (tiny_setting if self.smoke else pca_setting)(student_config(student).num_hidden_layers)
+
+    def stage(self, student: str, name: str, tokens: int, online: bool = False) -> Stage:
+        """A stage taught by the teacher itself, or from a store."""
+        plan = self.plan(student)
+        split = sentences(64 * self.batch, tokens, vocabulary=290 if self.smoke else 30_000)
+        source = TeacherSource(self.teacher, plan, lambda: plan.unfitted_moments())
+        if not online:
+            built = self._store(student, tokens)
+            source = StoreSource(built, plan, built.request)  # type: ignore[assignment]
+        return Stage(name, student_config(student), split, source, self.batch, plan.shape.teacher_width)
+
+    def _store(self, student: str, tokens: int) -> Store:
+        plan = self.plan(student)
+        split = sentences(64 * self.batch, tokens, vocabulary=290 if self.smoke else 30_000)
+        return store(plan, split, Anyone(plan.shape.teacher_width), self.root / f"{student}-{tokens}")
+
+    def cases(self) -> Iterator[Row]:
+        """Student, stage and tokens of every row."""
+        for tokens in self.tokens:
+            for student in self.students:
+                for stage in (HIDDEN, PREDICTION):
+                    yield {"student": student, "stage": stage, "tokens": tokens}
+
+    def each(self, measure: Callable[[str, str, int], Row]) -> list[Row]:
+        """A row for each case; one that fails says so and the others go on."""
+        rows = []
+        for case in self.cases():
+            row = attempt(" ".join(map(str, case.values())), partial(measure, *case.values()))
+            rows.append({**case, **row})
+        return rows
+
+
+def attempt(what: str, measure: Callable[[], Row]) -> Row:
+    """Run it; a failure is one line and a row that says so."""
+    started = time.perf_counter()
+    try:
+        row = measure()
+        print(f"    {what}: {time.perf_counter() - started:.1f} s", flush=True)
+        return row
+    except Exception as error:  # whatever one measurement fails of, the next may not
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+        print(f"    {what}: FAILED, {said}", flush=True)
+        return {"failed": said}
