@@ -86,6 +86,8 @@ class Launched:
     """torchrun, or srun."""
     rank: int
     size: int
+    nodes: int | None = None
+    """Machines, where the launcher says how many."""
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
@@ -95,7 +97,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
     if "SLURM_PROCID" not in environment or environment.get("SLURM_JOB_NAME") in SHELLS:
         return None
     size = int(environment.get("SLURM_NTASKS", 1))
-    return Launched("srun", int(environment["SLURM_PROCID"]), size) if size > 1 else None
+    nodes = int(environment["SLURM_NNODES"]) if "SLURM_NNODES" in environment else None
+    return Launched("srun", int(environment["SLURM_PROCID"]), size, nodes) if size > 1 else None
 
 
 def _distributed() -> Any | None:

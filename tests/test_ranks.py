@@ -86,6 +86,7 @@ SRUN = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "cell"}
         ({}, None),
         (TORCHRUN, Launched("torchrun", 3, 4)),
         (SRUN, Launched("srun", 1, 2)),
+        ({**SRUN, "SLURM_NNODES": "2"}, Launched("srun", 1, 2, nodes=2)),
         ({**SRUN, "SLURM_JOB_NAME": "bash"}, None),  # a shell of an allocation: one process, whatever was allocated
         ({**SRUN, "SLURM_NTASKS": "1"}, None),
     ],

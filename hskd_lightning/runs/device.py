@@ -35,32 +35,27 @@ def check_devices(trainer: TrainerSettings) -> None:
     if trainer.accelerator in ("gpu", "cuda") and torch.cuda.device_count() == 0:
         allowed = "auto or cpu: this machine has no GPU that torch can use"
         raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
-    _check_number(trainer)
+    there = torch.cuda.device_count()
+    if trainer.device.type == "cuda" and trainer.ranks_per_node > there:
+        allowed = f"at most {there}: the GPUs of this machine"
+        raise ConfigError("trainer.devices", trainer.devices, allowed, "set trainer.devices=-1 for all of them")
     check_precision(trainer.precision, trainer.device)
     launched = ranks.launched()
-    if launched is not None and launched.size != trainer.ranks and not (launched.by == "srun" and trainer.ranks == 1):
-        allowed = (
-            f"as many on all {trainer.num_nodes} machine(s) as the {launched.size} processes that {launched.by} started"
-        )
-        remedy = "set trainer.devices to the processes of a machine, and trainer.num_nodes to the machines"
-        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
+    if launched is not None and not (launched.by == "srun" and trainer.ranks == 1):
+        _check_launched(trainer, launched)
     if launched is None and trainer.ranks > 1:
         _check_starting(trainer)
 
 
-def _check_number(trainer: TrainerSettings) -> None:
-    """Refuse what is no number of devices, or more GPUs than there are."""
-    devices = trainer.devices
-    known = devices in ("auto", -1, "-1") or isinstance(devices, list) or str(devices).isdecimal()
-    if not known or trainer.ranks_per_node < 1:
-        raise ConfigError(
-            "trainer.devices", devices, "a number from 1, -1 for all, or a list: [0, 2]", "set trainer.devices=1"
+def _check_launched(trainer: TrainerSettings, launched: ranks.Launched) -> None:
+    """Refuse processes that are more or fewer than the cell's, or on other machines."""
+    if (launched.size, launched.nodes or trainer.num_nodes) != (trainer.ranks, trainer.num_nodes):
+        machines = f" on {launched.nodes} machine(s)" if launched.nodes else ""
+        allowed = (
+            f"as many, times trainer.num_nodes, as the {launched.size} processes that {launched.by} started{machines}"
         )
-    there = torch.cuda.device_count()
-    if trainer.device.type == "cuda" and trainer.ranks_per_node > there:
-        raise ConfigError(
-            "trainer.devices", devices, f"at most {there}: the GPUs of this machine", "set trainer.devices=-1"
-        )
+        remedy = "set trainer.devices to the processes of a machine, and trainer.num_nodes to the machines"
+        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
 
 
 def _check_starting(trainer: TrainerSettings) -> None:

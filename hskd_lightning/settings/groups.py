@@ -12,6 +12,7 @@ from hskd_lightning.settings.types import (
     NODE,
     Amount,
     Choice,
+    Devices,
     Epochs,
     Flag,
     Folder,
@@ -150,7 +151,7 @@ class TrainerSettings:
     """conf/trainer: device, precision, and how often a run is kept."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
-    devices: Any
+    devices: Devices
     """Of each machine: how many, -1 for all, or a list of their numbers; see `runs.device.check_devices`."""
     num_nodes: Whole = 1
     """Machines that train one cell."""
@@ -166,7 +167,7 @@ class TrainerSettings:
         """Processes of a cell on each machine: one a device."""
         if isinstance(self.devices, list):
             return len(self.devices)
-        if self.devices not in ("auto", -1, "-1"):
+        if self.devices not in ("auto", -1):
             return int(self.devices)
         if self.accelerator == "cpu":
             return 1

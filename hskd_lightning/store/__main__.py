@@ -39,8 +39,9 @@ from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.transfer import pull, push
 from hskd_lightning.knowledge.verify import recompute
 from hskd_lightning.runs.device import check_devices
-from hskd_lightning.settings import read_settings
+from hskd_lightning.settings import Settings, read_settings
 from hskd_lightning.store.probe import seconds_to_read
+from hskd_lightning.training.team import ALONE, Team, assembled
 
 log = logging.getLogger("hskd_lightning.store")
 SEE = f"see them all: {command('store')} list"
@@ -77,13 +78,13 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         return configuration.plain(compose("train", overrides=list(overrides)))
 
 
-def _stores(config: dict[str, Any]) -> Stores:
+def _stores(config: dict[str, Any], team: Team = ALONE) -> Stores:
     """The stores of a configuration that asks for one."""
     experiment = Experiment.resolve(config)
     knowledge = experiment.settings.knowledge
     if not knowledge.stored:
         raise ConfigError("knowledge", knowledge.name, "offline, or logits", "leave knowledge out")
-    return Assets(experiment).stores
+    return Assets(experiment, team).stores
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
@@ -111,11 +112,23 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     console.show_table(("", "this store"), rows)
 
 
+def _build_by_all(config: dict[str, Any], settings: Settings) -> None:
+    """Build a store on all of a cell's devices."""
+    from hskd_lightning.follower import follow, follows  # here: the other commands need no Lightning
+
+    if follows(settings.trainer):
+        follow(settings.trainer, settings.threads)
+        return
+    with assembled(settings.trainer, settings.threads) as team:
+        ours = _stores(config, team)
+        print(ours.find() or ours.build())
+
+
 def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
     check_devices(ours.experiment.settings.trainer)
     if shard is None:
-        print(ours.find() or ours.build())
+        _build_by_all(config, ours.experiment.settings)
         return
     part = _part(shard)
     request = ours.request

@@ -104,7 +104,10 @@ def environment() -> ClusterEnvironment:
     launched = ranks.launched()
     if launched is None:
         return LightningEnvironment()
-    return TorchElasticEnvironment() if launched.by == "torchrun" else SLURMEnvironment(auto_requeue=False)
+    if launched.by == "torchrun":
+        return TorchElasticEnvironment()
+    os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(launched.size // (launched.nodes or 1)))  # srun -n 8 sets none
+    return SLURMEnvironment(auto_requeue=False)
 
 
 def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
@@ -114,7 +117,8 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
     """
     if ranks.size() == 1:
         return {}
-    strategy = DDPStrategy(cluster_environment=environment(), **{_BUFFERS: False})  # a model's are constants
+    buffers: dict[str, Any] = {_BUFFERS: False}  # a model's are constants
+    strategy = DDPStrategy(cluster_environment=environment(), **buffers)
     machines = {"devices": _devices(trainer), "num_nodes": trainer.num_nodes}
     return {**machines, "strategy": strategy, "use_distributed_sampler": False}
 

@@ -166,12 +166,9 @@ def test_devices_whose_processes_are_there_or_started_are_taken(
 @pytest.mark.parametrize(
     ("settings", "environment", "key", "phrase"),
     [
-        (asked(0), {}, "trainer.devices", "a number from 1"),
-        (asked("two"), {}, "trainer.devices", "a number from 1"),
-        (asked([]), {}, "trainer.devices", "a number from 1"),
-        (asked(1.5), {}, "trainer.devices", "a number from 1"),
         (asked(1), TORCHRUN, "trainer.devices", "the 4 processes that torchrun started"),
         (asked(2), SRUN, "trainer.devices", "the 4 processes that srun started"),
+        (asked(4), {**SRUN, "SLURM_NNODES": "2"}, "trainer.devices", "that srun started on 2 machine(s)"),
         (asked(2, num_nodes=2), {}, "trainer.num_nodes", "nothing says which machine this is"),
     ],
 )
