@@ -28,6 +28,7 @@ from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.training.rendezvous import KeepSignals
 from hskd_lightning.training.step_progress import progress
+from hskd_lightning.training.vocabulary import VocabularyInUse
 
 log = logging.getLogger(__name__)
 EXPECTED = (
@@ -76,7 +77,9 @@ def fit_stage(
     timer = Timer()
     resume = ranks.from_first(lambda: _resumable(folder / RESUME, module.stage))
     train.batches.part = (ranks.rank(), ranks.size())
-    callbacks: list[Callback] = [timer, _resumer(folder, trainer.checkpoint_every)]
+    reads = [train.loader] if selection is None else [train.loader, selection.loader]
+    in_use = VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
+    callbacks: list[Callback] = [timer, in_use, _resumer(folder, trainer.checkpoint_every)]
     if selection is not None and selection.monitor is not None:
         callbacks.append(_best(folder, selection.monitor))
     if ranks.rank() == 0:
