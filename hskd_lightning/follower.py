@@ -10,12 +10,13 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection
 from types import FrameType
 
 from hskd_lightning import console, ranks
-from hskd_lightning.errors import TrainingError
+from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.training import rendezvous
 from hskd_lightning.training.team import DONE, GRACE, STOP
@@ -51,8 +52,8 @@ def _do(message: bytes, leader: Connection) -> None:
         leader.send(None)
     except TrainingError:
         sys.exit(1)  # rank 0 says the same
-    except BaseException:
-        leader.send(traceback.format_exc())
+    except BaseException as error:
+        leader.send(str(error) if isinstance(error, ConfigError) else traceback.format_exc())
         sys.exit(1)
 
 
@@ -75,6 +76,14 @@ def _leave_it_to_rank_0(number: int, frame: FrameType | None) -> None:
     end.start()
 
 
+def _end_without(parent: int) -> None:
+    """End with the process that started this one, which may be gone before there is a connection to it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_without, args=(os.getppid(),), daemon=True).start()
     settings, threads_of_each = json.loads(sys.argv[1])
     follow(TrainerSettings(**settings), threads_of_each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,21 +77,12 @@ def fit_stage(
     timer = Timer()
     resume = ranks.from_first(lambda: _resumable(folder / RESUME, module.stage))
     train.batches.part = (ranks.rank(), ranks.size())
-    reads = [train.loader] if selection is None else [train.loader, selection.loader]
-    in_use = VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
-    callbacks: list[Callback] = [timer, in_use, _resumer(folder, trainer.checkpoint_every)]
-    if selection is not None and selection.monitor is not None:
-        callbacks.append(_best(folder, selection.monitor))
-    if ranks.rank() == 0:
-        callbacks.append(progress(module.stage, module.kept_steps))
-    if ranks.size() > 1:
-        callbacks.append(KeepSignals())
     runner = pl.Trainer(
         **_machine(trainer),
         **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
-        callbacks=callbacks,
+        callbacks=[timer, *_callbacks(module, train, folder, trainer, selection)],
         plugins=[checkpoints.CheckedCheckpoints()],
         logger=list(loggers),
         default_root_dir=folder,
@@ -112,6 +103,25 @@ def fit_stage(
     if ranks.rank() == 0:
         _finish(folder, facts)
     return facts
+
+
+def _callbacks(
+    module: EncoderModule,
+    train: ResumableLoader,
+    folder: Path,
+    trainer: TrainerSettings,
+    selection: Selection | None,
+) -> Iterator[Callback]:
+    """What goes along with a stage on this rank. What keeps checkpoints is on every one: they agree on each."""
+    reads = [train.loader] if selection is None else [train.loader, selection.loader]
+    yield VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
+    yield _resumer(folder, trainer.checkpoint_every)
+    if selection is not None and selection.monitor is not None:
+        yield _best(folder, selection.monitor)
+    if ranks.rank() == 0:
+        yield progress(module.stage, module.kept_steps)
+    if ranks.size() > 1:
+        yield KeepSignals()
 
 
 def _machine(trainer: TrainerSettings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 import secrets
@@ -24,6 +25,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning_fabric.strategies import DDPStrategy as FabricDDP
+from lightning_fabric.utilities.distributed import _destroy_dist_connection
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
@@ -92,8 +94,9 @@ def join(trainer: TrainerSettings, threads: int | None) -> Fabric:
 
 def leave(well: bool) -> None:
     """Undo `join`, and what `start_others` left in the environment."""
+    atexit.unregister(_destroy_dist_connection)  # of Lightning: it would wait for ranks that are gone
     if well:
-        torch.distributed.destroy_process_group()  # otherwise somebody may still be waiting in it, and it for him
+        torch.distributed.destroy_process_group()
     if ranks.launched() is None:
         for name in PLACE:
             os.environ.pop(name, None)
