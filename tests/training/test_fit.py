@@ -69,7 +69,8 @@ def plain_loop(module: FineTuner) -> Iterator[float]:
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+    """All but the biases of keys: no loss hangs on them, so their gradients, and Adam's steps, are rounding errors."""
+    return {name: weight.detach() for name, weight in module.named_parameters() if not name.endswith("key.bias")}
 
 
 def test_a_stage_is_a_plain_loop(tmp_path: Path) -> None:
@@ -101,6 +102,9 @@ class ElsewhereUntil(FineTuner):
     def device(self) -> torch.device:
         return torch.device("meta")
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """There is no generator to seed there."""
+
 
 def elsewhere() -> ElsewhereUntil:
     return ElsewhereUntil(**fine_tuner().hparams)
@@ -108,13 +112,13 @@ def elsewhere() -> ElsewhereUntil:
 
 def test_a_bad_loss_that_nobody_saw_is_named_before_a_checkpoint_is_written(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="became nan in stage teacher, step 1:"):
-        fit.fit_stage(elsewhere(), batches(), tmp_path, trainer(checkpoint_every=4))
+        fit.fit_stage(elsewhere(), batches(), tmp_path, trainer(log_every=100, checkpoint_every=4))
     assert not list(tmp_path.glob("*.ckpt"))
 
 
 def test_a_bad_loss_that_nobody_saw_is_named_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="became nan in stage teacher, step 1:"):
-        fit.fit_stage(elsewhere(), batches(), tmp_path, trainer(checkpoint_every=100))
+        fit.fit_stage(elsewhere(), batches(), tmp_path, trainer(log_every=100, checkpoint_every=100))
     assert not fit.is_whole(tmp_path) and not list(tmp_path.glob("*.ckpt"))
 
 
