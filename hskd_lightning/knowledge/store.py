@@ -50,24 +50,23 @@ class Index(NamedTuple):
     kept: Tensor  # rows of each layer
     start: Tensor  # the first of them in its shard
     logits: Tensor  # (N, C) float32
-    counts: Tensor | None  # values of each layer, where its tokens have masks
-    value_start: Tensor | None  # int64: the first of them in its shard, there
+    counts: Tensor | None = None  # values of each layer, where its tokens have masks
+    value_start: Tensor | None = None  # int64: the first of them in its shard, there
 
     @classmethod
     def of(cls, shards: Iterable[Mapping[str, Tensor]]) -> Index:
         """Of all shards of a store, by their numbers; none is kept."""
         parts = [cls._part(number, shard) for number, shard in enumerate(shards)]
-        columns = [list(column) for column in zip(*parts, strict=True)]
-        del parts
-        order = torch.cat(columns[0]).argsort()
-        return cls(*(None if column[0] is None else _joined(column, order) for column in columns))
+        columns = {name: [part.pop(name) for part in parts] for name in list(parts[0])}
+        order = torch.cat(columns["ids"]).argsort()
+        return cls(**{name: _joined(column, order) for name, column in columns.items()})
 
     @staticmethod
-    def _part(number: int, shard: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
-        ids, tokens, kept, logits = (shard[name].clone() for name in ("ids", "tokens", "kept", "logits"))
-        known = (ids, torch.full_like(kept, number), tokens, kept, cumulative(kept).int(), logits)
-        counts = shard.get("counts")
-        return (*known, None, None) if counts is None else (*known, counts.clone(), cumulative(counts))
+    def _part(number: int, shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One shard's share of the columns, copied: what is mapped can go."""
+        part = {name: shard[name].clone() for name in ("ids", "tokens", "kept", "logits", "counts") if name in shard}
+        part |= {"shard": torch.full_like(part["kept"], number), "start": cumulative(part["kept"]).int()}
+        return part | ({"value_start": cumulative(part["counts"])} if "counts" in part else {})
 
     @property
     def twice(self) -> Tensor:
