@@ -38,14 +38,13 @@ def stepper(student: str, split: TokenSplit, batches: list[TokenBatch], in_use: 
     module = FineTuner("prediction", config, task, SETTINGS, total_steps=1000, seed=0)
     rows = keep_rows_in_use(module.model, [Collate(split, 0)]) if in_use else None
     module.to(device()).on_fit_start()
-    optimizer = module.configure_optimizers()["optimizer"]  # type: ignore[index,call-overload]
+    optimizer = module.configure_optimizers()
     if rows is not None:
         rows.follow(optimizer)
     turn = iter(batches * 1000)
 
     def step() -> None:
         module.loss(next(turn)).backward()
-        module.configure_gradient_clipping(optimizer)
         optimizer.step()
         optimizer.zero_grad()
 

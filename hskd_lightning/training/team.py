@@ -69,10 +69,10 @@ class Team:
             done = task(*arguments, **ours)
             for _ in self.followers:
                 self._hear(None)
-        except (RuntimeError, OSError) as error:  # as torch.distributed says that somebody is gone
+        except BaseException as error:
             self._ending.set()
-            if self.followers and not isinstance(error, TrainingError):
-                self._hear(GRACE)
+            if isinstance(error, RuntimeError | OSError) and not isinstance(error, TrainingError) and self.followers:
+                self._hear(GRACE)  # torch.distributed's error, maybe, where somebody is gone
             raise
         return done
 

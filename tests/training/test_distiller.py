@@ -85,13 +85,12 @@ def stage(small: Callable[..., DictConfig]) -> Callable[..., tuple[Distiller, Kn
 def trained(module: Distiller, source: KnowledgeSource, batches: list[TokenBatch]) -> list[float]:
     """Train on each of the batches; the losses."""
     module.on_fit_start()
-    optimizer = module.configure_optimizers()["optimizer"]
+    optimizer = module.configure_optimizers()
     losses = []
     for batch in batches:
         loss = module.prediction_loss(batch) if module.stage == "prediction" else module.hidden_loss(batch, source)
         optimizer.zero_grad()
         loss.backward()
-        module.configure_gradient_clipping(optimizer)
         optimizer.step()
         losses.append(loss.item())
     return losses
@@ -128,9 +127,7 @@ def test_the_hidden_stage_trains_nothing_above_the_highest_state_that_is_taught(
     assert {name.split("layer.")[-1].split(".")[0] for name in moved if "layer." in name} == {"0"}
     assert not any("pooler" in name or "classifier" in name for name in moved)
     assert {"widen.weight", "model.bert.embeddings.word_embeddings.weight"} < moved
-    optimised = {
-        parameter for group in module.configure_optimizers()["optimizer"].param_groups for parameter in group["params"]
-    }
+    optimised = {parameter for group in module.configure_optimizers().param_groups for parameter in group["params"]}
     assert {name for name, parameter in module.named_parameters() if parameter in optimised} == moved
 
 
