@@ -28,7 +28,7 @@ PLAN = $(if $(filter toy,$(DATA)),toy,all)
 GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=$(TEACHER) $(if $(ROOT),data.root=$(ROOT)))
 
 reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=cola ROOT=path/to/glue; goes on where it stopped
-	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m launch=joblib $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
+	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
 
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
 	@for results in results/*/results.csv; do \
@@ -55,6 +55,7 @@ bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MI
 	$(BIN)/python -m benchmarks.offline_speedup
 	$(BIN)/python -m benchmarks.store_io
 	$(BIN)/python -m benchmarks.sweep_jobs
+	$(BIN)/python -m benchmarks.start_up
 	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then $(BIN)/python -m benchmarks.store_size; \
 	else echo "store_size: skipped, it needs GLUE_ROOT and HSKD_MINILM"; fi
 

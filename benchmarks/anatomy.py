@@ -1,4 +1,4 @@
-"""Where a step's time goes: data, forward, loss, backward, clip, optimiser, what Lightning adds; and the limit.
+"""Where a step's time goes: data, forward, loss, backward, update, what Lightning adds; and the limit.
 
 The limit is the step's multiply-adds over the speed of matrix products of the model's own shapes, measured between the
 steps. It is told twice: of a step in which every block computes every row (`whole`), which skipped rows may beat, and
@@ -27,6 +27,8 @@ from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 
 MODELS = ("ROSITA6", "TinyBERT4", "tiny")
 TEACHERS = {"BERT-base": "BERT-base", "tiny teacher": "tiny"}
+COLA = 7_000
+"""Word ids are drawn below this number, so that as many are in use as in CoLA: some 6,000 of 30,522."""
 LEAST, MOST = 4, 60
 """Steps that a Trainer makes in a row."""
 
@@ -38,7 +40,7 @@ def cases(tokens: int, batch: int, examples: int, root: Path, names: list[str]) 
         tiny, config = name == "tiny", student_config(name)
         setting = (tiny_setting if tiny else pca_setting)(config.num_hidden_layers)
         width = setting.shape.teacher_width
-        split = sentences(examples, tokens, vocabulary=290 if tiny else 30_000)
+        split = sentences(examples, tokens, vocabulary=290 if tiny else COLA)
         built = store(setting, split, Anyone(width), root / f"{name}-{tokens}")
         source = StoreSource(built, setting, built.request)
         for stage in (HIDDEN, PREDICTION):

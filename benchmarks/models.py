@@ -108,14 +108,14 @@ def sentences(examples: int, tokens: int, seed: int = 0, vocabulary: int = 30_00
     generator = torch.Generator().manual_seed(seed)
     first = min(1000, vocabulary // 2)
     words = torch.randint(first, vocabulary, (examples, tokens), generator=generator, dtype=torch.int32)
-    return split_of(words.flatten(), torch.full((examples,), tokens), seed, edges=(min(101, first - 2), first - 1))
+    return split_of(words.flatten(), torch.full((examples,), tokens), seed)
 
 
-def split_of(words: Tensor, lengths: Tensor, seed: int = 0, edges: tuple[int, int] = (101, 102)) -> TokenSplit:
+def split_of(words: Tensor, lengths: Tensor, seed: int = 0) -> TokenSplit:
     """Examples of these lengths one after another in (sum of lengths,) ids, whose ends become [CLS] and [SEP]."""
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
     first, last = offsets[:-1], offsets[1:] - 1
-    words[first], words[last] = edges
+    words[first], words[last] = 101, 102
     special = torch.zeros(len(words), dtype=torch.bool)
     special[first] = special[last] = True
     return TokenSplit(

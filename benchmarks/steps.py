@@ -27,6 +27,7 @@ from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.fit import fit_stage
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
+from hskd_lightning.training.vocabulary import keep_rows_in_use
 
 TEACHER = "teacher"
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -35,7 +36,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     PREDICTION: {"epochs": 1.0, "lr": 2e-5},
 }
 """As conf/stage, conf/shared/teacher and preset=default have them."""
-PARTS = ("data", "forward", "loss", "backward", "clip", "optimiser")
+PARTS = ("data", "forward", "loss", "backward", "update")
+"""Of a step; clip and optimiser are one pass over the parameters, the update."""
+ON_GPU = 8
+"""Tokens are padded to a multiple of so many on a GPU, as the program does."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,10 @@ class Stage:
     def loader(self) -> ResumableLoader:
         """The program's own batches."""
         read = None if self.source is None else self.source.reader(self.name == HIDDEN)
-        return train_loader(Collate(self.split, 0, None, read), BucketedBatches(self.split.lengths, self.batch, seed=0))
+        gpu = device().type == "cuda"
+        make = Collate(self.split, 0, None, read, ON_GPU if gpu else 1)
+        batches = BucketedBatches(self.split.lengths, self.batch, seed=0)
+        return train_loader(make, batches, device=device() if gpu else None)
 
     def batches(self) -> Iterator[TokenBatch]:
         """Without end."""
@@ -83,10 +90,17 @@ class ByHand:
         autocast: run the models in bfloat16, as `trainer.precision=bf16-mixed` does.
     """
 
+    compact = True
+    """Whether the word embedding has only the rows that the texts name."""
+
     def __init__(self, stage: Stage, autocast: bool = False) -> None:
-        self.module = stage.module().to(device())
+        self.module = stage.module()
+        rows = keep_rows_in_use(self.module.model, [stage.loader().loader.collate_fn]) if self.compact else None
+        self.module.to(device())
         self.module.on_fit_start()
-        self.optimizer = self.module.configure_optimizers()["optimizer"]  # type: ignore[index,call-overload]
+        self.optimizer = self.module.configure_optimizers()
+        if rows is not None:
+            rows.follow(self.optimizer)
         self.batches = stage.batches()
         self.autocast = autocast
         self._modelled = 0.0
@@ -114,7 +128,6 @@ class ByHand:
 
     def update(self) -> None:
         """Clip, and take the step."""
-        self.module.configure_gradient_clipping(self.optimizer)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -125,10 +138,7 @@ class ByHand:
         yield
         loss.backward()
         yield
-        self.module.configure_gradient_clipping(self.optimizer)
-        yield
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.update()
         yield
 
     def _mark(self, *_: object) -> None:
@@ -139,7 +149,7 @@ class _Watched(ResumableLoader):
     """A loader that notes something whenever a batch is handed out: between two notes lies a step."""
 
     def __init__(self, loader: ResumableLoader, note: Callable[[], float]) -> None:
-        super().__init__(loader.loader, loader.batches)
+        super().__init__(loader.loader, loader.batches, loader.device)
         self.note = note
         self.notes: list[float] = []
 

@@ -34,6 +34,10 @@ class ConfigError(ValueError):
         return type(self), (self.key, self.value, self.allowed, self.remedy)
 
 
+class OutOfReach(ConfigError):
+    """What a hub has is not on this disk, and the hub does not answer: the same configuration may be right later."""
+
+
 class TrainingError(RuntimeError):
     """A training that cannot go on (a loss that is not a number): names the stage and the step."""
 

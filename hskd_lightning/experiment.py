@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,18 +15,15 @@ from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.keep import Keep, as_number, check_keep
 from hskd_lightning.data.dataset import Dataset
 from hskd_lightning.data.examples import Task
-from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.control.base import Control
-from hskd_lightning.models.encoder import load_config, load_settings
+from hskd_lightning.models.encoder import load_config
 from hskd_lightning.models.init.base import StudentInit
 from hskd_lightning.models.shapes import StudentShape
 from hskd_lightning.models.teacher import label_order
 from hskd_lightning.models.teacher_init import PretrainedTeacher, ScratchTeacher
-from hskd_lightning.settings import Choice, Settings, StudentSettings, TeacherSettings, read_settings
+from hskd_lightning.settings import Choice, Settings, TeacherSettings, read_settings
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION, StageSettings
-
-log = logging.getLogger(__name__)
-AXES = ("depth", "length", "width")
+from hskd_lightning.settled import AXES, settle_amount, settle_init, settled
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class Experiment:
         student_init.check(student_config, teacher_config)
         settings, keeps, plan = _resolve_hidden(settings, teacher_config, student_config)
         experiment = cls(
-            config=configuration.without_targets({**config, **_settled(config, settings)}),
+            config=configuration.without_targets({**config, **settled(config, settings)}),
             settings=settings,
             dataset=dataset,
             teacher_init=teacher_init,
@@ -127,38 +121,6 @@ class Experiment:
         return replace(prediction.common, epochs=epochs, warmup=warmup)
 
 
-def settle_init(student: StudentSettings) -> StudentSettings:
-    """The student with the initialisation that it will really get, where that hangs on a hub within reach.
-
-    It is settled before the cell has a name: a student from a checkpoint and one of random weights are two cells.
-    """
-    init = student.init
-    otherwise = init.options.get("otherwise")
-    if otherwise is None:
-        return student
-    try:
-        load_settings(init.options["path"])
-    except ConfigError as error:
-        _say_once(f"student {student.name}: its checkpoint is out of reach, so its weights are random\n{error}")
-        return replace(student, init=Choice.of(otherwise))
-    return replace(student, init=replace(init, options={**init.options, "otherwise": None}))
-
-
-@functools.cache
-def _say_once(warning: str) -> None:
-    """A sweep's plan resolves hundreds of cells of one student."""
-    log.warning("%s", warning)
-
-
-def _settled(config: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The parts of a configuration that were settled, as it spells them."""
-    return {
-        "student": {**config["student"], "init": settings.student.init.node},
-        "hsk": dataclasses.asdict(settings.hsk),
-        "trainer": {**config["trainer"], "precision": settings.trainer.precision},
-    }
-
-
 def _resolve_hidden(
     settings: Settings, teacher: PreTrainedConfig, student: PreTrainedConfig
 ) -> tuple[Settings, Mapping[str, Keep], HskPlan | None]:
@@ -168,13 +130,6 @@ def _resolve_hidden(
     shape = Shape(teacher.num_hidden_layers, teacher.hidden_size, student.num_hidden_layers)
     keeps = resolve_keeps(settings, shape)
     return settle_amount(settings), keeps, resolve_plan(settings, shape, keeps)
-
-
-def settle_amount(settings: Settings) -> Settings:
-    """Without its `hsk.amount` where every axis has its `keep`: it changes nothing then, and no cell's name."""
-    options = [settings.axis(axis).options for axis in AXES]
-    left_open = any("keep" in each and each["keep"] is None for each in options)
-    return settings if left_open else replace(settings, hsk=replace(settings.hsk, amount=None))
 
 
 def resolve_keeps(settings: Settings, shape: Shape) -> dict[str, Keep]:

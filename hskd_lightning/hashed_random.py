@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hskd_lightning.devices import float64
+
 BITS = 31
 
 
@@ -22,5 +24,5 @@ def of_examples(ids: Tensor, seed: int) -> Tensor:
 
 def normal(hashed: Tensor) -> Tensor:
     """31-bit hashes -> float32 of a standard normal distribution, by its quantiles."""
-    quantile = (hashed.double() + 0.5) / 2**BITS  # strictly between 0 and 1
-    return torch.special.ndtri(quantile).float()
+    quantile = (float64(hashed) + 0.5) / 2**BITS  # strictly between 0 and 1
+    return torch.special.ndtri(quantile).float().to(hashed.device)

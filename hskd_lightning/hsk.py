@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from hskd_lightning.devices import moved
 
 
 class TokenSelection(NamedTuple):
@@ -49,11 +51,10 @@ class HiddenTarget(NamedTuple):
     tokens: TokenSelection
     units: Tensor | None  # (B, P, K, W) bool | which values count, where that differs by token; None: all
 
-    def to(self, *args: Any, **kwargs: Any) -> HiddenTarget:
-        """As `Tensor.to`, for moving between devices."""
-        tokens = TokenSelection(*(part.to(*args, **kwargs) for part in self.tokens))
-        units = None if self.units is None else self.units.to(*args, **kwargs)
-        return HiddenTarget(self.values.to(*args, **kwargs), tokens, units)
+    def to(self, device: torch.device | str) -> HiddenTarget:
+        """The target on a device, by one copy."""
+        target: HiddenTarget = moved(self, torch.device(device))
+        return target
 
 
 class TokenBatch(NamedTuple):
@@ -65,12 +66,24 @@ class TokenBatch(NamedTuple):
     token_type_ids: Tensor  # (B, T) int64
     special: Tensor  # (B, T) bool | [CLS], [SEP] and their like
     labels: Tensor  # (B,) int64 class ids, or float32 scores
-    taught: HiddenTarget | Tensor | None = None
-    """What a store says of these examples (hidden states or logits), read where the batch was made."""
+    taught: HiddenTarget | Tensor | tuple[Tensor, ...] | None = None
+    """What a store says of these examples (hidden states or logits), read where the batch was made; or a tuple of what
+    its source makes that of on the device."""
+    host: TokenBatch | None = None
+    """On another device than the CPU: the batch as it was made there."""
 
-    def to(self, *args: Any, **kwargs: Any) -> TokenBatch:
-        """As `Tensor.to`, for moving between devices."""
-        return TokenBatch(*(None if part is None else part.to(*args, **kwargs) for part in self))  # type: ignore[arg-type]
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """The batch on a device, by one copy that is not waited for. `Trainer` moves it by this, too."""
+        device = torch.device(device)
+        if device == self.ids.device:
+            return self
+        there: TokenBatch = moved(self._replace(host=None), device)
+        return there._replace(host=None if device.type == "cpu" else self.counted)
+
+    @property
+    def counted(self) -> TokenBatch:
+        """The same batch where looking at its numbers stops nobody: on the CPU, if it came from there."""
+        return self.host or self
 
     @property
     def real(self) -> Tensor:

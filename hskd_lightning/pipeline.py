@@ -19,17 +19,13 @@ from transformers import PreTrainedModel
 from hskd_lightning import config as configuration
 from hskd_lightning import console, ranks
 from hskd_lightning.assets import Assets
-from hskd_lightning.assets.corpus import Corpus
-from hskd_lightning.compress.amount import measure
 from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.export.onnx_model import require_onnx
-from hskd_lightning.export.student import export
+from hskd_lightning.explain import measure_amount, say_plan
+from hskd_lightning.finished import say_done_before, say_result
 from hskd_lightning.follower import follow, follows
-from hskd_lightning.hsk import KnowledgeAmount
 from hskd_lightning.knowledge.source import KnowledgeSource
-from hskd_lightning.knowledge.values import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell
@@ -50,10 +46,10 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Run a cell, or return the score of one that is done. With `explain` only say what would run.
+    """Run a cell, or return the score of one that is done.
 
     Returns:
-        the score on dev of the checkpoint chosen on the selection split; None for `explain`.
+        the score on dev of the checkpoint chosen on the selection split; None on a rank that follows.
 
     Raises:
         ConfigError: a mistake in the configuration or the data.
@@ -63,10 +59,9 @@ def run(cfg: DictConfig) -> float | None:
     experiment = Experiment.resolve(configuration.plain(cfg))
     settings = experiment.settings
     check_devices(settings.trainer)
-    if settings.explain:
-        console.show_plan(experiment, amount_at_hand(experiment))
-        return None
     if settings.export:
+        from hskd_lightning.export.onnx_model import require_onnx  # here: few cells are exported
+
         require_onnx()
     runs = Path(settings.paths.runs)
     settle(settings.threads, settings.trainer)
@@ -78,13 +73,13 @@ def run(cfg: DictConfig) -> float | None:
         if cell.result is None:
             cell.finish(_Run(experiment, cell, ours).result())
         else:
-            log.info("cell %s: done before, force=true runs it again", cell.id)
+            say_done_before(cell)
             if unreported(settings.logger, cell.folder):
                 _report_late(experiment, cell)
-        assert cell.result is not None
-        (console.say_result if configuration.in_multirun() else console.show_result)(cell.result, cell.folder)
-        result = cell.result
+        result = say_result(cell)
     if settings.export:
+        from hskd_lightning.export.student import export
+
         export(cell.folder)
     return result.score
 
@@ -117,7 +112,7 @@ class _Run:
         """Run what is missing of the cell; its result."""
         experiment, assets, device = self.experiment, self.assets, self.settings.trainer.device
         count_gpu_memory(device)
-        console.say_plan(experiment)
+        say_plan(experiment)
         amount = measure_amount(experiment, assets.corpus)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
         assets.student.folder  # noqa: B018 | before the store: one from elsewhere must be of the teacher used here
@@ -273,19 +268,3 @@ def _report_late(experiment: Experiment, cell: Cell) -> None:
     with trackers(logger, cell.folder, flat, experiment.config, configuration.sweep_name()) as loggers:
         replay(loggers, MetricsCsv(cell.metrics).rows())
         report(loggers, result)
-
-
-def measure_amount(experiment: Experiment, corpus: Corpus) -> KnowledgeAmount:
-    """Hidden-state knowledge per training example."""
-    if experiment.plan is None:
-        return KnowledgeAmount(scalars=0.0, bytes=0.0, full_scalars=0.0)
-    settings = experiment.settings
-    value_bytes = BYTES[settings.store.dtype if settings.knowledge.stored else "fp32"]
-    return measure(experiment.plan, corpus.eval_batches(corpus.student_splits.train), value_bytes)
-
-
-def amount_at_hand(experiment: Experiment) -> KnowledgeAmount | None:
-    """The amount where the data is local; None where it would have to be downloaded first."""
-    data = experiment.settings.data
-    from_hub = data.hub is not None and data.root is None
-    return None if from_hub else measure_amount(experiment, Assets(experiment).corpus)

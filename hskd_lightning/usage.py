@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+from omegaconf import OmegaConf
+
 from hskd_lightning.config import CONF, options
 from hskd_lightning.errors import command
 
@@ -27,7 +29,7 @@ WHAT = {
     "logger": "csv always; wandb, tensorboard beside it",
     "experiment": "a published setting, on top of the rest",
     "debug": "a quick look",
-    "launch": "where a sweep's cells run; left out: here, one by one",
+    "launch": "where a sweep's cells run; left out: here, one a core, or one a GPU",
 }
 """What one chooses by each group, in the order of the help text."""
 
@@ -37,6 +39,12 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         command(name), description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def train_help() -> str:
+    """What train.py --help says. Hydra would first copy its configuration for every group, which takes a second."""
+    text = OmegaConf.create({"hydra": {"help": OmegaConf.load(CONF / "hydra/help/hskd.yaml")}}).hydra.help.template
+    return str(text)
 
 
 def public_groups() -> list[str]:

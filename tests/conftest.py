@@ -23,6 +23,12 @@ def one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_cell_at_a_time() -> None:
+    """A sweep's cells start no processes, which take longer to start than the cells here take."""
+    os.environ["HSKD_JOBS"] = "1"
+
+
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here may ask a hub; what tries fails at once, in other processes and in this one."""

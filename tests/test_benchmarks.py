@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,13 @@ from benchmarks.steps import PARTS as STEP_PARTS
 ONE_BLOCK = BertConfig(
     vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=2
 )
+
+
+@pytest.fixture(autouse=True)
+def heard_again() -> Iterator[None]:
+    """Benchmarks silence the log, in a process that is theirs."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
@@ -73,8 +82,9 @@ def test_plain_loop_and_ours_are_told_in_examples_a_second(results: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of the profiler and the compiler
 def test_every_part_for_a_gpu_runs_on_any_machine(tmp_path: Path) -> None:
-    main(["--smoke", "--out", str(tmp_path / "gpu.json")])
+    """But for its sweeps: they take a minute, and sweeps have tests of their own."""
+    parts = [part for part in PARTS if part != "cells"]
+    main(["--smoke", "--out", str(tmp_path / "gpu.json"), "--parts", *parts])
     found = json.loads((tmp_path / "gpu.json").read_text())
-    failed = [row for part in PARTS for row in found[part] if "failed" in row]
-    assert not failed
+    assert not [row for part in parts for row in found[part] if "failed" in row]
     assert found["machine"]["torch"] == torch.__version__

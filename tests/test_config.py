@@ -146,6 +146,7 @@ def test_an_id_does_not_depend_on_where_or_how_it_runs(configure: Configure) -> 
         "trainer.accelerator=gpu",
         "trainer.checkpoint_every=5",
         "trainer.log_every=1",
+        "trainer.graphs=false",
     ):
         assert identify(configure(override)) == here, override
 
@@ -267,7 +268,9 @@ def test_a_local_model_enters_by_content_not_by_name(configure: Configure, tmp_p
 
 
 def trainer(devices: object) -> TrainerSettings:
-    return TrainerSettings(accelerator="cpu", devices=devices, precision="32-true", log_every=50, checkpoint_every=200)
+    return TrainerSettings(
+        accelerator="cpu", devices=devices, precision="32-true", log_every=50, checkpoint_every=200, graphs=True
+    )
 
 
 @pytest.mark.parametrize(("devices", "index"), [(1, 0), ("1", 0), ([3], 3)])

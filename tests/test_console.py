@@ -9,9 +9,9 @@ import pytest
 from omegaconf import DictConfig
 
 from hskd_lightning.config import plain
-from hskd_lightning.console import plan_rows, show_result, show_table
+from hskd_lightning.console import show_result, show_table
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.pipeline import run
+from hskd_lightning.explain import explain, plan_rows
 from tests.runs.example import a_result
 
 Small = Callable[..., DictConfig]
@@ -41,7 +41,7 @@ def test_a_plan_says_how_many_tokens_are_kept(configure: Callable[..., DictConfi
 
 @pytest.mark.parametrize("override", ["length=attention_no_sep", "control=shuffled", "experiment=full_hsk"])
 def test_the_plan_fits_80_columns(override: str, small: Small, capsys: pytest.CaptureFixture[str]) -> None:
-    run(small("explain=true", override))
+    explain(small(override))
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 

@@ -16,6 +16,7 @@ from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.explain import explain
 from hskd_lightning.export.card import model_card
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
@@ -64,7 +65,7 @@ def test_a_baseline_takes_no_notice_of_a_control(small: Small, tmp_path: Path) -
 
 
 def test_the_plan_says_what_is_taught(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
-    run(small("explain=true", "control=shuffled", "control.seed=3"))
+    explain(small("control=shuffled", "control.seed=3"))
     (row,) = [line for line in capsys.readouterr().out.splitlines() if "control" in line]
     assert "shuffled, seed 3" in row
 

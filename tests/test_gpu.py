@@ -16,10 +16,14 @@ from omegaconf import DictConfig
 from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models import encoder
+from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
+from hskd_lightning.training import fit, graphs
 from hskd_lightning.training.distiller import Distiller
+from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import plain_config
 from tests.helpers import ROOT, SMALL, TINY, batch_of, command_line, result_of
 
@@ -31,16 +35,22 @@ LONG = ("data.hidden_epochs=40", "data.prediction_epochs=40", "trainer.checkpoin
 PATIENCE = 120
 
 
-def loss_on(device: str, stage: str, source: KnowledgeSource, assets: Assets) -> tuple[float, torch.Tensor]:
-    """A stage's first loss, and the gradient of the student's first block."""
-    student = encoder.load_classifier(str(assets.student.folder))
+def distiller(kind: type[Distiller], stage: str, assets: Assets, steps: int, **shape: float) -> Distiller:
+    """A stage of so many steps, from the student's first weights."""
+    student = encoder.load_classifier(str(assets.student.folder), **shape)
     settings = {"epochs": 1.0, "lr": 1e-3}
     task = {"name": "toy", "metric": "accuracy", "labels": assets.experiment.task.labels}
-    module = Distiller(
+    module = kind(
         teacher_width=16, stage=stage, config=plain_config(student.config), task=task, settings=settings,
-        total_steps=1, seed=0,
+        total_steps=steps, seed=0,
     )  # fmt: skip
     module.model.load_state_dict(student.state_dict())
+    return module
+
+
+def loss_on(device: str, stage: str, source: KnowledgeSource, assets: Assets) -> tuple[float, torch.Tensor]:
+    """A stage's first loss, and the gradient of the student's first block."""
+    module = distiller(Distiller, stage, assets, steps=1)
     module.to(torch.device(device)).attach(source).on_fit_start()
     loss = module.loss(batch_of(assets, list(range(16))).to(torch.device(device)))
     loss.backward()
@@ -62,6 +72,81 @@ def test_loss_and_gradient_on_the_gpu_are_those_on_the_cpu(
     there, gradient_there = loss_on("cuda", stage, source, assets)
     assert there == pytest.approx(here, rel=1e-5)
     torch.testing.assert_close(gradient_there, gradient, rtol=1e-3, atol=1e-6)
+
+
+class Watched(graphs.CudaRecorder):
+    """Counts what it has recorded."""
+
+    recorded = 0
+
+    def __call__(self, work: Callable[[], torch.Tensor]) -> tuple[Callable[[], object], torch.Tensor]:
+        made = super().__call__(work)
+        Watched.recorded += 1
+        return made
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
+    monkeypatch.setattr(graphs, "CudaRecorder", Watched)
+    Watched.recorded = 0
+    return Watched
+
+
+def trained(
+    module: Distiller, assets: Assets, folder: Path, precision: str, replay: bool
+) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Losses and weights of a stage that a store teaches, eight examples a step."""
+    source = assets.knowledge.source()
+    assert source is not None
+    module.attach(source)
+    read = source.reader(module.stage == HIDDEN)
+    batches = assets.corpus.train_batches(assets.corpus.student_splits.train, 8, seed=0, read=read)
+    machine = {"accelerator": "gpu", "devices": 1, "precision": precision, "graphs": replay}
+    trainer, logger = TrainerSettings(**machine, log_every=1, checkpoint_every=7), MetricsCsv(folder / "metrics.csv")
+    fit.fit_stage(module, batches, folder / "stage", trainer, loggers=[logger])
+    return [value for _, _, value in logger.rows()], {name: value.cpu() for name, value in module.state_dict().items()}
+
+
+def compare(kind: type[Distiller], stage: str, assets: Assets, folder: Path, precision: str = "32-true") -> None:
+    """The stage with graphs, beside the stage without, dropout on."""
+    assert assets.experiment.settings.trainer.device.type == "cuda"
+    found = []
+    for replay in (True, False):
+        module = distiller(kind, stage, assets, 60, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
+        found.append(trained(module, assets, folder / str(replay), precision, replay))
+    (losses, weights), (eager_losses, eager_weights) = found
+    furthest = max(float((value - eager_weights[name]).abs().max()) for name, value in weights.items())
+    print(f"{stage}, {precision}: furthest weight {furthest:.2e}")
+    assert losses == pytest.approx(eager_losses, rel=1e-4)
+    assert furthest < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("stage", [HIDDEN, PREDICTION])
+def test_replayed_steps_are_those_launched_kernel_by_kernel(
+    stage: str, precision: str, small: Callable[..., DictConfig], tmp_path: Path, watched: type[Watched]
+) -> None:
+    assets = Assets(Experiment.resolve(plain(small("trainer.accelerator=gpu", f"trainer.precision={precision}"))))
+    compare(Distiller, stage, assets, tmp_path, precision)
+    assert watched.recorded > 0
+
+
+class Waits(Distiller):
+    """Looks at its loss, for which the device must be waited for."""
+
+    def loss(self, batch: TokenBatch) -> torch.Tensor:
+        loss = super().loss(batch)
+        assert loss.item() > 0
+        return loss
+
+
+def test_a_stage_that_cannot_be_recorded_goes_on_without(
+    small: Callable[..., DictConfig], tmp_path: Path, watched: type[Watched], caplog: pytest.LogCaptureFixture
+) -> None:
+    assets = Assets(Experiment.resolve(plain(small("trainer.accelerator=gpu"))))
+    compare(Waits, HIDDEN, assets, tmp_path)
+    assert watched.recorded == 0
+    assert len([said for said in caplog.messages if "could not be recorded as a CUDA graph" in said]) == 1
 
 
 def start(root: Path) -> subprocess.Popen[str]:

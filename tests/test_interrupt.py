@@ -206,9 +206,9 @@ def test_a_sweep_that_is_stopped_starts_no_other_cell(number: signal.Signals, tm
 
 
 @pytest.mark.slow
-def test_the_children_of_a_sweep_are_stopped_with_it(tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    process = start(tmp_path, *LONG, "launch=joblib", "seed=0,1", "hydra.sweeper.amounts=[0.1]", sweep=True, alone=True)
+def test_the_children_of_a_sweep_are_stopped_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSKD_JOBS", "2")
+    process = start(tmp_path, *LONG, "seed=0,1", "hydra.sweeper.amounts=[0.1]", sweep=True, alone=True)
     wait_for(process, lambda: len(list(tmp_path.glob(MOMENTS["hidden"]))) == 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, and `timeout`
     ended(process, SIGNALS[signal.SIGINT])

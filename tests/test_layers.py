@@ -11,15 +11,16 @@ from tests.helpers import ROOT
 
 PACKAGE = "hskd_lightning"
 LAYERS = """
-    errors interrupt ranks
+    errors interrupt ranks devices
     hsk integrity hashed_random settings
     losses artifacts data compress config
     models usage failure
     knowledge mistakes
-    training consistency
+    training consistency settled
     experiment
     runs
     assets console
+    explain finished
     export follower
     pipeline store study dashboard
     train

@@ -15,6 +15,7 @@ from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.explain import explain
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from hskd_lightning.training.distiller import Distiller
@@ -161,7 +162,7 @@ def test_layer_drop_student_is_the_teachers_width_and_needs_no_map(small: Small,
 
 
 def test_explain_trains_nothing(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(small("explain=true", "length.keep=2", "depth.keep=2")) is None
+    explain(small("length.keep=2", "depth.keep=2"))
     shown = capsys.readouterr().out
     assert "1<-2, 2<-4" in shown and "2 tokens" in shown and "of full HSK" in shown and "parameters" in shown
     assert not (tmp_path / "runs").exists()

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.models import (
     Anyone,
     BertBase,
+    device,
     pca_setting,
     sentences,
     store,
@@ -21,6 +22,7 @@ from benchmarks.models import (
 )
 from benchmarks.steps import Stage
 from hskd_lightning.compress.compression import HskPlan
+from hskd_lightning.knowledge.device_store import DeviceStoreSource
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
@@ -55,18 +57,23 @@ class Setup:
         return 4 if self.smoke else 32
 
     @property
-    def repeat(self) -> int:
-        """Steps between two looks at the clock."""
-        return 2 if self.smoke else 10
+    def seconds(self) -> float:
+        """A measurement's own time, however many steps that are."""
+        return 0.01 if self.smoke else 0.3
+
+    @property
+    def steps(self) -> int:
+        """Of a Trainer between two looks at its loss."""
+        return 5 if self.smoke else 10
 
     @property
     def rounds(self) -> int:
-        return 1 if self.smoke else 5
+        return 1 if self.smoke else 3
 
     @cached_property
     def teacher(self) -> Teacher:
         folder = self.root / "bert"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         return BertBase(folder, teacher_config("tiny" if self.smoke else "BERT-base")).teacher
 
     def plan(self, student: str) -> HskPlan:
@@ -81,6 +88,8 @@ class Setup:
         if not online:
             built = self._store(student, tokens)
             source = StoreSource(built, plan, built.request)  # type: ignore[assignment]
+            if device().type == "cuda":
+                source = DeviceStoreSource(source, device())  # type: ignore[assignment,arg-type]
         return Stage(name, student_config(student), split, source, self.batch, plan.shape.teacher_width)
 
     def _store(self, student: str, tokens: int) -> Store:
@@ -95,13 +104,10 @@ class Setup:
                 for stage in (HIDDEN, PREDICTION):
                     yield {"student": student, "stage": stage, "tokens": tokens}
 
-    def each(self, measure: Callable[[str, str, int], Row]) -> list[Row]:
+    def each(self, measure: Callable[[str, str, int], Row]) -> Iterator[Row]:
         """A row for each case; one that fails says so and the others go on."""
-        rows = []
         for case in self.cases():
-            row = attempt(" ".join(map(str, case.values())), partial(measure, *case.values()))
-            rows.append({**case, **row})
-        return rows
+            yield {**case, **attempt(" ".join(map(str, case.values())), partial(measure, *case.values()))}
 
 
 def attempt(what: str, measure: Callable[[], Row]) -> Row:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from benchmarks.offline_speedup import limit
 from benchmarks.steps import ByHand, Stage, by_trainer, synchronize
 
 WARNED = "synchronizing CUDA operation"
+PRECISIONS = ("32-true", "tf32", "bf16-mixed")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
@@ -33,52 +35,57 @@ def repeated(step: Callable[[], object], times: int) -> Callable[[], None]:
 
 def milliseconds(setup: Setup, steps: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Of one step of each, taking turns."""
-    rows = {name: repeated(step, setup.repeat) for name, step in steps.items()}
-    return {name: 1e3 * spent / setup.repeat for name, spent in taking_turns(rows, setup.rounds).items()}
+    counts = {name: _count(setup.seconds / setup.rounds, step) for name, step in steps.items()}
+    rows = {name: repeated(step, counts[name]) for name, step in steps.items()}
+    return {name: 1e3 * spent / counts[name] for name, spent in taking_turns(rows, setup.rounds).items()}
+
+
+def _count(seconds: float, step: Callable[[], object]) -> int:
+    """How many steps take so long, by the second: the first one warms up."""
+    for _ in range(2):
+        synchronize()
+        started = time.perf_counter()
+        step()
+    synchronize()
+    return max(2, round(seconds / (time.perf_counter() - started)))
 
 
 def trainer_milliseconds(setup: Setup, stage: Stage, **settings: object) -> float:
-    """Of a step of a real Trainer."""
+    """Of a step of a real Trainer past the first ones: from one look at a loss, when the device is done, to another."""
+    every = setup.steps
     with tempfile.TemporaryDirectory(dir=setup.root) as folder:
-        return 1e3 * statistics.mean(by_trainer(stage, 6 * setup.repeat, Path(folder), **settings))  # type: ignore[arg-type]
+        took = by_trainer(stage, 3 * every + 2, Path(folder), log_every=every, **settings)
+    return 1e3 * statistics.mean(took[every - 1 : 3 * every - 1])
 
 
-def speed(setup: Setup) -> list[Row]:
-    """Online and offline, by hand and by the Trainer."""
+def speed(setup: Setup) -> Iterator[Row]:
+    """A Trainer's step with the teacher in the loop, with a store, and with a store and its steps replayed."""
 
     def measure(student: str, name: str, tokens: int) -> Row:
-        online, offline = (setup.stage(student, name, tokens, online) for online in (True, False))
-        spent = milliseconds(setup, {"online": ByHand(online), "offline": ByHand(offline)})
-        trained = {
-            f"{how}, Trainer": trainer_milliseconds(setup, stage)
-            for how, stage in (("online", online), ("offline", offline))
-        }
-        row: Row = {f"{how}, ms": took for how, took in {**spent, **trained}.items()}
-        row["times faster"] = trained["online, Trainer"] / trained["offline, Trainer"]
-        if not setup.smoke:
-            row["limit"] = limit(offline.config, tokens)
-        return row
+        stage = setup.stage(student, name, tokens)
+        online = trainer_milliseconds(setup, setup.stage(student, name, tokens, online=True))
+        launched = trainer_milliseconds(setup, stage, graphs=False)
+        replayed = trainer_milliseconds(setup, stage)
+        row: Row = {"online, ms": online, "offline, launched, ms": launched, "offline, replayed, ms": replayed}
+        row |= {"times by graphs": launched / replayed, "times faster": online / replayed}
+        return row if setup.smoke else {**row, "limit": limit(stage.config, tokens)}
 
     return setup.each(measure)
 
 
-def host(setup: Setup) -> list[Row]:
-    """What the host does in a step, what the device does, and how often one waits for the other."""
+def host(setup: Setup) -> Iterator[Row]:
+    """What a step launched kernel by kernel takes, what the device works in it, and how often the host waits for it."""
 
     def measure(student: str, name: str, tokens: int) -> Row:
         stage = setup.stage(student, name, tokens)
         step = ByHand(stage)
-        row = {
-            "Trainer, ms": trainer_milliseconds(setup, stage),
-            "by hand, ms": milliseconds(setup, {"step": step})["step"],
-            **device_work(step, setup.repeat),
-        }
-        return {**row, **waits(setup, stage)}
+        took = milliseconds(setup, {"step": step})["step"]
+        return {"by hand, ms": took, **device_work(step), **waits(setup, stage)}
 
     return setup.each(measure)
 
 
-def device_work(step: Callable[[], object], steps: int) -> Row:
+def device_work(step: Callable[[], object], steps: int = 3) -> Row:
     """Of a step: milliseconds of kernels, kernels, copies, and the host's waits for the device."""
     step()
     synchronize()
@@ -100,7 +107,7 @@ def device_work(step: Callable[[], object], steps: int) -> Row:
         "kernels": len(kernels) / steps,
         "copies": len(copies) / steps,
         "of them unpinned": sum("Pageable" in event.name for event in copies) / steps,
-        "waits by hand": (sum(event.name in WAITS for event in events) - 1) / steps,
+        "waits by hand": max(0, sum(event.name in WAITS for event in events) - 1) / steps,  # one is ours, at the end
     }
 
 
@@ -116,12 +123,12 @@ def waits(setup: Setup, stage: Stage) -> Row:
             return sum(WARNED in str(warning.message) for warning in caught)
 
         try:
-            counts = by_trainer(stage, 4 * setup.repeat, Path(folder), count)
+            counts = by_trainer(stage, 2 * setup.steps, Path(folder), count)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         places = Counter(_place(warning) for warning in caught if WARNED in str(warning.message))
     for place, times in places.most_common(8):
-        print(f"        {times / (4 * setup.repeat):.2f} waits a step at {place}", flush=True)
+        print(f"        {times / (2 * setup.steps):.2f} waits a step at {place}", flush=True)
     return {"waits, Trainer": statistics.median(counts)}
 
 
@@ -129,30 +136,11 @@ def _place(warning: warnings.WarningMessage) -> str:
     return f"{'/'.join(Path(warning.filename).parts[-3:])}:{warning.lineno}"
 
 
-def precision(setup: Setup) -> list[Row]:
-    """A step by hand in float32, with TF32 products, and in bfloat16."""
+def precision(setup: Setup) -> Iterator[Row]:
+    """A Trainer's step in each precision, replayed."""
 
     def measure(student: str, name: str, tokens: int) -> Row:
         stage = setup.stage(student, name, tokens)
-        plain, half = ByHand(stage), ByHand(stage, autocast=True)
-        steps = {
-            "float32": in_precision("highest", plain),
-            "TF32": in_precision("high", plain),
-            "bf16-mixed": in_precision("highest", half),
-        }
-        return {f"{way}, ms": spent for way, spent in milliseconds(setup, steps).items()}
+        return {f"{way}, ms": trainer_milliseconds(setup, stage, precision=way) for way in PRECISIONS}
 
-    try:
-        return setup.each(measure)
-    finally:
-        torch.set_float32_matmul_precision("highest")
-
-
-def in_precision(products: str, step: Callable[[], object]) -> Callable[[], object]:
-    """The step, with float32 matrix products made so."""
-
-    def run() -> object:
-        torch.set_float32_matmul_precision(products)
-        return step()
-
-    return run
+    return setup.each(measure)

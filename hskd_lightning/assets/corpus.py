@@ -19,6 +19,7 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.models.teacher_init import ScratchTeacher
 
 EVAL_BATCH = 64
+TILE = 8
 
 
 class Corpus:
@@ -90,12 +91,19 @@ class Corpus:
     ) -> ResumableLoader:
         """Shuffled batches of a split."""
         batches = BucketedBatches(split.lengths, batch_size, seed, drop_last)
-        make = Collate(split, self.tokenizer.pad_token_id, pad_to, read)
-        return train_loader(make, batches, self.experiment.settings.workers)
+        make = Collate(split, self.tokenizer.pad_token_id, pad_to, read, self._multiple)
+        device = self.experiment.settings.trainer.device
+        return train_loader(make, batches, self.experiment.settings.workers, device if device.type == "cuda" else None)
 
     def eval_batches(self, split: TokenSplit, pad_to: int | None = None, read: Reader | None = None) -> DataLoader[Any]:
         """Every example of a split once."""
-        return eval_loader(Collate(split, self.tokenizer.pad_token_id, pad_to, read), EVAL_BATCH)
+        return eval_loader(Collate(split, self.tokenizer.pad_token_id, pad_to, read, self._multiple), EVAL_BATCH)
+
+    @property
+    def _multiple(self) -> int:
+        """Of what a batch's length is a multiple: on a GPU of 8, which its matrix units take in one bite."""
+        fits = self.data.max_length % TILE == 0  # else the longest example would outgrow the model
+        return TILE if fits and self.experiment.settings.trainer.device.type == "cuda" else 1
 
 
 def artifacts(experiment: Experiment) -> Path:

@@ -19,7 +19,9 @@ from hskd_lightning.data.tokens import TokenSplit, concatenate
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.control.base import LookUp
+from hskd_lightning.knowledge.device_store import DeviceStoreSource
 from hskd_lightning.knowledge.source import KnowledgeSource
+from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 
 
@@ -36,7 +38,12 @@ class Knowledge:
         if self.experiment.settings.knowledge.source is None:
             return None
         control = self.experiment.control
-        return self.true() if control is None else control.source(self)
+        if control is not None:
+            return control.source(self)
+        true = self.true()
+        if self._device.type == "cuda" and isinstance(true, StoreSource):
+            return DeviceStoreSource(true, self._device)
+        return true
 
     def first_step(self, source: KnowledgeSource | None) -> KnowledgeSource | None:
         """Who teaches in the very first step, where the released code leaves static masks out of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.knowledge.manifest import REBUILD, read_sealed, sealed
+from hskd_lightning.knowledge.manifest import KIND, REBUILD, read_sealed, sealed, stores
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
@@ -30,7 +30,6 @@ from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.runs.provenance import versions
 
 log = logging.getLogger(__name__)
-KIND = "store"
 
 
 class Stores:
@@ -222,19 +221,6 @@ class Stores:
         if here is not None and here != store.facts["weights"]:
             remedy = f"use the teacher that the store was made with, or remove the store: {REBUILD}"
             raise ConfigError(f"store {store.folder}: weights", store.facts["weights"], repr(here), remedy)
-
-
-def stores(folder: Path) -> Iterator[tuple[Path, Recipe, dict[str, Any]]]:
-    """Every whole store below a folder: where it is, its recipe and its facts. Unreadable ones are passed over."""
-    for path in sorted(folder.glob("*/manifest.json")):
-        if path.parent.suffix:
-            continue  # half built, or half pulled
-        try:
-            manifest = read_sealed(path.parent)
-        except ConfigError as error:
-            log.warning("%s", error)
-            continue
-        yield path.parent, manifest["recipe"], manifest["facts"]
 
 
 def request_of(experiment: Experiment, plan: HskPlan | None, origin: Recipe) -> Request:

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
@@ -23,10 +23,10 @@ from hskd_lightning.integrity import fingerprint
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.teacher_source import measure_moments
 from hskd_lightning.models.teacher import Teacher
-from hskd_lightning.training import fit
-from hskd_lightning.training.evaluate import score
-from hskd_lightning.training.module import FineTuner, plain_config
 from hskd_lightning.training.team import ALONE, Team
+
+if TYPE_CHECKING:
+    from hskd_lightning.training.module import FineTuner
 
 log = logging.getLogger(__name__)
 FIT_EXAMPLES = 2048
@@ -130,6 +130,9 @@ class TeacherAssets:
 
     def fine_tune(self, folder: Path) -> tuple[FineTuner, Recipe]:
         """Fine-tune it with the checkpoints in this folder: the module, and what there is to say of its training."""
+        from hskd_lightning.training import fit  # here: a teacher that is there, or explained, needs no Lightning
+        from hskd_lightning.training.module import FineTuner, plain_config
+
         task, settings = self.experiment.task, self.experiment.settings
         training, seed = settings.teacher.training, settings.teacher.seed
         split = self.corpus.teacher_splits
@@ -158,6 +161,8 @@ class TeacherAssets:
         return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def _score(self, folder: Path) -> Recipe:
+        from hskd_lightning.training.evaluate import score  # here: its metrics take seconds to import
+
         teacher, device = self.load(dropout=False), self.experiment.settings.trainer.device
         return {
             name: score(teacher.logits, self.corpus.eval_batches(split), self.experiment.task, device)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import Keep, Spelled, check_keep
-from hskd_lightning.compress.length.base import kept_counts
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import KnowledgeAmount, TokenBatch
 
@@ -24,8 +23,7 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) 
     compression = plan.fit(plan.unfitted_moments())
     examples = kept = real = 0
     for batch in batches:
-        tokens = compression.tokens(batch, attention=None)
-        kept += int(kept_counts(plan.length.keep, tokens.real, plan.length.eligible(tokens)).sum())
+        kept += int(compression.kept(batch).sum())
         real += int(batch.real.sum())
         examples += len(batch.ids)
     pairs, units = len(plan.layer_map), plan.shape.teacher_width

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.depth.base import DepthStrategy
-from hskd_lightning.compress.length.base import LengthStrategy, Tokens, select_tokens
+from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.compress.width.codes import EveryUnit, StaticMask
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
@@ -51,9 +51,13 @@ class Compression:
         """The same with every unit, where a static mask chooses some."""
         return replace(self, code=EveryUnit()) if isinstance(self.code, StaticMask) else self
 
+    def to(self, device: torch.device) -> Compression:
+        """The same for states that live on this device."""
+        return replace(self, code=self.code.to(device))
+
     def compress(self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None) -> HiddenTarget:
         """The teacher's P mapped states, each (B, T, D), and (B, P, T) attention if `length` asked -> the target."""
-        tokens = select_tokens(self.length, self.tokens(batch, attention), len(self.layer_map))
+        tokens = select_tokens(self.length, self.tokens(batch, attention), len(self.layer_map), self.kept(batch))
         values, units = self.code.encode(tokens.gather(states), tokens.valid)
         return HiddenTarget(values, tokens, units)
 
@@ -63,6 +67,11 @@ class Compression:
         `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only.
         """
         return self.code.view(widen(kept))
+
+    def kept(self, batch: TokenBatch) -> Tensor:
+        """(B,) int64: tokens kept of each example in each layer pair, counted on the CPU where the batch was made."""
+        tokens = self.tokens(batch.counted, None)
+        return kept_counts(self.length.keep, tokens.real, self.length.eligible(tokens))
 
     def tokens(self, batch: TokenBatch, attention: Tensor | None) -> Tokens:
         """What length strategies see of a batch."""

@@ -18,7 +18,6 @@ from hskd_lightning import usage
 from hskd_lightning.artifacts import make_writable
 from hskd_lightning.config import CONF
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.runs.trackers import choose_mode
 
 DEFAULTS = CONF / "logger" / "wandb.yaml"
 
@@ -51,7 +50,8 @@ def require_workspaces() -> None:
 
 def build(entity: str | None, project: str, out: Path) -> None:
     """Write both dashboards, and publish them if that is possible."""
-    from hskd_lightning.dashboard import boards  # here: it needs the extra
+    from hskd_lightning.dashboard import boards  # here: it needs the extra, and --help no tracker
+    from hskd_lightning.runs.trackers import choose_mode
 
     make_writable(out, "--out")
     (out / "workspace.json").write_text(boards.spec(boards.workspace(entity or "", project)))

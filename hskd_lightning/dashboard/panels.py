@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hskd_lightning.experiment import AXES
+from hskd_lightning.settled import AXES
 
 with warnings.catch_warnings():  # the package's own, about pydantic
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +15,22 @@ from hskd_lightning import ranks
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
-Reader = Callable[[Tensor], HiddenTarget | Tensor]
+Reader = Callable[[Tensor], HiddenTarget | Tensor | tuple[Tensor, ...]]
 BUCKET_BATCHES = 50
 """Examples are sorted by length within windows of this many batches: little padding, and still a random order."""
 
 
-def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = None) -> TokenBatch:
+def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = None, multiple: int = 1) -> TokenBatch:
     """Gather rows of a split into one padded batch, by one index and one masked store per tensor.
 
     Args:
         rows: (B,) positions in the split.
         pad_id: the tokenizer's padding id.
         pad_to: pad to this length rather than to the longest example.
+        multiple: without `pad_to`, make the length a multiple of this.
     """
     lengths = split.lengths[rows]  # (B,)
-    width = int(lengths.max()) if pad_to is None else pad_to
+    width = -(-int(lengths.max()) // multiple) * multiple if pad_to is None else pad_to
     column = torch.arange(width)
     real = column < lengths[:, None]  # (B, T)
     flat = (split.starts[rows][:, None] + column)[real]
@@ -103,11 +105,17 @@ class ResumableLoader:
     """A DataLoader that can stop in mid-epoch and go on with the very next batch.
 
     Lightning saves `state_dict` into its checkpoints and gives it back on resume.
+
+    Args:
+        loader: makes the batches,
+        batches: in this order.
+        device: to which each is sent, while the one before it is worked on there; None: that is Lightning's affair.
     """
 
-    def __init__(self, loader: DataLoader[Any], batches: BucketedBatches) -> None:
+    def __init__(self, loader: DataLoader[Any], batches: BucketedBatches, device: torch.device | None = None) -> None:
         self.loader = loader
         self.batches = batches
+        self.device = device
         self.epoch = 0
         self.position = 0
 
@@ -118,7 +126,9 @@ class ResumableLoader:
         if self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         self.batches.epoch, self.batches.start = self.epoch, self.position
-        for batch in self.loader:
+        device = self.device
+        made = self.loader if device is None else ahead(batch.to(device) for batch in self.loader)
+        for batch in made:
             self.position += 1  # counted before the step: a checkpoint taken after it points at the next batch
             yield batch
 
@@ -149,7 +159,7 @@ class Collate:
     Args:
         split: where the rows are.
         pad_id: the tokenizer's padding id.
-        pad_to: see `collate`.
+        pad_to, multiple: see `collate`.
         read: looks up what a store says of (B,) example ids, for `TokenBatch.taught`.
     """
 
@@ -157,16 +167,28 @@ class Collate:
     pad_id: int
     pad_to: int | None = None
     read: Reader | None = None
+    multiple: int = 1
 
     def __call__(self, rows: Any) -> TokenBatch:
-        batch = collate(self.split, rows, self.pad_id, self.pad_to)
+        batch = collate(self.split, rows, self.pad_id, self.pad_to, self.multiple)
         return batch if self.read is None else batch._replace(taught=self.read(batch.ids))
 
 
-def train_loader(make: Collate, batches: BucketedBatches, workers: int = 0) -> ResumableLoader:
-    """Shuffled batches for training, resumable in mid-epoch."""
+def ahead(batches: Iterator[TokenBatch]) -> Iterator[TokenBatch]:
+    """The same batches, each made by a thread while the one before it is used."""
+    with ThreadPoolExecutor(max_workers=1) as maker:
+        coming = maker.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = maker.submit(next, batches, None)
+            yield batch
+
+
+def train_loader(
+    make: Collate, batches: BucketedBatches, workers: int = 0, device: torch.device | None = None
+) -> ResumableLoader:
+    """Shuffled batches for training, resumable in mid-epoch; `device` as in `ResumableLoader`."""
     loader = DataLoader(_Rows(len(make.split)), batch_sampler=batches, collate_fn=make, num_workers=workers)
-    return ResumableLoader(loader, batches)
+    return ResumableLoader(loader, batches, device)
 
 
 def eval_loader(make: Collate, batch_size: int) -> DataLoader[Any]:

@@ -10,14 +10,14 @@ import csv
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
-
-import pyarrow
-import pyarrow.parquet
+from typing import TYPE_CHECKING, NamedTuple
 
 from hskd_lightning.data.examples import Examples, Task
 from hskd_lightning.data.source_file import SourceFile, lines
 from hskd_lightning.errors import ConfigError, listing, shown
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 logger = logging.getLogger(__name__)
 
@@ -71,20 +71,22 @@ def json_lines(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
 
 def parquet(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
     """Rows of a Parquet file, read batch by batch."""
+    import pyarrow.parquet  # here: it takes a quarter of a second, and few data are Parquet
+
     try:
-        yield from _parquet_rows(source, wanted)
+        with source.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
+            yield from _parquet_rows(source, table, wanted)
     except (pyarrow.ArrowException, OSError) as error:
         fault = f"cannot be read as Parquet: {error}"
         raise source.error(fault, "a Parquet file, undamaged", "write the file anew") from error
 
 
-def _parquet_rows(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
-    with source.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
-        _require(source, wanted, table.schema_arrow.names)
-        batches = (batch.to_pydict() for batch in table.iter_batches(columns=list(wanted)))
-        rows = (values for batch in batches for values in zip(*(batch[name] for name in wanted), strict=True))
-        for row, values in enumerate(rows):
-            yield Record(row, row + 1, values)
+def _parquet_rows(source: SourceFile, table: ParquetFile, wanted: Sequence[str]) -> Iterator[Record]:
+    _require(source, wanted, table.schema_arrow.names)
+    batches = (batch.to_pydict() for batch in table.iter_batches(columns=list(wanted)))
+    rows = (values for batch in batches for values in zip(*(batch[name] for name in wanted), strict=True))
+    for row, values in enumerate(rows):
+        yield Record(row, row + 1, values)
 
 
 READERS: dict[str, Callable[[SourceFile, Sequence[str]], Iterator[Record]]] = {

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from hskd_lightning import console, usage
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.export.student import ExportError, export
 from hskd_lightning.interrupt import interruptible
 
 
@@ -26,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="make an export again that is there")
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long to measure each latency")
     given = parser.parse_args(arguments)
+    from hskd_lightning.export.student import ExportError, export  # here: --help need not wait for torch
+
     console.log_plainly()
+    console.quiet()
     overrides = [word for word in given.cells if "=" in word]
     try:
         for cell in given.cells:

@@ -6,6 +6,7 @@ store_source     a store that covers the cell: no teacher                  (know
     request      what a cell needs, what a store has, when the one answers the other
     writer       one teacher pass -> shards of safetensors                  shards, values: their layout and dtypes
     manifest     sealed, and checked before anything is believed            verify: a sample against the live teacher
-    store        the open store: one gather a layer into the padded batch   transfer: push and pull
+    store        the open store: one gather a layer into the padded batch   index, transfer: push and pull
+    device_store the same for a student on a GPU: small stores lie there, large ones cross as narrow as they are
 control/         either of them, with other hidden states than the teacher's                (control=shuffled, ...)
 """

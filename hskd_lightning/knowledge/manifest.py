@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.integrity import check_file, fingerprint
 from hskd_lightning.knowledge.schema import fault
 
+log = logging.getLogger(__name__)
+KIND = "store"
+"""Of these artifacts, see `artifacts`."""
 FIT = "fit.safetensors"
 """What the width strategy's fit found, for the teacher's values and the student's view alike."""
 REBUILD = f"fetch it again, or remove it ({command('store')} rm ...) and it is built anew"
@@ -20,6 +24,19 @@ MOST_SHARDS = 50_000
 """Of a store: Linux maps 65,530 files for a process, and a manifest of so many is read at once."""
 LARGEST = 16 * 2**20
 """The most bytes that a manifest may have: more than those of so many shards."""
+
+
+def stores(folder: Path) -> Iterator[tuple[Path, Recipe, dict[str, Any]]]:
+    """Every whole store below a folder: where it is, its recipe and its facts. Unreadable ones are passed over."""
+    for path in sorted(folder.glob("*/manifest.json")):
+        if path.parent.suffix:
+            continue  # half built, or half pulled
+        try:
+            manifest = read_sealed(path.parent)
+        except ConfigError as error:
+            log.warning("%s", error)
+            continue
+        yield path.parent, manifest["recipe"], manifest["facts"]
 
 
 def sealed(facts: Recipe) -> Recipe:

@@ -6,13 +6,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hskd_lightning.artifacts import Recipe
-from hskd_lightning.compress.compression import HskPlan, Layer
 from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, includes, least_including, said
 from hskd_lightning.integrity import fingerprint
 
+if TYPE_CHECKING:
+    from hskd_lightning.compress.compression import HskPlan, Layer
+
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+"""Of a value, by the names of dtypes that a store may have."""
 FORMAT = 1
 """The version of a store's files; a store of another format is refused."""
 WIDER = {"fp16": ("fp32",), "bf16": ("fp32",), "fp32": (), "int8": ()}

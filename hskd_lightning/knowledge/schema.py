@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hskd_lightning.knowledge.request import FORMAT
-from hskd_lightning.knowledge.values import BYTES
+from hskd_lightning.knowledge.request import BYTES, FORMAT
 
 MOST = 2**31 - 1
 """The largest count that a shard may claim of anything; positions and units are fewer by far."""

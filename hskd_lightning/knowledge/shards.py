@@ -12,16 +12,27 @@ and for each layer of the store, R rows being all kept tokens of all examples, b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hskd_lightning.compress.compression import Layer
-from hskd_lightning.knowledge.request import Request
-from hskd_lightning.knowledge.values import BYTES, Loss, Meter, Range, from_int8, narrowed, to_int8
+from hskd_lightning.devices import sent_back
+from hskd_lightning.knowledge.request import BYTES, Request
+from hskd_lightning.knowledge.values import (
+    DTYPES,
+    Loss,
+    Meter,
+    Range,
+    check_holds,
+    from_int8,
+    largest,
+    to_int8,
+)  # fmt: skip
 
 
 def layer_key(layer: Layer) -> str:
@@ -38,7 +49,11 @@ def partition(lengths: Tensor, shard_tokens: int) -> list[Tensor]:
 
 
 def pack_bits(mask: Tensor) -> Tensor:
-    """(N, D) bool -> (N, ceil(D / 8)) uint8."""
+    """(N, D) bool -> (N, ceil(D / 8)) uint8, where the mask is."""
+    if mask.device.type != "cpu":
+        worth = 2 ** torch.arange(8, dtype=torch.uint8, device=mask.device)
+        eights = pad(mask, (0, -mask.shape[-1] % 8)).unflatten(-1, (-1, 8))  # (N, ceil(D / 8), 8)
+        return (eights * worth).sum(dim=-1, dtype=torch.uint8)
     return torch.from_numpy(np.packbits(mask.numpy(), axis=-1, bitorder="little"))
 
 
@@ -49,7 +64,9 @@ def unpack_bits(packed: Tensor, units: int) -> Tensor:
 
 @dataclass
 class LayerRows:
-    """The rows of one layer while a shard is made: floats are rounded at once, int8 waits for its range."""
+    """The rows of one layer while a shard is made. Floats are rounded at once, where they are, and come to the CPU as
+    narrow as that; int8 waits for its range, and stays exact where it is until then.
+    """
 
     dtype: str
     range: Range
@@ -57,38 +74,61 @@ class LayerRows:
     positions: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
+    largest: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """Of the floats added last."""
 
     def add(self, positions: Tensor, values: Tensor, mask: Tensor | None) -> None:
-        """Rows of some examples: (N,), (N, W) or (N, D), and (N, D) bool or None."""
-        values = values.cpu()
-        self.positions.append(positions.to("cpu", torch.int16))
-        if mask is not None:
-            self.masks.append(mask.cpu())
-        if self.dtype != "int8":
-            exact, values = values, narrowed(values, self.dtype)
-            self.meter.add(exact, values)
-        self.values.append(values)
+        """Rows of some examples, on any device: (N,), (N, W) or (N, D), and (N, D) bool or None."""
+        self.positions.append(sent_back(positions.to(torch.int16)))
+        if self.dtype == "int8":
+            self.values.append(values)
+            self.masks += [] if mask is None else [mask]
+            return
+        rounded = values.to(DTYPES[self.dtype])
+        self.meter.add(values, rounded)
+        self.largest = largest(values)
+        self._keep(rounded, mask)
 
     def tensors(self, key: str) -> tuple[dict[str, Tensor], Loss]:
-        """The layer's tensors by name, as they go to disk."""
+        """The layer's tensors by name, as they go to disk. A device must have been waited for since the last `add`."""
         out = {f"positions.{key}": torch.cat(self.positions)}
-        chunks = self.values
         if self.dtype == "int8":
-            scale, offset = self.range.scale, self.range.offset
-            out |= {f"scale.{key}": scale, f"offset.{key}": offset}
-            chunks = [self._quantise(number, scale, offset) for number in range(len(chunks))]
+            out |= {f"scale.{key}": self.range.scale.cpu(), f"offset.{key}": self.range.offset.cpu()}
+            self._quantise(self.range.scale, self.range.offset)
         if self.masks:
-            chunks = [values[mask] for values, mask in zip(chunks, self.masks, strict=True)]
-            out[f"mask.{key}"] = pack_bits(torch.cat(self.masks))
-        out[f"values.{key}"] = torch.cat(chunks)
+            out[f"mask.{key}"] = torch.cat(self.masks)
+        out[f"values.{key}"] = torch.cat(self.values).cpu()
         return out, self.meter.loss
 
-    def _quantise(self, number: int, scale: Tensor, offset: Tensor) -> Tensor:
-        exact = self.values[number]
-        values = to_int8(exact, scale, offset)
-        back = from_int8(values, scale, offset)
-        self.meter.add(exact, back * self.masks[number] if self.masks else back)
-        return values
+    def _keep(self, values: Tensor, mask: Tensor | None) -> None:
+        """Those of a mask alone, where there is one, and its bits."""
+        if mask is not None:
+            values = values[mask]
+            self.masks.append(sent_back(pack_bits(mask)))
+        self.values.append(sent_back(values))
+
+    def _quantise(self, scale: Tensor, offset: Tensor) -> None:
+        chunks = self.values
+        masks: Sequence[Tensor | None] = self.masks or [None] * len(chunks)
+        self.values, self.masks = [], []
+        for exact, mask in zip(chunks, masks, strict=True):
+            values = to_int8(exact, scale, offset)
+            back = from_int8(values, scale, offset)
+            self.meter.add(exact, back if mask is None else back * mask)
+            self._keep(values, mask)
+        self.range.low.cpu()  # waits for the device: what was sent back is there
+
+
+def check_floats(layers: Iterable[LayerRows]) -> None:
+    """Refuse a store whose dtype does not hold what was added last. The one wait for a device of each of its batches.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    floats = [rows for rows in layers if rows.dtype != "int8"]
+    if floats:
+        for rows, most in zip(floats, torch.stack([rows.largest for rows in floats]).tolist(), strict=True):
+            check_holds(rows.dtype, most)
 
 
 @dataclass(frozen=True)

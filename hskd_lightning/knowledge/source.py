@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression
+from hskd_lightning.data.loader import Reader
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
 DevScores = dict[str, dict[str, float]]
@@ -18,8 +18,10 @@ DevScores = dict[str, dict[str, float]]
 class KnowledgeSource(Protocol):
     """Gives the two stages of distillation their targets, batch by batch."""
 
-    compression: Compression | None
-    """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+    @property
+    def compression(self) -> Compression | None:
+        """How the student's states must be looked at to be compared; None where no hidden states are distilled."""
+        ...
 
     @property
     def origin(self) -> str | None:
@@ -38,9 +40,9 @@ class KnowledgeSource(Protocol):
         """The prediction stage's target: (B, C) logits in the order of the task's labels, or (B, 1) scores."""
         ...
 
-    def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor] | None:
+    def reader(self, hidden: bool) -> Reader | None:
         """Looks knowledge up by (B,) example ids where batches are made, maybe in another process: the hidden stage's,
-        or the logits. None where a teacher must see the batch first.
+        or the logits. None where a teacher must see the batch first. Asked for once a stage, before its first batch.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
+from hskd_lightning.knowledge.index import Index
 from hskd_lightning.knowledge.layout import fit_fault, shard_fault
 from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.schema import shard_file
-from hskd_lightning.knowledge.shards import cumulative, flat_index, layer_key, unpack_bits
+from hskd_lightning.knowledge.shards import flat_index, layer_key, unpack_bits
 from hskd_lightning.knowledge.values import DTYPES, from_int8
 
 
@@ -36,54 +37,6 @@ class Wanted(NamedTuple):
     """Of each token, the first so many of the stored ones; all D where tokens have masks."""
     dtype: str
     code: UnitCode
-
-
-class Index(NamedTuple):
-    """What a store knows of each example, by rising id: all that is in memory, 24 bytes and the logits.
-
-    (N,) int32 where nothing else is said: a shard has fewer than 2**31 rows.
-    """
-
-    ids: Tensor  # int64
-    shard: Tensor  # where its rows are
-    tokens: Tensor  # its real tokens
-    kept: Tensor  # rows of each layer
-    start: Tensor  # the first of them in its shard
-    logits: Tensor  # (N, C) float32
-    counts: Tensor | None = None  # values of each layer, where its tokens have masks
-    value_start: Tensor | None = None  # int64: the first of them in its shard, there
-
-    @classmethod
-    def of(cls, shards: Iterable[Mapping[str, Tensor]]) -> Index:
-        """Of all shards of a store, by their numbers; none is kept."""
-        parts = [cls._part(number, shard) for number, shard in enumerate(shards)]
-        columns = {name: [part.pop(name) for part in parts] for name in list(parts[0])}
-        order = torch.cat(columns["ids"]).argsort()
-        return cls(**{name: _joined(column, order) for name, column in columns.items()})
-
-    @staticmethod
-    def _part(number: int, shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One shard's share of the columns, copied: what is mapped can go."""
-        part = {name: shard[name].clone() for name in ("ids", "tokens", "kept", "logits", "counts") if name in shard}
-        part |= {"shard": torch.full_like(part["kept"], number), "start": cumulative(part["kept"]).int()}
-        return part | ({"value_start": cumulative(part["counts"])} if "counts" in part else {})
-
-    @property
-    def twice(self) -> Tensor:
-        """The ids that several examples have."""
-        return self.ids[1:][self.ids[1:] == self.ids[:-1]]
-
-    def rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) example ids -> (B,) rows of the index, and (B,) bool: whether the example is there."""
-        rows = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
-        return rows, self.ids[rows] == ids
-
-
-def _joined(parts: list[Tensor], order: Tensor) -> Tensor:
-    """The parts as one, in this order. The list is emptied: a whole column less is in memory at once."""
-    column = torch.cat(parts)
-    parts.clear()
-    return column[order]
 
 
 class _Gather(NamedTuple):
@@ -139,14 +92,8 @@ class Store:
 
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
-        rows = self._rows(ids)
-        tokens, kept = self.index.tokens[rows].long(), self.index.kept[rows].long()
-        counts = torch.minimum(wanted_counts(wanted.tokens, tokens), kept)  # (B,)
-        most = int(counts.max())
-        rank = torch.arange(most)
-        valid = rank < counts[:, None]  # (B, K)
-        # Behind its last token an example repeats it: a real row is as quickly read as none, and never looked at.
-        gather = self._gather(rows, self.index.start[rows].long()[:, None] + torch.minimum(rank, counts[:, None] - 1))
+        rows, source, valid = self.places(ids, wanted.tokens)
+        gather = self._gather(rows, source)
         pairs = range(len(wanted.layers))
         positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
         values = torch.empty(len(pairs), *valid.shape, wanted.units)
@@ -157,11 +104,56 @@ class Store:
                 self._read(layer, gather, wanted, values[pair])
             else:
                 values[pair], mask[pair] = self._read_masked(layer, rows, gather, valid)
-        shape = (*valid.shape[:1], len(pairs), most)
-        everywhere = valid[:, None].expand(shape)
+        everywhere = valid[:, None].expand(-1, len(pairs), -1)
         every_mask = None if mask is None else mask.transpose(0, 1)
         recalled, compared = wanted.code.recall(values.transpose(0, 1), every_mask, everywhere, self.facts["width"])
         return HiddenTarget(recalled, TokenSelection(positions.transpose(0, 1), everywhere), compared)
+
+    def stored(self, ids: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `hidden` makes its target of, for a store without masks, as narrow as it is wanted.
+
+        Returns:
+            (P, B, K, W) values, int8 or of the wanted dtype; (P, B, K) int16 positions; (B, K) bool, which of them are
+            kept; (B,) the shard of each example.
+        """
+        rows, source, valid = self.places(ids, wanted.tokens)
+        gather, dtype = self._gather(rows, source), DTYPES[wanted.dtype]
+        values = torch.empty(len(wanted.layers), *valid.shape, wanted.units, dtype=dtype)
+        positions = torch.empty(values.shape[:-1], dtype=torch.int16)
+        for pair, layer in enumerate(map(layer_key, wanted.layers)):
+            positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
+            _put(self._take(f"values.{layer}", gather, wanted.units, values[pair]), values[pair])
+        return values, positions, valid, self.index.shard[rows].long()
+
+    def places(self, ids: Tensor, keep: Keep) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the kept tokens of (B,) example ids are: (B,) rows of the index, (B, K) rows of their shards' layers,
+        best first, and (B, K) bool: which of them are kept. Behind its last token an example repeats it: a real row is
+        as quickly read as none, and never looked at.
+        """
+        rows = self._rows(ids)
+        tokens, kept, start = (part[rows].long() for part in (self.index.tokens, self.index.kept, self.index.start))
+        counts = torch.minimum(wanted_counts(keep, tokens), kept)  # (B,)
+        rank = torch.arange(int(counts.max()))
+        source = start[:, None] + torch.minimum(rank, counts[:, None] - 1)
+        return rows, source, rank < counts[:, None]
+
+    def layers(self, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shard by shard, all rows of the wanted layers: (R, P, W) values as in `stored`, (R, P) int16 positions."""
+        keys = list(map(layer_key, wanted.layers))
+        for number in range(len(self.facts["shards"])):
+            shard = self._shard(number)
+            values = torch.stack([shard[f"values.{key}"][:, : wanted.units] for key in keys], dim=1)
+            yield values.to(DTYPES[wanted.dtype]), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
+
+    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor]:
+        """The scales and offsets of int8 values, each (shards, P, W) float32."""
+        shards, keys = range(len(self.facts["shards"])), list(map(layer_key, wanted.layers))
+
+        def of(name: str) -> Tensor:
+            rows = [torch.stack([self._shard(number)[f"{name}.{key}"] for key in keys]) for number in shards]
+            return torch.stack(rows)[..., : wanted.units]
+
+        return of("scale"), of("offset")
 
     def _read_index(self) -> Index:
         index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
@@ -221,8 +213,7 @@ class Store:
             values = self._from_int8(key, values, gather)
         elif wanted.dtype != self.request.dtype:
             values = values.to(DTYPES[wanted.dtype])
-        if values.data_ptr() != out.data_ptr():
-            out.copy_(values.view(out.shape))
+        _put(values, out)
 
     def _read_masked(self, key: str, rows: Tensor, gather: _Gather, valid: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K, D) float32 of one layer, zero off the mask, and the (B, K, D) mask."""
@@ -267,6 +258,12 @@ class Store:
             except SafetensorError as error:
                 raise damaged(path, f"not a safetensors file ({error})") from error
         return self._mapped[number]
+
+
+def _put(values: Tensor, out: Tensor) -> None:
+    """Copy the values to `out`, unless they were read into it."""
+    if values.data_ptr() != out.data_ptr():
+        out.copy_(values.view(out.shape))
 
 
 def _reordered(rows: Tensor, back: Tensor | None) -> Tensor:

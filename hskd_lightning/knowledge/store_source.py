@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression, HskPlan
+from hskd_lightning.devices import moved
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.source import DevScores
@@ -43,15 +44,16 @@ class StoreSource:
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught
-        return self.read_hidden(batch.ids.cpu()).to(batch.ids.device)
+        return self.read_hidden(batch.counted.ids.cpu()).to(batch.ids.device)
 
     def logits(self, batch: TokenBatch) -> Tensor:
         if isinstance(batch.taught, Tensor):
             return batch.taught
-        return self.read_logits(batch.ids.cpu()).to(batch.ids.device)
+        return moved(self.read_logits(batch.counted.ids.cpu()), batch.ids.device)
 
     def to(self, device: torch.device) -> None:
-        """Move nothing to the device: batches bring what was read for them."""
+        """Put what the student is looked at by on the device; batches bring what was read for them."""
+        self.compression = self.compression and self.compression.to(device)
 
     def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor]:
         return self.read_hidden if hidden else self.read_logits

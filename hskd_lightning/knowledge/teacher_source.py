@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression, HskPlan
 from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.devices import float64, true_places
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.models.teacher import Teacher
@@ -67,6 +68,7 @@ class TeacherSource:
 
     def to(self, device: torch.device) -> None:
         self.teacher.to(device)
+        self.compression = self.compression and self.compression.to(device)
 
 
 def measure_moments(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable[TokenBatch]) -> Moments:
@@ -79,7 +81,8 @@ def measure_moments(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable
     for batch in batches:
         batch = batch.to(teacher.model.device)
         states, _ = teacher.states(batch, wanted)
-        kept = torch.stack([state[batch.real] for state in states]).double()  # (P, N, D)
+        real = true_places(batch.counted.real, states[0].device)
+        kept = torch.stack([float64(state[real]) for state in states])  # (P, N, D)
         if sums is None:
             sums = _Sums(shift=kept.mean(dim=1, keepdim=True))
         sums.add(kept)

@@ -14,16 +14,17 @@ from torch import Tensor
 
 from hskd_lightning.artifacts import Recipe, hold
 from hskd_lightning.compress.compression import Compression, Layer, Padding
-from hskd_lightning.compress.length.base import LengthStrategy, kept_counts
+from hskd_lightning.compress.length.base import LengthStrategy
 from hskd_lightning.compress.width.base import UnitCode
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
+from hskd_lightning.devices import true_places
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
-from hskd_lightning.knowledge.shards import LayerRows, Size, empty_layers, layer_key, partition
+from hskd_lightning.knowledge.shards import LayerRows, Size, check_floats, empty_layers, layer_key, partition
 from hskd_lightning.knowledge.sharing import Progress, SharedShards
 from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
 from hskd_lightning.models.precision import computing
@@ -146,7 +147,8 @@ class Writer:
         """What is kept, with the fit that all the store's writers share."""
         layers = self.request.layers
         layer_map = LayerMap(tuple((state, state) for state, _ in layers))
-        return Compression(layer_map, self.contents.length, self._fit(), self.contents.padding)
+        made = Compression(layer_map, self.contents.length, self._fit(), self.contents.padding)
+        return made.to(self.contents.device)
 
     def _fit(self) -> UnitCode:
         """Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree."""
@@ -163,8 +165,7 @@ class Writer:
         """(n,) tokens kept of each of these examples."""
         contents = self.contents
         batch = collate(contents.split, rows, contents.pad_id, contents.pad_to)
-        tokens = Compression(LayerMap(()), contents.length, contents.unfitted, contents.padding).tokens(batch, None)
-        return kept_counts(contents.length.keep, tokens.real, contents.length.eligible(tokens))
+        return Compression(LayerMap(()), contents.length, contents.unfitted, contents.padding).kept(batch)
 
     def _value_counts(self, kept: Tensor) -> Tensor:
         """(n,) values kept of each example in each layer."""
@@ -194,12 +195,12 @@ class Writer:
         layers = empty_layers(request, self.contents.width if request.masks else request.units)
         rows = self.in_order(rows)
         made = [self._batch(part, compression, teacher, layers) for part in rows.split(BATCH)]
-        kept, logits, counts = (torch.cat(parts) for parts in zip(*made, strict=True))
+        kept, logits, counts = (torch.cat(parts).cpu() for parts in zip(*made, strict=True))
         tensors = {
             "ids": split.ids[rows].clone(),
             "tokens": self._real(split.lengths[rows]),
             "kept": kept.int(),
-            "logits": logits,
+            "logits": logits.float(),
         }
         if request.masks:
             tensors["counts"] = counts.int()
@@ -217,17 +218,21 @@ class Writer:
     def _batch(
         self, rows: Tensor, compression: Compression, teacher: Teacher, layers: dict[Layer, LayerRows]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the teacher on one batch; (n,) kept tokens, (n, C) logits and (n,) values of its examples."""
+        """Run the teacher on one batch; (n,) kept tokens, (n, C) logits and (n,) values of its examples, the last two
+        where the teacher is.
+        """
         batch, states, target, logits = self.run_teacher(rows, compression, teacher)
-        kept = counts = torch.zeros(len(rows), dtype=torch.int32)
-        if target is not None:
-            kept, counts = self._collect(target, layers)
-        if target is not None and self.request.dtype == "int8":
-            real = compression.tokens(batch, None).real
+        if target is None:
+            kept = counts = torch.zeros(len(rows), dtype=torch.int32)
+            return kept, logits, counts
+        kept = compression.kept(batch)
+        counts = self._collect(target, kept, layers)
+        if self.request.dtype == "int8":
+            real = true_places(compression.tokens(batch.counted, None).real, logits.device)
             seen = compression.code.view(torch.stack(states, dim=1))  # (B, P, T, W)
             for pair, layer_rows in enumerate(layers.values()):
                 layer_rows.range.widen(seen[:, pair][real])
-        return kept, logits.float().cpu(), counts
+        return kept, logits, counts
 
     def run_teacher(
         self, rows: Tensor, compression: Compression, teacher: Teacher
@@ -256,15 +261,17 @@ class Writer:
             )
         return [state.float() for state in states], attention, logits
 
-    def _collect(self, target: HiddenTarget, layers: dict[Layer, LayerRows]) -> tuple[Tensor, Tensor]:
-        valid = target.tokens.valid[:, 0]  # (B, K): as many in every layer
+    def _collect(self, target: HiddenTarget, kept: Tensor, layers: dict[Layer, LayerRows]) -> Tensor:
+        """Add what is kept to the layers' rows, as many in each; (n,) values of each example."""
+        valid = target.tokens.valid[:, 0]  # (B, K)
+        places = true_places(torch.arange(valid.shape[1]) < kept[:, None], valid.device)
         for pair, layer_rows in enumerate(layers.values()):
-            mask = None if target.units is None else target.units[:, pair][valid]
-            layer_rows.add(target.tokens.positions[:, pair][valid], target.values[:, pair][valid], mask)
-        kept = valid.sum(dim=1).cpu()
+            mask = None if target.units is None else target.units[:, pair][places]
+            layer_rows.add(target.tokens.positions[:, pair][places], target.values[:, pair][places], mask)
+        check_floats(layers.values())
         if target.units is None:
-            return kept, kept * target.values.shape[-1]
-        return kept, (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2)).cpu()
+            return kept * target.values.shape[-1]
+        return (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2))
 
     def _check_count(self) -> None:
         if (count := len(self.shards)) > MOST_SHARDS:

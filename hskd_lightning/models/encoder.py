@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, OutOfReach
 from hskd_lightning.hsk import TokenBatch, TokenSelection
 from hskd_lightning.models import (
     partial,
@@ -170,10 +170,10 @@ def _answer(read: Callable[[str], Any], path: str) -> Any:
         return error
 
 
-def _out_of_reach(path: str, key: str, error: Exception) -> ConfigError:
+def _out_of_reach(path: str, key: str, error: Exception) -> OutOfReach:
     first = next(iter(str(error).splitlines()), type(error).__name__)
     remedy = f"check the spelling and the network, or name a local folder ({first})"
-    return ConfigError(key, path, "a Hugging Face folder, or a hub id within reach", remedy)
+    return OutOfReach(key, path, "a Hugging Face folder, or a hub id within reach", remedy)
 
 
 def load_settings(path: str, key: str = "path") -> dict[str, Any]:

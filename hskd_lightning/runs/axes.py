@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hskd_lightning.compress.keep import as_number, check_keep
-from hskd_lightning.experiment import AXES, Experiment
+from hskd_lightning.experiment import Experiment
 from hskd_lightning.settings import Choice
+from hskd_lightning.settled import AXES
 
 KEEPS = ("keep", "top")
 """Options of the axes that are a count, a share or everything."""

@@ -81,7 +81,7 @@ def settle(threads: int | None, trainer: TrainerSettings) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if trainer.devices in (1, "1") and trainer.num_nodes == 1 and _beside_others() and len(gpus := visible_gpus()) > 1:
+    if trainer.devices == trainer.num_nodes == 1 and _beside_others() and len(gpus := visible_gpus()) > 1:
         os.environ[VISIBLE] = claim(gpus)
 
 
@@ -140,7 +140,7 @@ def peak_gpu_memory_mb(device: torch.device) -> float | None:
 
 def count_gpu_memory(device: torch.device) -> None:
     """Begin to count anew: a process may run several cells, one after another."""
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_initialized():  # else there is nothing to forget, and no one to ask
         torch.cuda.reset_peak_memory_stats(device)
 
 

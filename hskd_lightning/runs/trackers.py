@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import wandb
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from hskd_lightning.runs.result import Result
@@ -59,6 +58,8 @@ def trackers(
 @contextmanager
 def _wandb(*start: Any) -> Iterator[Any | None]:
     """A W&B run, finished whatever happens: an unfinished one would swallow the next cell of the process."""
+    import wandb  # here, and below: it takes a second, and few cells are tracked by it
+
     exit_code = 1
     try:
         yield start_wandb(*start)
@@ -79,6 +80,8 @@ def start_wandb(
     The run's id is the cell's, except under an agent of a W&B sweep: the server waits for the id that it gave the
     agent, and wandb takes no other. The cell's is then the run's name and its `cell_id`.
     """
+    import wandb
+
     for variable, folder in (("WANDB_CACHE_DIR", "cache"), ("WANDB_DATA_DIR", "data")):
         os.environ.setdefault(variable, str(cell_folder / "wandb" / folder))  # not the user's home
     mode = choose_mode(settings.mode)
@@ -103,6 +106,8 @@ def start_wandb(
 
 def under_agent() -> bool:
     """Whether an agent of a W&B sweep started this process."""
+    import wandb
+
     return bool(wandb.setup().settings.sweep_id)
 
 
@@ -138,10 +143,14 @@ def choose_mode(asked: str) -> Any:
         return asked
     if os.environ.get("WANDB_MODE"):
         return os.environ["WANDB_MODE"]
+    import wandb
+
     return "online" if wandb.login(prompt=False) and _reachable() else "offline"
 
 
 def _reachable() -> bool:
+    import wandb
+
     address = urlparse(wandb.setup().settings.base_url)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:

@@ -161,6 +161,8 @@ class TrainerSettings:
     """Optimiser steps between the losses in metrics.csv and on a tracker's curves."""
     checkpoint_every: Whole
     """Optimiser steps between the checkpoints from which a killed run goes on."""
+    graphs: Flag
+    """Replay steps as CUDA graphs, on one GPU and without a teacher in the loop: see `training.graphs`."""
 
     @property
     def ranks_per_node(self) -> int:

@@ -22,27 +22,23 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_module
 
 from hskd_lightning import config as configuration
 from hskd_lightning import console, mistakes, usage
-from hskd_lightning.assets import Assets
-from hskd_lightning.assets.stores import KIND, Stores, stores
 from hskd_lightning.errors import ConfigError, command
-from hskd_lightning.experiment import Experiment
 from hskd_lightning.interrupt import interruptible
+from hskd_lightning.knowledge.manifest import KIND, read_sealed, stores
 from hskd_lightning.knowledge.request import Request
-from hskd_lightning.knowledge.shards import shares
-from hskd_lightning.knowledge.store import Store
-from hskd_lightning.knowledge.transfer import pull, push
-from hskd_lightning.knowledge.verify import recompute
-from hskd_lightning.runs.device import check_devices
 from hskd_lightning.settings import Settings, read_settings
-from hskd_lightning.store.probe import seconds_to_read
 from hskd_lightning.training.team import ALONE, Team, assembled
 
+if TYPE_CHECKING:
+    from hskd_lightning.assets.stores import Stores
+
+# list, info and rm answer from files: what the other commands need beyond is imported there, as torch takes seconds.
 log = logging.getLogger("hskd_lightning.store")
 SEE = f"see them all: {command('store')} list"
 NAMED = ("verify", "info", "rm", "push", "pull")
@@ -80,6 +76,10 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _stores(config: dict[str, Any], team: Team = ALONE) -> Stores:
     """The stores of a configuration that asks for one."""
+    from hskd_lightning.assets import Assets
+    from hskd_lightning.experiment import Experiment
+
+    console.quiet()
     experiment = Experiment.resolve(config)
     knowledge = experiment.settings.knowledge
     if not knowledge.stored:
@@ -88,6 +88,8 @@ def _stores(config: dict[str, Any], team: Team = ALONE) -> Stores:
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    from hskd_lightning.store.probe import seconds_to_read
+
     ours = _stores(config)
     request = ours.request
     writer = ours.writer(ours.folder / request.name, request)
@@ -125,6 +127,9 @@ def _build_by_all(config: dict[str, Any], settings: Settings) -> None:
 
 
 def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    from hskd_lightning.knowledge.shards import shares
+    from hskd_lightning.runs.device import check_devices
+
     ours = _stores(config)
     check_devices(ours.experiment.settings.trainer)
     if shard is None:
@@ -156,6 +161,9 @@ def _finish(config: dict[str, Any], names: list[str], shard: str | None) -> None
 
 
 def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    from hskd_lightning.knowledge.store import Store
+    from hskd_lightning.knowledge.verify import recompute
+
     ours = _stores(config)
     folder = ours.given() or _named(ours, names) or ours.find()
     if folder is None:
@@ -177,8 +185,8 @@ def _info(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     folder = _folder(_place(config), names[0]) if names else _stores(config).find()
     if folder is None:
         raise ConfigError("store", "none", "a store that answers this configuration", SEE)
-    store = Store(folder, check=False)
-    print(json.dumps({**store.manifest["recipe"], **store.facts, "seal": None}, indent=2))
+    manifest = read_sealed(folder)
+    print(json.dumps({**manifest["recipe"], **manifest["facts"], "seal": None}, indent=2))
 
 
 def _list(config: dict[str, Any], names: list[str], shard: str | None) -> None:
@@ -197,6 +205,8 @@ def _rm(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 
 def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    from hskd_lightning.knowledge.transfer import push
+
     url = _one(names, "push")
     ours = _stores(config)
     folder = ours.given() or ours.find()
@@ -207,6 +217,8 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 
 def _pull(config: dict[str, Any], names: list[str], shard: str | None) -> None:
+    from hskd_lightning.knowledge.transfer import pull
+
     print(pull(_one(names, "pull"), _place(config)))
 
 

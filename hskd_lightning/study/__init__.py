@@ -4,9 +4,11 @@
 
     sweep/    sweeps/*.yaml and the user's axes -> finished cells -> one table
         compose            the configurations that Hydra makes of them
-        plan               cells: each once, in order, with their state on disk
+        expand             from blocks and axes to cells: each once, in order, those that make no sense with the reason
+        plan, kept         the cells, with their state on disk; a plan is made once, and read as long as it is true
         estimate           what that will cost
-        run                runs what is missing, by any launcher; progress and outcome tell
+        run                runs what is missing, by any launcher; progress, outcome and ending tell
+        at_once, prepare   how many at a time where nobody says; their teacher first
         collect            result.json -> results.csv, one row for each figure and cell
     seals     which rows of results.csv are still as they were written
     results   rows that differ in the seed alone are one setting, with its scores by seed

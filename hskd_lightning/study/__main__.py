@@ -24,24 +24,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hskd_lightning import config as configuration
 from hskd_lightning import console, usage
-from hskd_lightning.assets import Assets
 from hskd_lightning.errors import ConfigError, command
-from hskd_lightning.experiment import Experiment
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
-from hskd_lightning.settings.sweeper import read_sweeper
-from hskd_lightning.study.figures.draw import draw
-from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.stats.defaults import MARGIN
-from hskd_lightning.study.stats.intervals import check_share
-from hskd_lightning.study.sweep import collect, outcome
-from hskd_lightning.study.sweep.compose import as_multirun, composer
-from hskd_lightning.study.sweep.estimate import estimate
+from hskd_lightning.study.sweep import outcome
+from hskd_lightning.study.sweep.compose import as_multirun
+from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.plan import Plan
-from hskd_lightning.study.sweep.run import make_plan
 
+# status and clean answer from files: what the other commands need beyond is imported there, as torch takes seconds.
 log = logging.getLogger("hskd_lightning.study")
 
 
@@ -66,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _planned(given: argparse.Namespace) -> Plan:
     with as_multirun(given.config_dir, given.config_name, given.overrides) as (config, loader):
-        settings = read_sweeper(configuration.plain(config.hydra.sweeper))
-        return make_plan(settings, list(config.hydra.overrides.task), composer(loader, config))
+        return planned(config, loader, list(config.hydra.overrides.task))
 
 
 def _plan(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.sweep.estimate import estimate
+
     plan = _planned(given)
     outcome.say_plan(plan)
     outcome.show_plan(plan)
@@ -81,6 +75,9 @@ def _plan(given: argparse.Namespace) -> None:
 
 
 def _stores(given: argparse.Namespace) -> None:
+    from hskd_lightning.assets import Assets
+    from hskd_lightning.experiment import Experiment
+
     cells = [cell.config for cell in _planned(given).to_run]
     for config in cells:
         experiment = Experiment.resolve(config)
@@ -96,6 +93,8 @@ def _status(given: argparse.Namespace) -> None:
 
 
 def _collect(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.sweep import collect
+
     plan = _planned(given)
     table = collect.collect(plan)
     if not len(table):
@@ -126,6 +125,11 @@ def _clean(given: argparse.Namespace) -> None:
 
 
 def _figures(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.figures.draw import draw
+    from hskd_lightning.study.report.page import write_report
+    from hskd_lightning.study.stats.intervals import check_share
+    from hskd_lightning.study.sweep import collect
+
     check_share("--margin", given.margin, below=math.inf)
     path = given.to / "results.csv"
     if not path.exists():

@@ -83,6 +83,10 @@ class Distiller(EncoderModule):
         source, first = self._source
         return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
+    def repeatable(self, batch: TokenBatch) -> bool:
+        """Where a store teaches. A teacher looks at the batch on the CPU too, and may be another in the first step."""
+        return batch.taught is not None
+
     def hidden_loss(self, batch: TokenBatch, source: KnowledgeSource) -> Tensor:
         """The hidden stage's loss: the mean squared error, summed over layer pairs."""
         compression = source.compression

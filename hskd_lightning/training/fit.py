@@ -24,6 +24,7 @@ from hskd_lightning.models.precision import float32_products
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.types import TF32
 from hskd_lightning.training import checkpoints, rendezvous
+from hskd_lightning.training.graphs import Replays
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
 from hskd_lightning.training.rendezvous import KeepSignals
@@ -118,6 +119,8 @@ def _callbacks(
     yield _resumer(folder, trainer.checkpoint_every)
     if selection is not None and selection.monitor is not None:
         yield _best(folder, selection.monitor)
+    if trainer.graphs and ranks.size() == 1:
+        yield Replays()
     if ranks.rank() == 0:
         yield progress(module.stage, module.kept_steps)
     if ranks.size() > 1:

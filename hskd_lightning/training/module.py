@@ -18,6 +18,7 @@ from hskd_lightning.losses import label_loss
 from hskd_lightning.models import encoder
 from hskd_lightning.settings.stages import StageSettings
 from hskd_lightning.training.finite import Losses, check_weights
+from hskd_lightning.training.graphs import StepGraphs
 from hskd_lightning.training.optim import build_optimizer, rate_factor
 
 
@@ -55,6 +56,8 @@ class EncoderModule(pl.LightningModule):
         plain = dict(config)
         self.model = encoder.build_classifier(AutoConfig.for_model(plain.pop("model_type"), **plain))
         self.losses = Losses()
+        self.graphs: StepGraphs | None = None
+        self._replayed = False
         self._scored: list[tuple[Tensor, Tensor]] = []
 
     @property
@@ -65,6 +68,10 @@ class EncoderModule(pl.LightningModule):
     def loss(self, batch: TokenBatch) -> Tensor:
         """The stage's loss of a batch."""
         raise AssertionError("a stage says what its loss is")
+
+    def repeatable(self, batch: TokenBatch) -> bool:
+        """Whether the loss is a function of what such a batch has on its device, so that its step can be replayed."""
+        return True
 
     def on_fit_start(self) -> None:
         self.train()
@@ -78,13 +85,24 @@ class EncoderModule(pl.LightningModule):
             group["lr"] = rate
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
-        loss, step = self.loss(batch), self.global_step
+        replayed = self.graphs(batch) if self.graphs is not None and self.repeatable(batch) else None
+        self._replayed = replayed is not None
+        loss, step = self.loss(batch) if replayed is None else replayed, self.global_step
         self.losses.add(step, loss)
         if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_loss(self.losses.read(self.stage), step)
         elif self.device.type == "cpu":  # where nothing has to be waited for
             self.losses.read(self.stage)
         return loss
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """A replayed step has its gradients already: Lightning asks for this after the loss."""
+        if not self._replayed:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if not self._replayed:
+            super().backward(loss, *args, **kwargs)
 
     def _log_loss(self, loss: float, step: int) -> None:
         """To the loggers directly: what `self.log` was told once, Lightning logs again at every later step."""

@@ -227,7 +227,7 @@ def test_more_shards_than_a_process_can_map_are_refused_before_the_first(
 ) -> None:
     without_store(unbroken, tmp_path)
     monkeypatch.setattr(writer, "MOST_SHARDS", 20)
-    with pytest.raises(ConfigError, match=r"`store.shard_tokens` = 100.*makes 79 of this data"):
+    with pytest.raises(ConfigError, match=r"(?s)`store.shard_tokens` = 100.*makes 79 of this data"):
         room_at(tmp_path).build()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -9,6 +12,7 @@ from hskd_lightning.data.loader import (
     BucketedBatches,
     Collate,
     ResumableLoader,
+    ahead,
     collate,
     eval_loader,
     train_loader,
@@ -68,7 +72,7 @@ def test_collate_pads_to_a_given_length() -> None:
 
 def test_collate_types_are_what_models_take() -> None:
     batch = collate(split_of([2, 1]), torch.tensor([0, 1]), pad_id=0)
-    assert [tensor.dtype for tensor in batch[:-1]] == [torch.int64] * 4 + [torch.bool, torch.int64]
+    assert [tensor.dtype for tensor in batch[:6]] == [torch.int64] * 4 + [torch.bool, torch.int64]
 
 
 # The order.
@@ -236,3 +240,47 @@ def test_evaluation_sees_every_example_once_shortest_first() -> None:
 def test_evaluation_pads_to_a_given_length() -> None:
     (batch,) = eval_loader(Collate(split_of([3, 1]), pad_id=0, pad_to=6), batch_size=2)
     assert batch.input_ids.shape == (2, 6)
+
+
+def test_a_length_is_made_a_multiple_by_padding_alone() -> None:
+    split, rows = split_of([3, 9]), torch.tensor([0, 1])
+    narrow, wide = collate(split, rows, pad_id=7), collate(split, rows, pad_id=7, multiple=8)
+    assert wide.input_ids.shape == (2, 16)
+    assert torch.equal(wide.input_ids[:, :9], narrow.input_ids) and wide.input_ids[:, 9:].eq(7).all()
+    assert torch.equal(wide.real[:, :9], narrow.real) and not wide.real[:, 9:].any()
+
+
+def test_a_length_that_is_a_multiple_stays_as_it_is() -> None:
+    assert collate(split_of([8]), torch.tensor([0]), pad_id=0, multiple=8).input_ids.shape == (1, 8)
+
+
+# Batches that are made ahead, for a device.
+
+
+def made_ahead(split: TokenSplit) -> ResumableLoader:
+    return train_loader(Collate(split, pad_id=0), BucketedBatches(split.lengths, 4, seed=0), device=torch.device("cpu"))
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
+    split = split_of([5, 3, 2, 7, 4, 6, 3, 2, 9, 1])
+    plain = train_loader(Collate(split, pad_id=0), BucketedBatches(split.lengths, 4, seed=0))
+    for one, other in zip(plain, made_ahead(split), strict=True):
+        assert torch.equal(one.ids, other.ids) and torch.equal(one.input_ids, other.input_ids)
+
+
+def test_a_batch_that_is_made_but_not_used_is_not_counted() -> None:
+    loader = made_ahead(split_of([5, 3, 2, 7, 4, 6, 3, 2, 9, 1]))
+    batches = iter(loader)
+    next(batches)
+    assert loader.state_dict() == {"epoch": 0, "position": 1}
+
+
+def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_used() -> None:
+    def making() -> Iterator[TokenBatch]:
+        yield collate(split_of([1]), torch.tensor([0]), pad_id=0)
+        raise OSError("the disk is gone")
+
+    batches = ahead(making())
+    next(batches)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.knowledge.values import Loss, Meter, Range, from_int8, narrowed, to_int8
+from hskd_lightning.knowledge.values import Loss, Meter, Range, check_holds, from_int8, largest, to_int8
 
 
 def ranged(*rows: list[float]) -> Range:
@@ -53,8 +53,14 @@ def test_an_outlier_unit_survives_int8_and_spoils_no_other() -> None:
 
 def test_a_value_too_large_for_half_precision_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"(?s)`store.dtype` = 'fp16'.*7e\+04.*store.dtype=bf16"):
-        narrowed(torch.tensor([1.0, 70_000.0]), "fp16")
-    assert narrowed(torch.tensor([70_000.0]), "bf16").isfinite().all()
+        check_holds("fp16", largest(torch.tensor([1.0, -70_000.0])).item())
+    check_holds("bf16", 70_000.0)
+    check_holds("fp16", 65_519.0)  # the last that is rounded down to 65,504
+
+
+def test_a_nan_is_refused_by_every_dtype() -> None:
+    with pytest.raises(ConfigError, match="a type that holds nan"):
+        check_holds("fp32", largest(torch.tensor([1.0, torch.nan])).item())
 
 
 def test_loss_is_relative_to_what_the_values_vary_by() -> None:

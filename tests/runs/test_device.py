@@ -132,7 +132,7 @@ def test_threads_are_those_that_were_given(trainer: TrainerSettings) -> None:
 
 
 def asked(devices: Any, **options: Any) -> TrainerSettings:
-    common = {"accelerator": "cpu", "precision": "32-true", "log_every": 50, "checkpoint_every": 200}
+    common = {"accelerator": "cpu", "precision": "32-true", "log_every": 50, "checkpoint_every": 200, "graphs": False}
     return TrainerSettings(**{**common, **options}, devices=devices)
 
 

@@ -48,7 +48,8 @@ def fine_tuner(**changed: Any) -> FineTuner:
 
 
 def trainer(**changed: Any) -> TrainerSettings:
-    given = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "log_every": 1, "checkpoint_every": 2}
+    machine = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "graphs": True}
+    given = {**machine, "log_every": 1, "checkpoint_every": 2}
     return TrainerSettings(**{**given, **changed})
 
 

@@ -66,7 +66,9 @@ def train(stage: FineTuner, folder: Path) -> list[tuple[str, int, float]]:
     batches = train_loader(Collate(examples, PADDING), BucketedBatches(examples.lengths, 8, seed=0))
     selection = fit.Selection(eval_loader(Collate(held_out, PADDING), 5), "teacher/selection_accuracy", every_steps=1)
     logged = MetricsCsv(folder / "metrics.csv")
-    trainer = TrainerSettings(accelerator="cpu", devices=1, precision="32-true", log_every=1, checkpoint_every=3)
+    trainer = TrainerSettings(
+        accelerator="cpu", devices=1, precision="32-true", log_every=1, checkpoint_every=3, graphs=True
+    )
     fit.fit_stage(stage, batches, folder, trainer, selection, [logged])
     return logged.rows()
 

@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from hskd_lightning.compress.keep import Keep, Share
+from hskd_lightning.compress.counts import counts_kept
+from hskd_lightning.compress.keep import Count, Keep
+from hskd_lightning.devices import moved
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import LayerMap, TokenSelection
 
@@ -89,20 +91,21 @@ def kept_counts(keep: Keep, real: Tensor, eligible: Tensor) -> Tensor:
 
 def wanted_counts(keep: Keep, real: Tensor) -> Tensor:
     """(B,) int64: tokens that `keep` asks for, of (B,) real ones, whether or not so many may be kept."""
-    if keep is None:
-        return real
-    if isinstance(keep, Share):
-        return (keep.part * real.double()).round().long().clamp(min=1)
-    return torch.full_like(real, keep.number)
+    return torch.full_like(real, keep.number) if isinstance(keep, Count) else counts_kept(keep, real)
 
 
-def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int) -> TokenSelection:
-    """Take the best-scored eligible tokens of every example, for each of P layer pairs."""
+def select_tokens(strategy: LengthStrategy, tokens: Tokens, pairs: int, counts: Tensor | None = None) -> TokenSelection:
+    """Take the best-scored eligible tokens of every example, for each of P layer pairs.
+
+    Args:
+        counts: (B,) `kept_counts`, where they are known already: on the CPU, so that K can be read without waiting.
+    """
     eligible = tokens.real & strategy.eligible(tokens)  # (B, T)
-    counts = kept_counts(strategy.keep, tokens.real, eligible)  # (B,)
+    counts = kept_counts(strategy.keep, tokens.real, eligible) if counts is None else counts
     score = strategy.score(tokens).expand(len(counts), pairs, -1)  # (B, P, T)
-    score = score.masked_fill(~eligible[:, None], -torch.inf)
+    never = -torch.inf if score.is_floating_point() else torch.iinfo(score.dtype).min
+    score = score.masked_fill(~eligible[:, None], never)
     most = int(counts.max())
     positions = score.sort(dim=-1, descending=True, stable=True).indices[..., :most]  # (B, P, K)
-    valid = torch.arange(most, device=counts.device) < counts[:, None, None]  # (B, 1, K)
+    valid = moved(torch.arange(most, device=counts.device) < counts[:, None, None], score.device)  # (B, 1, K)
     return TokenSelection(positions.masked_fill(~valid, 0), valid.expand(-1, pairs, -1))

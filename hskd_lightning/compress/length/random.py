@@ -39,4 +39,4 @@ class RandomTokens:
     def score(self, tokens: Tokens) -> Tensor:
         position = torch.arange(tokens.real.shape[1], device=tokens.ids.device)
         key = scramble(of_examples(tokens.ids, self.seed)[:, None] + position)  # (B, T)
-        return key.double()[:, None]  # (B, 1, T)
+        return key[:, None]  # (B, 1, T)

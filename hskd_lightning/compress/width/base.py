@@ -50,6 +50,10 @@ class UnitCode(Protocol):
         """The student's states (B, P, K, D) -> (B, P, K, W), to be compared with `encode`'s values."""
         ...
 
+    def to(self, device: torch.device) -> UnitCode:
+        """The same for states that live on this device: what it multiplies or chooses by is put there, once."""
+        ...
+
     def scalars(self, units: int) -> int:
         """Values kept per token, of D units."""
         ...

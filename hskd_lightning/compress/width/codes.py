@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.counts import counts_kept
+from hskd_lightning.compress.keep import Count, Counts, Keep
 from hskd_lightning.compress.width.base import Masked, Reach
 
 Ties = Literal["first", "all"]
@@ -22,6 +24,9 @@ class EveryUnit:
 
     def view(self, states: Tensor) -> Tensor:
         return states
+
+    def to(self, device: torch.device) -> EveryUnit:
+        return self
 
     def scalars(self, units: int) -> int:
         return units
@@ -53,6 +58,9 @@ class Projection:
     def view(self, states: Tensor) -> Tensor:
         mean = self.mean.to(states)[:, None]  # (P, 1, D)
         return torch.matmul(states - mean, self.directions.to(states))  # (B, P, K, W)
+
+    def to(self, device: torch.device) -> Projection:
+        return Projection(self.mean.to(device), self.directions.to(device))
 
     def scalars(self, units: int) -> int:
         return self.directions.shape[-1]
@@ -87,6 +95,9 @@ class StaticMask:
     def view(self, states: Tensor) -> Tensor:
         return self._take(states) if self.masked == "ignore" else states
 
+    def to(self, device: torch.device) -> StaticMask:
+        return StaticMask(self.units.to(device), self.masked)
+
     def scalars(self, units: int) -> int:
         return self.units.shape[-1]
 
@@ -118,14 +129,16 @@ class StaticMask:
 
 @dataclass(frozen=True)
 class LargestMask:
-    """The units of largest magnitude, another set for every token. `count` gives how many of n are kept.
+    """The units of largest magnitude, another set for every token.
 
     With `ties=all`, for reach=batch alone, it is so many and whatever is as large as the last of them.
     """
 
-    count: Callable[[int], int]
+    keep: Keep
+    units: int  # D
     reach: Reach
     masked: Masked
+    counts: Counts = "rounded"
     ties: Ties = "first"
 
     def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -138,11 +151,14 @@ class LargestMask:
     def view(self, states: Tensor) -> Tensor:
         return states
 
+    def to(self, device: torch.device) -> LargestMask:
+        return self
+
     def scalars(self, units: int) -> int:
-        return self.count(units)
+        return int(self._budget(torch.tensor(units)))
 
     def mask_bits(self, units: int) -> int:
-        return units if self.count(units) < units else 0
+        return units if self.scalars(units) < units else 0
 
     @property
     def fitted(self) -> dict[str, Tensor]:
@@ -152,7 +168,7 @@ class LargestMask:
         return self
 
     def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        if mask is None or self.reach == "token" and int(mask.sum()) > int(valid.sum()) * self.count(units):
+        if mask is None or self.reach == "token" and int(mask.sum()) > int(valid.sum()) * self.scalars(units):
             return self.encode(values, valid)  # the store keeps more of each token
         return values, mask if self.masked == "ignore" else None
 
@@ -162,7 +178,7 @@ class LargestMask:
         size = size.masked_fill(~valid[..., None], -1.0)  # tokens that are not there are never the largest
         per_token = valid.long() * units  # (B, P, K)
         if self.reach == "token":
-            return _top(size, torch.full_like(per_token, self.count(units)))
+            return _top(size, torch.full_like(per_token, self.scalars(units)))
         if self.reach == "example":
             budget = self._budget(per_token.sum(-1))  # (B, P)
             return _top(size.flatten(2), budget).view(batch, pairs, tokens, units)
@@ -172,7 +188,10 @@ class LargestMask:
         return kept.view(pairs, batch, tokens, units).transpose(0, 1)
 
     def _budget(self, present: Tensor) -> Tensor:
-        return torch.tensor([self.count(n) for n in present.flatten().tolist()]).view_as(present).to(present)
+        """How many are kept of so many values. A count is per token: over a wider scope, once for each token."""
+        if self.reach != "token" and isinstance(self.keep, Count):
+            return self.keep.number * present // self.units
+        return counts_kept(self.keep, present, self.counts)
 
 
 def _top(size: Tensor, count: Tensor) -> Tensor:

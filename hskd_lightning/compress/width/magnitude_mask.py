@@ -1,9 +1,8 @@
 """width=magnitude_mask"""
 
-from functools import partial
 from typing import get_args
 
-from hskd_lightning.compress.keep import Count, Counts, Spelled, check_keep, count_kept
+from hskd_lightning.compress.keep import Counts, Spelled, check_keep
 from hskd_lightning.compress.width.base import Masked, Moments, Reach, check_counts, check_masked
 from hskd_lightning.compress.width.codes import LargestMask, Ties
 from hskd_lightning.errors import ConfigError
@@ -56,16 +55,7 @@ class MagnitudeMask:
 
     def fit(self, units: int, moments: Moments | None) -> LargestMask:
         check_keep("width.keep", self.keep, units)
-        count = partial(count_kept, self.keep, counts=self.counts)
-        # A count is per token; over a wider scope it becomes so many times the tokens that are there.
-        if self.reach != "token" and isinstance(self.keep, Count):
-            count = partial(_as_many_each, self.keep, units)
-        return LargestMask(count, self.reach, self.masked, self.ties)
-
-
-def _as_many_each(each: Count, units: int, total: int) -> int:
-    """A count per token, of the `total` values of some tokens of D units: exact, whatever D is."""
-    return each.number * total // units
+        return LargestMask(self.keep, units, self.reach, self.masked, self.counts, self.ties)
 
 
 def _check_ties(ties: str, scope: Reach) -> Ties:

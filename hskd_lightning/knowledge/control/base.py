@@ -9,14 +9,26 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.compression import Compression
+from hskd_lightning.data.loader import Reader
 from hskd_lightning.data.split import Splits
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.source import DevScores, KnowledgeSource
 
-Change = Callable[[Tensor, HiddenTarget], HiddenTarget]
-"""(B,) example ids and their target -> the target to teach instead. It depends on the ids alone, never on the batch."""
 LookUp = Callable[[Tensor], HiddenTarget]
 """(B,) example ids on the CPU -> their target, wherever it is made."""
+
+
+class Change(Protocol):
+    """What becomes of a target. It depends on the examples' ids alone, never on the batch."""
+
+    def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
+        """(B,) example ids on the CPU and their target, wherever it is -> the target to teach instead, there."""
+        ...
+
+    def to(self, device: torch.device) -> Change:
+        """The same for targets on this device: what it draws on is put there, once."""
+        ...
 
 
 class Teachable(Protocol):
@@ -59,9 +71,14 @@ class Control(Protocol):
         ...
 
 
-def unchanged(ids: Tensor, target: HiddenTarget) -> HiddenTarget:
-    """Return the target as it is: the change that changes nothing."""
-    return target
+class Unchanged:
+    """The change that changes nothing."""
+
+    def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
+        return target
+
+    def to(self, device: torch.device) -> Unchanged:
+        return self
 
 
 class Controlled:
@@ -73,11 +90,14 @@ class Controlled:
         change: and what becomes of them.
     """
 
-    def __init__(self, true: KnowledgeSource, shown: KnowledgeSource, change: Change = unchanged) -> None:
+    def __init__(self, true: KnowledgeSource, shown: KnowledgeSource, change: Change | None = None) -> None:
         self.true = true
         self.shown = shown
-        self.change = change
-        self.compression = shown.compression
+        self.change = change or Unchanged()
+
+    @property
+    def compression(self) -> Compression | None:
+        return self.shown.compression
 
     @property
     def origin(self) -> str | None:
@@ -89,12 +109,12 @@ class Controlled:
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught  # changed where the batch was made
-        return self.change(batch.ids, self.shown.hidden(batch))
+        return self.change(batch.counted.ids, self.shown.hidden(batch))
 
     def logits(self, batch: TokenBatch) -> Tensor:
         return self.true.logits(batch)
 
-    def reader(self, hidden: bool) -> Callable[[Tensor], HiddenTarget | Tensor] | None:
+    def reader(self, hidden: bool) -> Reader | None:
         source = self.shown if hidden else self.true
         read = source.reader(hidden)
         return _ChangedReader(read, self.change) if hidden and read is not None else read
@@ -102,13 +122,14 @@ class Controlled:
     def to(self, device: torch.device) -> None:
         self.true.to(device)
         self.shown.to(device)
+        self.change = self.change.to(device)
 
 
 @dataclass(frozen=True)
 class _ChangedReader:
     """A class, so that worker processes can be spawned with it."""
 
-    read: Callable[[Tensor], HiddenTarget | Tensor]
+    read: Reader
     change: Change
 
     def __call__(self, ids: Tensor) -> HiddenTarget:

@@ -1,7 +1,10 @@
 """control=constant"""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from hskd_lightning.hsk import HiddenTarget
@@ -38,3 +41,6 @@ class Constant:
     def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
         mean, _ = self.moments.at(target)
         return with_values(target, mean)
+
+    def to(self, device: torch.device) -> Constant:
+        return Constant(self.moments.to(device))

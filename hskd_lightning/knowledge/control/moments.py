@@ -21,9 +21,13 @@ class TargetMoments(NamedTuple):
     deviation: Tensor  # (P, W) float32
 
     def at(self, target: HiddenTarget) -> tuple[Tensor, Tensor]:
-        """Mean and deviation on the target's device, in its type: each (P, 1, W)."""
+        """Mean and deviation where the target is, in its type: each (P, 1, W)."""
         mean, deviation = (part.to(target.values)[:, None] for part in self)
         return mean, deviation
+
+    def to(self, device: torch.device) -> TargetMoments:
+        """The same on another device."""
+        return TargetMoments(*(part.to(device) for part in self))
 
 
 def measure_targets(targets: Iterable[HiddenTarget]) -> TargetMoments:

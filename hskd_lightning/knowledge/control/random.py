@@ -1,11 +1,14 @@
 """control=random"""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hskd_lightning import hashed_random
+from hskd_lightning.devices import moved
 from hskd_lightning.hsk import HiddenTarget
 from hskd_lightning.knowledge.control.base import Controlled, Teachable, with_values
 from hskd_lightning.knowledge.control.moments import TargetMoments, measure_targets
@@ -48,8 +51,11 @@ class Noise:
 
     def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
         mean, deviation = self.moments.at(target)
-        noise = standard_normal(ids, target.tokens.positions, target.values.shape[-1], self.seed)
+        noise = standard_normal(moved(ids, mean.device), target.tokens.positions, target.values.shape[-1], self.seed)
         return with_values(target, mean + deviation * noise)
+
+    def to(self, device: torch.device) -> Noise:
+        return Noise(self.moments.to(device), self.seed)
 
 
 def standard_normal(ids: Tensor, positions: Tensor, units: int, seed: int) -> Tensor:

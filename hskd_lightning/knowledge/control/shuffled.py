@@ -105,8 +105,11 @@ class Swap:
     look_up: LookUp
 
     def __call__(self, ids: Tensor, target: HiddenTarget) -> HiddenTarget:
-        other = self.look_up(self.partners.of(ids.cpu()))
+        other = self.look_up(self.partners.of(ids))
         return with_values_of(target, other.to(target.values.device))
+
+    def to(self, device: torch.device) -> Swap:
+        return self
 
 
 def with_values_of(target: HiddenTarget, other: HiddenTarget) -> HiddenTarget:

@@ -1,32 +1,18 @@
-"""From a sweep's blocks and the user's overrides to cells: each once, those that make no sense named with the reason.
-
-blocks x seeds x overrides -> compose -> resolve -> PlannedCell
-"""
+"""The cells of a sweep: what each is called, where it stands on disk, and which combinations make no sense."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-
-from hskd_lightning.assets.siblings import note_cells
-from hskd_lightning.errors import ConfigError
-from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import fingerprint
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings import Settings
-
-Axis = list[str]
-"""One axis as overrides: key=value for each of its values."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +28,8 @@ class PlannedCell:
     """The cell's settings, where it makes sense."""
     reason: str | None = None
     """Why the combination makes no sense; None for a cell that does."""
+    for_now: bool = False
+    """Whether that is only so while a hub is out of reach."""
 
     @property
     def files(self) -> CellFolder:
@@ -102,93 +90,3 @@ class Plan:
     def in_state(self, *states: State) -> list[PlannedCell]:
         """The cells, each once, that are in one of these states now."""
         return [cell for cell in self.to_run if cell.state in states]
-
-    def note(self, folder: Path) -> None:
-        """Write down what the cells are: they share a store, and may be other processes."""
-        note_cells(folder, (cell.config for cell in self.to_run))
-
-
-def parse(arguments: Sequence[str]) -> dict[str, Axis]:
-    """The user's overrides by key, each with all of its values."""
-    axes: dict[str, Axis] = {}
-    for override in OverridesParser.create().parse_overrides(list(arguments)):
-        axes[override.get_key_element().lstrip("+~")] = _values(override)
-    return axes
-
-
-def _values(override: Override) -> Axis:
-    key = override.get_key_element()
-    if not override.is_sweep_override():
-        return [f"{key}={override.get_value_element_as_str()}"]
-    if not override.is_discrete_sweep():
-        allowed = "values written out, such as 1,2,4 or range(1,5)"
-        raise ConfigError(key, override.input_line, allowed, "write them out")
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
-
-
-def expand(blocks: Sequence[Mapping[str, Any]], given: Mapping[str, Axis]) -> list[tuple[str, ...]]:
-    """Every combination of every block, in order; the seed is not one of its axes.
-
-    What the user gave goes to every block, with two exceptions: it replaces a block's list of the same key, and then
-    goes to the blocks with that key only; and it yields to a block's single value, which is what the block is about
-    (`knowledge: logits` is the baseline whatever the others are).
-
-    Args:
-        blocks: axis -> value or list of values; under `zip`, axes that are walked in step.
-        given: the user's overrides, see `parse`.
-    """
-    elsewhere = {key for block in blocks for key, values in _axes(block).items() if isinstance(values, list)}
-    cells: list[tuple[str, ...]] = []
-    for block in blocks:
-        own = _axes(block)
-        taken = [key for key in given if key != "seed" and (key in own or key not in elsewhere)]
-        cells += _combinations(block, {key: given[key] for key in taken})
-    return cells
-
-
-def _axes(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in {**block, **block.get("zip", {})}.items() if key != "zip"}
-
-
-def _combinations(block: Mapping[str, Any], given: Mapping[str, Axis]) -> list[tuple[str, ...]]:
-    own = {key: values for key, values in block.items() if key != "zip"}
-    fixed = {key for key, values in own.items() if not isinstance(values, list)}
-    axes: list[list[tuple[str, ...]]] = [
-        [(override,) for override in axis] for key, axis in given.items() if key not in fixed
-    ]
-    axes += [
-        [(written(key, value),) for value in _listed(values)]
-        for key, values in own.items()
-        if key in fixed or key not in given
-    ]
-    if "zip" in block:
-        axes.append(_zipped({key: values for key, values in block["zip"].items() if key not in given}))
-    return [tuple(itertools.chain.from_iterable(parts)) for parts in itertools.product(*axes)]
-
-
-def _zipped(block: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    lengths = {key: len(_listed(values)) for key, values in block.items()}
-    if len(set(lengths.values())) > 1:
-        raise ConfigError("hydra.sweeper.cells.zip", lengths, "lists of one length", "walk them in step, or cross them")
-    columns = [[written(key, value) for value in _listed(values)] for key, values in block.items()]
-    return list(zip(*columns, strict=True))
-
-
-def _listed(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else [values]
-
-
-def written(key: str, value: Any) -> str:
-    """A value as Hydra's command line spells it."""
-    if isinstance(value, bool) or value is None:
-        return f"{key}={json.dumps(value)}"
-    return f"{key}={json.dumps(value) if isinstance(value, list) else value}"
-
-
-def resolve(figure: str, overrides: tuple[str, ...], config: Mapping[str, Any]) -> PlannedCell:
-    """Give a cell its name, or the reason why it makes no sense."""
-    try:
-        experiment = Experiment.resolve(config)
-    except ConfigError as error:
-        return PlannedCell(figure, overrides, config, None, reason=str(error))
-    return PlannedCell(figure, overrides, config, experiment.cell_id, experiment.settings)

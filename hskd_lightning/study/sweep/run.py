@@ -7,12 +7,10 @@ lost a job, goes on with the same command.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
@@ -20,16 +18,14 @@ from omegaconf import DictConfig
 from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
-from hskd_lightning.runs.trackers import unreported
-from hskd_lightning.settings.sweeper import Block, SweeperSettings, read_sweeper
+from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep import outcome
-from hskd_lightning.study.sweep.compose import Compose, composer
-from hskd_lightning.study.sweep.plan import Axis, Plan, PlannedCell, expand, parse, resolve
+from hskd_lightning.study.sweep.at_once import is_launcher, several_at_once
+from hskd_lightning.study.sweep.kept import planned
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.study.sweep.progress import watching
 
 log = logging.getLogger(__name__)
-CURVE = "curve"
-"""The figure of a sweep that is no plan of sweeps/."""
 
 
 def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
@@ -37,8 +33,8 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     try:
         settings = read_sweeper(configuration.plain(config.hydra.sweeper))
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
-        plan = make_plan(settings, arguments, composer(loader, config))
-        cells = wanted(plan, settings, config.force)[: settings.max_cells]
+        plan = planned(config, loader, arguments)
+        cells: Sequence[PlannedCell] = wanted(plan, settings, config.force)[: settings.max_cells]
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
@@ -46,64 +42,28 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     place = Path(config.hydra.sweep.dir).absolute()
-    plan.note(place)
-    launch(cells, launcher, plan, place, settings.max_batch_size)
-    name = f"{'-'.join(settings.plans) or CURVE}"[:40] + f"-{plan.name}"
+    if cells:
+        try:
+            config, launcher, cells = several_at_once(config, launcher, cells)
+        except ConfigError as error:
+            sys.exit(f"\n{error}\n")
+        _prepare(config, cells, plan, place)
+        launch(cells, launcher, plan, place, settings.max_batch_size)
+    from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
+
+    name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
     folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
-    outcome.finish(plan, folder, settings.margin)
+    ending.finish(plan, folder, settings.margin)
 
 
-def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Compose) -> Plan:
-    """The cells of a sweep.
+def _prepare(config: DictConfig, cells: Sequence[PlannedCell], plan: Plan, place: Path) -> None:
+    """What cells find when they start: each other, and the teacher where several would wait for it."""
+    from hskd_lightning.assets.siblings import note_cells  # here: a sweep that is done needs no torch
+    from hskd_lightning.study.sweep.prepare import make_teacher
 
-    Args:
-        settings: what the sweep is asked for.
-        arguments: the user's overrides.
-
-    Raises:
-        ConfigError: overrides or blocks that cannot be expanded.
-    """
-    given = parse(arguments)
-    plans, seeds = plans_of(settings, given)
-    composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
-    chosen = [_whole(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
-    cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
-    asked = 0
-    for figure, blocks in plans.items():
-        for setting in expand(blocks, given):
-            for overrides, config in _with_seeds(setting, composed(setting), chosen):
-                cell = resolve(figure, overrides, config)
-                cells.setdefault((figure, cell.id, cell.reason), cell)
-                asked += 1
-    ordered = sorted(cells.values(), key=lambda cell: cell.settings.seed if cell.settings else 0)
-    return Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
-
-
-def _whole(seed: str) -> int:
-    try:
-        return int(seed)
-    except ValueError:
-        raise ConfigError("seed", seed, "a whole number, or several", "write seed=0,1,2") from None
-
-
-def _with_seeds(
-    setting: tuple[str, ...], config: Mapping[str, Any], seeds: Sequence[int]
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """A setting with each seed. Nothing in conf/ is made from the seed, so it is put in rather than composed anew."""
-    if not seeds:
-        yield setting, config
-    for seed in seeds:
-        yield (*setting, f"seed={seed}"), {**config, "seed": seed}
-
-
-def plans_of(settings: SweeperSettings, given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
-    """Blocks by figure, and the seeds: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
-    if settings.plans:
-        return settings.plans, settings.seeds
-    if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
-        return {CURVE: [{}]}, []
-    baseline: list[Block] = [{"knowledge": "logits"}] if 0 in settings.amounts else []
-    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in settings.amounts if amount]}]}, settings.seeds
+    note_cells(place, (cell.config for cell in plan.to_run))
+    if is_launcher(config, "JoblibLauncher"):
+        make_teacher(cells)
 
 
 def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCell]:
@@ -119,7 +79,11 @@ def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCe
 
 
 def _unreported(cell: PlannedCell) -> bool:
-    return cell.settings is not None and unreported(cell.settings.logger, cell.folder)
+    if cell.settings is None or cell.settings.logger.kind != "wandb":
+        return False
+    from hskd_lightning.runs.trackers import unreported  # here: wandb takes seconds
+
+    return unreported(cell.settings.logger, cell.folder)
 
 
 def _state(name: str) -> State:

@@ -16,8 +16,9 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.state import State, Status
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep.collect import quirk
-from hskd_lightning.study.sweep.plan import Plan, expand, parse, written
-from hskd_lightning.study.sweep.run import make_plan, wanted
+from hskd_lightning.study.sweep.expand import expand, make_plan, parse, written
+from hskd_lightning.study.sweep.plan import Plan
+from hskd_lightning.study.sweep.run import wanted
 from tests.helpers import CONF
 from tests.runs.example import a_result
 

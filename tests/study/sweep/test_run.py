@@ -285,13 +285,15 @@ def test_figures_are_drawn_again_with_another_margin(
 
 
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
+"""joblib's is the one that runs several cells where nobody says which."""
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_table(launcher: str, line: tuple[Path, str], tmp_path: Path) -> None:
     if importlib.util.find_spec(LAUNCHERS[launcher]) is None:
         pytest.skip(f"{LAUNCHERS[launcher]} is not installed")
-    sweep = ("hydra.sweeper.amounts=[0,0.1]", "seed=0", f"launch={launcher}")
+    said = () if launcher == "joblib" else (f"launch={launcher}",)
+    sweep = ("hydra.sweeper.amounts=[0,0.1]", "seed=0", *said)
     command = [*command_line(tmp_path, *USERS_LINE, *sweep), "-m"]
     environment = {**os.environ, "HSKD_JOBS": "2"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
@@ -302,4 +304,6 @@ def test_every_launcher_gives_the_same_table(launcher: str, line: tuple[Path, st
     kept = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("runs/*/config.yaml")]
     assert [config["threads"] for config in kept] == [1, 1]
     assert len(list(tmp_path.glob("artifacts/teacher/*/manifest.json"))) == 1
-    assert "step" not in done.stdout.replace("steps", "")  # cells at a time do not talk at once
+    told = "sweep: 2 cells at a time, threads=1 each; HSKD_JOBS=1 runs one by one" in done.stdout
+    assert told == (launcher == "joblib") == ("first the teacher of all cells" in done.stdout)
+    assert "hidden: step" not in done.stdout  # cells at a time do not talk at once

@@ -1,0 +1,64 @@
+"""How a sweep ends: its results as tables, figures and a page, and the cells that have none."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hskd_lightning import console
+from hskd_lightning.runs.state import State
+from hskd_lightning.study.figures.draw import draw
+from hskd_lightning.study.report import tables
+from hskd_lightning.study.report.page import write_report
+from hskd_lightning.study.sweep import collect
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+
+log = logging.getLogger(__name__)
+
+
+def show_results(table: pd.DataFrame, margin: float) -> None:
+    """Each setting of each figure: amount, score with its interval, and how it compares with full HSK."""
+    for figure in table["figure"].unique():
+        rows = tables.settings_table(table, figure, margin)
+        students = {row["student"] for row in rows}
+        header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
+        console.show_table(header, [_formatted(row, len(students) > 1) for row in rows])
+
+
+def _formatted(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
+    interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
+    name = f"{row['student']}: {row['setting']}" if several else row["setting"]
+    amount = (f"{row['scalars']:,.0f}", f"{row['share']:.1%}")
+    return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
+
+
+def finish(plan: Plan, folder: Path, margin: float) -> None:
+    """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
+    table = collect.collect(plan)
+    if len(table):
+        csv = collect.write(table, folder)
+        show_results(table, margin)
+        drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
+        written = write_report(table, folder / "report.html", margin)
+        log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
+    unfinished = [cell for cell in plan.to_run if cell.state != State.DONE]
+    wrong = plan.skipped if plan.own_axes else ()
+    if unfinished or wrong:
+        sys.exit(_failures(plan, unfinished, wrong))
+
+
+def _failures(plan: Plan, unfinished: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:
+    """Which cells have no result, and where to read why: what went wrong was printed when it did."""
+    of = len(plan.to_run) + len(wrong)
+    lines = [f"\n{len(unfinished) + len(wrong)} of {of} cells did not end in a result:"]
+    for cell in unfinished:
+        error = cell.files.error
+        lines.append(f"  {cell.id} {cell.state.lower()}: {plan.distinguishing(cell)}")
+        lines += [f"    {error}"] if error.exists() else []
+    lines += [f"  cannot be: {plan.distinguishing(cell)}" for cell in wrong]
+    return "\n".join([*lines, "The same command runs what is missing."])

@@ -1,0 +1,54 @@
+"""How many cells run at a time where the user does not say."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import joblib
+import pytest
+import torch
+from hydra.plugins.launcher import Launcher
+
+from hskd_lightning.study.sweep.at_once import _processes, cells_at_once, several_at_once
+from hskd_lightning.study.sweep.compose import as_multirun
+from hskd_lightning.study.sweep.plan import PlannedCell
+from tests.helpers import refusal
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "threads", "gpus", "cells"),
+    [
+        ("auto", 1, 0, 8),
+        ("auto", 2, 0, 4),
+        ("auto", 16, 0, 1),
+        ("auto", None, 0, 1),
+        ("auto", 1, 2, 2),
+        ("gpu", 1, 1, 1),
+        ("cpu", 1, 2, 8),
+    ],
+)
+def test_one_a_gpu_else_one_a_core(
+    accelerator: str, threads: int | None, gpus: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert cells_at_once(accelerator, threads) == cells
+
+
+@pytest.mark.parametrize(
+    "words", [("hydra/launcher=basic",), ("launch=joblib",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), ()]
+)
+def test_what_the_user_says_wins_and_one_cell_runs_here(words: tuple[str, ...]) -> None:
+    """`seed=0,1` alone would have been changed: no launcher is there that could be."""
+    cell = PlannedCell("curve", ("seed=0",), {}, "0123456789")
+    cells = [cell] * (2 if words else 1)
+    launcher = cast(Launcher, None)
+    with as_multirun(None, "train", ["seed=0,1", *words]) as (config, _):
+        assert several_at_once(config, launcher, cells) == (config, launcher, cells)
+
+
+@pytest.mark.parametrize("jobs", ["many", "0", "-1", "1.5"])
+def test_no_number_of_processes_is_refused(jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSKD_JOBS", jobs)
+    with as_multirun(None, "train", ["launch=joblib"]) as (config, _), refusal("HSKD_JOBS", "a whole number from 1"):
+        _processes(config)
