@@ -13,17 +13,21 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
+from hskd_lightning import ranks
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_files, digests, fingerprint, read_json, write_json
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
+PATIENCE = 90.0
+"""Seconds in which a network's disk shows a folder to every machine."""
 PARTIAL = ".partial"
 NO_FLOCK = (
     "mount it so that it does (Lustre: -o flock; NFS: with its lock service), or choose another with paths.root=..."
@@ -48,6 +52,8 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
     recipe = json.loads(json.dumps(recipe))  # as it will be read back: tuples become lists
     name = fingerprint(recipe)
     final = root / kind / name
+    if ranks.rank() > 0:
+        _await(final)
     if final.is_dir():
         return _reuse(final, kind, recipe)
     make_writable(final.parent)
@@ -86,6 +92,20 @@ def checked(folder: Path) -> Path:
 def anew(folder: Path) -> str:
     """How an artifact is made again."""
     return f"rm -r {folder}, and the same command makes it anew"
+
+
+def _await(folder: Path) -> None:
+    """The rank that leads has made it: a network's disk may show it a little later here.
+
+    Raises:
+        ConfigError: it does not come.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not folder.is_dir():
+        if time.monotonic() > deadline:
+            allowed = "a folder that all machines of a cell have"
+            raise ConfigError("paths.artifacts", str(folder), allowed, "choose one with paths.root=...")
+        time.sleep(0.1)
 
 
 def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:

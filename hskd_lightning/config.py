@@ -27,7 +27,7 @@ from hskd_lightning.settings.validation import checked
 
 HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "threads", "workers")
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
-MACHINE = ("accelerator", "devices", "checkpoint_every", "log_every", "graphs")
+MACHINE = ("accelerator", "devices", "num_nodes", "checkpoint_every", "log_every", "graphs")
 """Keys of `trainer` of the same kind."""
 HIDDEN_ONLY = ("depth", "length", "width", "control", "hsk", "store")
 """Keys without effect where no hidden states are distilled: one baseline, whatever the axes say."""

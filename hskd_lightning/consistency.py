@@ -27,6 +27,7 @@ def check(experiment: Experiment) -> None:
     _check_store(experiment)
     _check_control(experiment)
     _check_fixed(experiment)
+    _check_ranks(experiment)
     plan = experiment.plan
     if plan is not None and plan.length.attention and experiment.settings.preset.teacher_dropout:
         refuse_dropout(experiment.teacher_config)
@@ -97,6 +98,12 @@ def _check_fixed(experiment: Experiment) -> None:
     if not preset.mask_first_step and isinstance(plan.fit(plan.unfitted_moments()).code, StaticMask):
         allowed = f"true: the first step would need all units, and {who} has some"
         raise ConfigError("preset.mask_first_step", False, allowed, instead)
+
+
+def _check_ranks(experiment: Experiment) -> None:
+    """Refuse targets that hang on a whole batch where each device has a part of it."""
+    if experiment.plan is not None and experiment.settings.trainer.ranks > 1:
+        _check_batches(experiment, experiment.plan, "one device of several", "set trainer.devices=1")
 
 
 def _check_batches(experiment: Experiment, plan: HskPlan, who: str, instead: str) -> None:

@@ -80,6 +80,10 @@ class Experiment:
         consistency.check(experiment)
         return experiment
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It travels to other processes as its configuration."""
+        return Experiment.resolve, (self.config,)
+
     @property
     def task(self) -> Task:
         return self.dataset.task

@@ -52,5 +52,6 @@ def _more_to_do(settings: Settings) -> bool:
     """Whether more than the result is asked for, or something that is checked on the longer way alone."""
     asked = settings.explain or settings.force or settings.export or settings.logger.kind == "wandb"
     trainer = settings.trainer
-    usual = trainer.devices in (1, "1") and trainer.accelerator in ("auto", "cpu") and settings.store.path is None
+    alone = trainer.devices == trainer.num_nodes == 1
+    usual = alone and trainer.accelerator in ("auto", "cpu") and settings.store.path is None
     return asked or not usual

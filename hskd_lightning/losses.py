@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from hskd_lightning.hsk import HiddenTarget
 
 
-def hidden_losses(student: Tensor, target: HiddenTarget) -> Tensor:
+def hidden_losses(student: Tensor, target: HiddenTarget, over: Callable[[Tensor], Tensor] = lambda n: n) -> Tensor:
     """Mean squared error of each kept layer pair: (B, P, K, W) against the target -> (P,).
 
     The hidden stage's loss is the sum of these (Liu et al. 2021, training of the hidden stage). The mean runs over
     what was kept, real tokens and counted units, so neither padding nor the richest example of a batch moves it.
     The released code averages over padding too.
+
+    Args:
+        over: how many values the mean is over, given how many these examples have in each pair: (P,) -> (P,). Others
+            where other processes have a part of the batch, see `ranks.mean`.
     """
     error = (student.float() - target.values.float()).square()  # (B, P, K, W)
     counted = target.tokens.valid[..., None].to(error)  # (B, P, K, 1)
     if target.units is not None:
         counted = counted * target.units  # (B, P, K, W)
     total = (error * counted).sum(dim=(0, 2, 3))  # (P,)
-    return total / counted.expand_as(error).sum(dim=(0, 2, 3)).clamp(min=1)
+    count = over(counted.expand_as(error).sum(dim=(0, 2, 3)))  # (P,)
+    return total / count.where(count > 0, 1)
 
 
 def soft_cross_entropy(

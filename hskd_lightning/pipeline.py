@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,20 @@ from pytorch_lightning.loggers import Logger
 from transformers import PreTrainedModel
 
 from hskd_lightning import config as configuration
-from hskd_lightning import console
+from hskd_lightning import console, ranks
 from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.explain import measure_amount, say_plan
 from hskd_lightning.finished import say_done_before, say_result
+from hskd_lightning.follower import follow, follows
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import check_devices, count_gpu_memory, gpu_name, peak_gpu_memory_mb, settle
+from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.trackers import replay, report, trackers, unreported
@@ -37,15 +40,16 @@ from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
+from hskd_lightning.training.team import ALONE, Team, assembled
 
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig) -> float:
+def run(cfg: DictConfig) -> float | None:
     """Run a cell, or return the score of one that is done.
 
     Returns:
-        the score on dev of the checkpoint chosen on the selection split.
+        the score on dev of the checkpoint chosen on the selection split; None on a rank that follows.
 
     Raises:
         ConfigError: a mistake in the configuration or the data.
@@ -61,9 +65,13 @@ def run(cfg: DictConfig) -> float:
         require_onnx()
     runs = Path(settings.paths.runs)
     settle(settings.threads, settings.trainer)
-    with Cell.open(runs, experiment.cell_id, experiment.config, settings.force) as cell:
+    if follows(settings.trainer):
+        follow(settings.trainer, settings.threads)
+        return None
+    team = assembled(settings.trainer, settings.threads)
+    with team as ours, Cell.open(runs, experiment.cell_id, experiment.config, settings.force) as cell:
         if cell.result is None:
-            cell.finish(_Run(experiment, cell).result())
+            cell.finish(_Run(experiment, cell, ours).result())
         else:
             say_done_before(cell)
             if unreported(settings.logger, cell.folder):
@@ -79,11 +87,26 @@ def run(cfg: DictConfig) -> float:
 class _Run:
     """One cell in progress."""
 
-    def __init__(self, experiment: Experiment, cell: Cell) -> None:
+    def __init__(self, experiment: Experiment, cell: CellFolder, team: Team = ALONE) -> None:
         self.experiment = experiment
         self.settings = experiment.settings
         self.cell = cell
-        self.assets = Assets(experiment)
+        self.team = team
+        self.assets = Assets(experiment, team)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another rank has a part in what it trains, and not in its folder."""
+        return _Run, (self.experiment, CellFolder(self.cell.folder), self.team)
+
+    @cached_property
+    def student(self) -> PreTrainedModel:
+        """The student before it is taught."""
+        return encoder.load_classifier(str(self.assets.student.folder))
+
+    @cached_property
+    def source(self) -> KnowledgeSource | None:
+        """Who teaches it."""
+        return self.assets.knowledge.source()
 
     def result(self) -> Result:
         """Run what is missing of the cell; its result."""
@@ -92,12 +115,11 @@ class _Run:
         say_plan(experiment)
         amount = measure_amount(experiment, assets.corpus)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
-        first = assets.student.folder  # before the store: one from elsewhere must be of the teacher used here
-        source = assets.knowledge.source()
+        assets.student.folder  # noqa: B018 | before the store: one from elsewhere must be of the teacher used here
+        source = self.source
         tracked = trackers(self.settings.logger, self.cell.folder, flat, experiment.config, configuration.sweep_name())
         with tracked as loggers:
-            state = encoder.load_classifier(str(first))
-            facts = {stage: self._train(stage, state, source, loggers) for stage in experiment.stages}
+            facts = {stage: self._train(stage, loggers) for stage in experiment.stages}
             teacher_dev = assets.teacher.scores() if source is None else source.teacher_scores()
             scores = self._score(teacher_dev)
             columns = {
@@ -111,7 +133,7 @@ class _Run:
                 "gpu": gpu_name(device),
                 "peak_gpu_memory_mb": peak_gpu_memory_mb(device),
                 "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
-                "parameters_student": encoder.count_parameters(state),
+                "parameters_student": encoder.count_parameters(self.student),
                 **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
                 "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
                 "data_digest": experiment.dataset.digest(),
@@ -122,21 +144,26 @@ class _Run:
             report(loggers, result)
         return result
 
-    def _train(
-        self, stage: str, student: PreTrainedModel, source: KnowledgeSource | None, loggers: Sequence[Logger]
-    ) -> dict[str, float]:
+    def _train(self, stage: str, loggers: Sequence[Logger]) -> dict[str, float]:
         """Train a stage unless it is whole; how long it took."""
         folder = self.cell.checkpoints / stage
         if not fit.is_whole(folder):
-            module = self._module(stage, student)
-            if source is not None:
-                assert isinstance(module, Distiller)
-                module.attach(source, self.assets.knowledge.first_step(source))
-            self._take_over(module, stage, student)
-            read = None if source is None else source.reader(stage == HIDDEN)
-            batches, selection = self._batches(stage, read), self._selection(stage, read)
-            fit.fit_stage(module, batches, folder, self.settings.trainer, selection, loggers)
+            self.team.everywhere(_Run.train_stage, self, stage, loggers=loggers)
         return fit.read_facts(folder)
+
+    def train_stage(self, stage: str, loggers: Sequence[Logger] = ()) -> None:
+        """Train a stage."""
+        source = self.source
+        module = self._module(stage, self.student)
+        if source is not None:
+            assert isinstance(module, Distiller)
+            module.attach(source, self.assets.knowledge.first_step(source))
+        if ranks.rank() == 0:
+            self._take_over(module, stage, self.student)  # the other ranks get their weights from this one
+        read = None if source is None else source.reader(stage == HIDDEN)
+        batches, selection = self._batches(stage, read), self._selection(stage, read)
+        folder = self.cell.checkpoints / stage
+        fit.fit_stage(module, batches, folder, self.settings.trainer, selection, loggers)
 
     def _batches(self, stage: str, read: Reader | None = None) -> ResumableLoader:
         corpus, settings = self.assets.corpus, self.settings

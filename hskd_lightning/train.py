@@ -42,7 +42,7 @@ def _explain(cfg: DictConfig) -> None:
     explain(cfg)
 
 
-def _run(cfg: DictConfig) -> float:
+def _run(cfg: DictConfig) -> float | None:
     from hskd_lightning.pipeline import run  # here: nor need explain=true wait for Lightning
 
     return run(cfg)

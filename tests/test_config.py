@@ -17,7 +17,6 @@ from hskd_lightning.config import build, cell_id, check_options, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
-from hskd_lightning.runs.device import check_devices
 from hskd_lightning.settings import Choice
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import StageSettings
@@ -274,20 +273,9 @@ def trainer(devices: object) -> TrainerSettings:
     )
 
 
-@pytest.mark.parametrize("devices", [2, "auto", -1, [0, 1]])
-def test_several_devices_for_a_cell_are_refused(devices: Any) -> None:
-    with pytest.raises(ConfigError, match="trainer.devices.*\n.*one cell, one device"):
-        check_devices(trainer(devices))
-
-
 @pytest.mark.parametrize(("devices", "index"), [(1, 0), ("1", 0), ([3], 3)])
 def test_the_gpu_that_is_named_is_the_one(devices: Any, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     asked = replace(trainer(devices), accelerator="gpu")
     assert asked.device == torch.device("cuda", index)
     assert replace(asked, accelerator="cpu").device == torch.device("cpu")
-
-
-@pytest.mark.parametrize("devices", [1, "1", [3]])
-def test_one_device_is_not(devices: Any) -> None:
-    check_devices(trainer(devices))

@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 PACKAGE = "hskd_lightning"
 LAYERS = """
-    errors interrupt devices
+    errors interrupt ranks devices
     hsk integrity hashed_random settings
     losses artifacts data compress config
     models usage failure
@@ -21,7 +21,7 @@ LAYERS = """
     runs
     assets console
     explain finished
-    export
+    export follower
     pipeline store study dashboard
     train
 """

@@ -120,6 +120,13 @@ MISTAKES = [
         ("`trainer.precision` = 'tf32'", "compute capability 8.0"),
         {"CUDA_VISIBLE_DEVICES": ""},
     ),
+    Mistake("train trainer.devices=0", ("`trainer.devices` = 0", "a number from 1")),
+    Mistake("train trainer.devices=two", ("`trainer.devices` = 'two'", "a number from 1")),
+    Mistake("train trainer.devices=[]", ("`trainer.devices` = []", "a list of their numbers")),
+    Mistake(
+        "train trainer.devices=2 knowledge=online width=magnitude_mask width.scope=batch",
+        ("`width`", "one device of several knows no batches", "set trainer.devices=1"),
+    ),
     Mistake("train trainer.precision=16-mixed", ("`trainer.precision` = '16-mixed'", "scaled while they are clipped")),
     Mistake("train store.path=/nonexistent", ("`store.path` = '/nonexistent'", "store")),
     # Keys that nothing reads.

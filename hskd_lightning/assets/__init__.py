@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from hskd_lightning.assets.corpus import Corpus, student_corpus, teacher_corpus
 from hskd_lightning.assets.knowledge import Knowledge
@@ -16,6 +17,7 @@ from hskd_lightning.assets.stores import Stores
 from hskd_lightning.assets.student import StudentAssets
 from hskd_lightning.assets.teacher import TeacherAssets, TeacherStates
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.training.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,17 @@ class Assets:
     """All that an experiment shares with others; nothing is made before it is asked for."""
 
     experiment: Experiment
+    team: Team = ALONE
+    """The processes that make what takes long."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What was made before it travels to another process is found again there."""
+        return Assets, (self.experiment, self.team)
 
     @cached_property
     def teacher(self) -> TeacherAssets:
         """Who knows."""
-        return TeacherAssets(self.experiment, teacher_corpus(self.experiment))
+        return TeacherAssets(self.experiment, teacher_corpus(self.experiment), team=self.team)
 
     @cached_property
     def corpus(self) -> Corpus:

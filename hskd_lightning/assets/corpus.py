@@ -35,6 +35,10 @@ class Corpus:
         self.tokenizer = tokenizer
         self.data = experiment.settings.data
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It travels to other processes without its tokens, which are among the artifacts."""
+        return Corpus, (self.experiment, self.tokenizer)
+
     @property
     def recipe(self) -> Recipe:
         """What decides the tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,13 @@ class Stores:
             "store %s: %d examples, %s bytes, %d of %d shards to build",
             writer.request.name, size.examples, f"{size.bytes:,}", len(missing), len(writer.shards),
         )  # fmt: skip
-        writer.write(missing)
+        if missing:
+            writer.compression  # noqa: B018 | the fit: what it is made from is for the rank that leads to make
+            self.states.teacher.team.everywhere(Stores.write_shards, self, writer.folder, writer.request, missing)
+
+    def write_shards(self, folder: Path, request: Request, numbers: Sequence[int]) -> None:
+        """See to it that these shards are there."""
+        self.writer(folder, request).write(numbers)
 
     def _contents(self, request: Request) -> Contents:
         corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
@@ -23,6 +23,10 @@ from hskd_lightning.integrity import fingerprint
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.teacher_source import measure_moments
 from hskd_lightning.models.teacher import Teacher
+from hskd_lightning.training.team import ALONE, Team
+
+if TYPE_CHECKING:
+    from hskd_lightning.training.module import FineTuner
 
 log = logging.getLogger(__name__)
 FIT_EXAMPLES = 2048
@@ -38,6 +42,8 @@ class TeacherAssets:
     """The text by the teacher's own tokenizer."""
     trained: bool = True
     """False for the teacher before its fine-tuning, which is another one with weights of its own."""
+    team: Team = ALONE
+    """The processes that train it, and run it for a store."""
 
     @property
     def untrained(self) -> TeacherAssets:
@@ -117,6 +123,13 @@ class TeacherAssets:
         return self._root / "teacher" / fingerprint(self.recipe)
 
     def _fine_tune(self, folder: Path) -> Recipe:
+        module, facts = self.team.everywhere(TeacherAssets.fine_tune, self, folder / "fit")
+        weights = self._save(module.model, folder)
+        shutil.rmtree(folder / "fit")
+        return {**facts, **weights}
+
+    def fine_tune(self, folder: Path) -> tuple[FineTuner, Recipe]:
+        """Fine-tune it with the checkpoints in this folder: the module, and what there is to say of its training."""
         from hskd_lightning.training import fit  # here: a teacher that is there, or explained, needs no Lightning
         from hskd_lightning.training.module import FineTuner, plain_config
 
@@ -135,10 +148,7 @@ class TeacherAssets:
         )
         module.model.load_state_dict(model.state_dict())
         log.info("teacher: fine-tuning on %d examples, %d steps", len(split.train), module.total_steps)
-        facts = fit.fit_stage(module, batches, folder / "fit", settings.trainer)
-        weights = self._save(module.model, folder)
-        shutil.rmtree(folder / "fit")
-        return {**facts, **weights}
+        return module, fit.fit_stage(module, batches, folder, settings.trainer)
 
     def _begin(self, folder: Path) -> Recipe:
         """The weights that `_fine_tune` begins with."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hskd_lightning import ranks
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
 
@@ -72,6 +73,8 @@ class BucketedBatches(Sampler[list[int]]):
         self.drop_last = drop_last
         self.epoch = 0
         self.start = 0
+        self.part = (0, 1)
+        """Which rank's share of each batch is drawn, of how many ranks'; see `ranks.share`."""
 
     def __len__(self) -> int:
         total = len(self.lengths)
@@ -80,7 +83,7 @@ class BucketedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for rows in self._epoch()[self.start :]:
-            yield rows.tolist()  # one at a time: a Python number weighs four times a tensor's
+            yield ranks.share(rows, self.part).tolist()  # one at a time: a Python number weighs four times a tensor's
 
     def _epoch(self) -> list[Tensor]:
         """The rows of each batch of the current epoch."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from hskd_lightning import ranks
 from hskd_lightning.artifacts import hold, is_held, lock_file, make_writable
 from hskd_lightning.config import in_multirun
 from hskd_lightning.errors import ConfigError
@@ -25,22 +26,52 @@ CLAIM = "-claim-"
 
 
 def check_devices(trainer: TrainerSettings) -> None:
-    """A cell runs in one process on one device, which must be there and have what `trainer.precision` asks for.
-
-    Under `-m` Lightning would start its child processes by the sweep's own command line; alone, they would wait for the
-    cell that their parent holds.
+    """A cell's devices must be there and have what `trainer.precision` asks for, and so must its processes be there,
+    where they are not started here.
 
     Raises:
-        ConfigError: in under a second, rather than a sweep that starts itself again.
+        ConfigError: in under a second, rather than processes that wait for others which never come.
     """
-    devices = trainer.devices
-    if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
-        remedy = "set trainer.devices=1; to use several, run several cells at once, each with its own"
-        raise ConfigError("trainer.devices", devices, "1: one cell, one device", remedy)
     if trainer.accelerator in ("gpu", "cuda") and torch.cuda.device_count() == 0:
         allowed = "auto or cpu: this machine has no GPU that torch can use"
         raise ConfigError("trainer.accelerator", trainer.accelerator, allowed, "choose trainer=auto or trainer=cpu")
+    there = torch.cuda.device_count()
+    if trainer.device.type == "cuda" and trainer.ranks_per_node > there:
+        allowed = f"at most {there}: the GPUs of this machine"
+        raise ConfigError("trainer.devices", trainer.devices, allowed, "set trainer.devices=-1 for all of them")
     check_precision(trainer.precision, trainer.device)
+    launched = ranks.launched()
+    if launched is not None and not (launched.by == "srun" and trainer.ranks == 1):
+        _check_launched(trainer, launched)
+    if launched is None and trainer.ranks > 1:
+        _check_starting(trainer)
+
+
+def _check_launched(trainer: TrainerSettings, launched: ranks.Launched) -> None:
+    """Refuse processes that are more or fewer than the cell's, or on other machines."""
+    if (launched.size, launched.nodes or trainer.num_nodes) != (trainer.ranks, trainer.num_nodes):
+        machines = f" on {launched.nodes} machine(s)" if launched.nodes else ""
+        allowed = (
+            f"as many, times trainer.num_nodes, as the {launched.size} processes that {launched.by} started{machines}"
+        )
+        remedy = "set trainer.devices to the processes of a machine, and trainer.num_nodes to the machines"
+        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
+
+
+def _check_starting(trainer: TrainerSettings) -> None:
+    """Refuse to start processes where a sweep would do so for each cell, or where nobody starts the other machines'."""
+    if in_multirun():
+        allowed = "1 in a sweep: one cell, one device, unless its launcher starts a cell's processes"
+        remedy = "set trainer.devices=1, and run several cells at once; or take launch=submitit_slurm with"
+        remedy += (
+            f" hydra.launcher.tasks_per_node={trainer.ranks_per_node} and hydra.launcher.nodes={trainer.num_nodes}"
+        )
+        raise ConfigError("trainer.devices", trainer.devices, allowed, remedy)
+    if trainer.num_nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
+        remedy = (
+            "start it by torchrun or srun on each; or set MASTER_ADDR, MASTER_PORT and NODE_RANK, and start it there"
+        )
+        raise ConfigError("trainer.num_nodes", trainer.num_nodes, "1, where nothing says which machine this is", remedy)
 
 
 def settle(threads: int | None, trainer: TrainerSettings) -> None:
@@ -50,7 +81,7 @@ def settle(threads: int | None, trainer: TrainerSettings) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if trainer.devices in (1, "1") and _beside_others() and len(gpus := visible_gpus()) > 1:
+    if trainer.devices == trainer.num_nodes == 1 and _beside_others() and len(gpus := visible_gpus()) > 1:
         os.environ[VISIBLE] = claim(gpus)
 
 

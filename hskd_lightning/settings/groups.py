@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from hskd_lightning import ranks
 from hskd_lightning.settings.stages import StageSettings
 from hskd_lightning.settings.types import (
     NODE,
     Amount,
     Choice,
+    Devices,
     Epochs,
     Flag,
     Folder,
@@ -149,8 +151,10 @@ class TrainerSettings:
     """conf/trainer: device, precision, and how often a run is kept."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda"]
-    devices: Any
-    """One, see `runs.device.check_devices`."""
+    devices: Devices
+    """Of each machine: how many, -1 for all, or a list of their numbers; see `runs.device.check_devices`."""
+    num_nodes: Whole = 1
+    """Machines that train one cell."""
     precision: Precision
     """Of the models, the student's and the teacher's alike; losses and weights are always in float32."""
     log_every: Whole
@@ -161,13 +165,32 @@ class TrainerSettings:
     """Replay steps as CUDA graphs, on one GPU and without a teacher in the loop: see `training.graphs`."""
 
     @property
+    def ranks_per_node(self) -> int:
+        """Processes of a cell on each machine: one a device."""
+        if isinstance(self.devices, list):
+            return len(self.devices)
+        if self.devices not in ("auto", -1):
+            return int(self.devices)
+        if self.accelerator == "cpu":
+            return 1
+        import torch  # here: as below
+
+        return max(1, torch.cuda.device_count())
+
+    @property
+    def ranks(self) -> int:
+        """Processes of a cell."""
+        return self.ranks_per_node * self.num_nodes
+
+    @property
     def device(self) -> torch.device:
-        """The device on which one process works: the GPU that `devices` names, or the first."""
+        """The device on which one process works: the GPU that `devices` names, or this rank's."""
         import torch  # here: --help need not wait for it
 
         if self.accelerator == "cpu" or not torch.cuda.is_available():
             return torch.device("cpu")
-        return torch.device("cuda", self.devices[0] if isinstance(self.devices, list) else 0)
+        here = ranks.local_rank() if self.ranks > 1 else 0
+        return torch.device("cuda", self.devices[here] if isinstance(self.devices, list) else here)
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)

@@ -67,6 +67,12 @@ Seed = Annotated[StrictInt, Field(ge=0, lt=2**63), says("a whole number from 0")
 Text = Annotated[_TEXT, says("text that is not empty")]
 Folder = Annotated[_TEXT, says("the path of a folder", "name one with paths.root=..., or unset HSKD_ROOT")]
 TextOrNull = Annotated[_TEXT | None, says("text that is not empty, or null")]
+_NUMBERS = Annotated[list[Annotated[StrictInt, Field(ge=0)]], Field(min_length=1)]
+Devices = Annotated[
+    _WHOLE | Literal["auto", -1] | _NUMBERS,
+    BeforeValidator(lambda value: int(value) if isinstance(value, str) and value.lstrip("-").isdecimal() else value),
+    says("a number from 1, -1 for all there are, or a list of their numbers: [0, 2]"),
+]
 BF16, TF32 = "bf16-mixed", "tf32"
 REFUSED_PRECISIONS = {
     "16-mixed": "its gradients are scaled while they are clipped, and hidden states overflow float16",

@@ -32,7 +32,8 @@ from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.knowledge.manifest import KIND, read_sealed, stores
 from hskd_lightning.knowledge.request import Request
-from hskd_lightning.settings import read_settings
+from hskd_lightning.settings import Settings, read_settings
+from hskd_lightning.training.team import ALONE, Team, assembled
 
 if TYPE_CHECKING:
     from hskd_lightning.assets.stores import Stores
@@ -73,7 +74,7 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         return configuration.plain(compose("train", overrides=list(overrides)))
 
 
-def _stores(config: dict[str, Any]) -> Stores:
+def _stores(config: dict[str, Any], team: Team = ALONE) -> Stores:
     """The stores of a configuration that asks for one."""
     from hskd_lightning.assets import Assets
     from hskd_lightning.experiment import Experiment
@@ -83,7 +84,7 @@ def _stores(config: dict[str, Any]) -> Stores:
     knowledge = experiment.settings.knowledge
     if not knowledge.stored:
         raise ConfigError("knowledge", knowledge.name, "offline, or logits", "leave knowledge out")
-    return Assets(experiment).stores
+    return Assets(experiment, team).stores
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
@@ -113,6 +114,18 @@ def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     console.show_table(("", "this store"), rows)
 
 
+def _build_by_all(config: dict[str, Any], settings: Settings) -> None:
+    """Build a store on all of a cell's devices."""
+    from hskd_lightning.follower import follow, follows  # here: the other commands need no Lightning
+
+    if follows(settings.trainer):
+        follow(settings.trainer, settings.threads)
+        return
+    with assembled(settings.trainer, settings.threads) as team:
+        ours = _stores(config, team)
+        print(ours.find() or ours.build())
+
+
 def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     from hskd_lightning.knowledge.shards import shares
     from hskd_lightning.runs.device import check_devices
@@ -120,7 +133,7 @@ def _build(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     ours = _stores(config)
     check_devices(ours.experiment.settings.trainer)
     if shard is None:
-        print(ours.find() or ours.build())
+        _build_by_all(config, ours.experiment.settings)
         return
     part = _part(shard)
     request = ours.request

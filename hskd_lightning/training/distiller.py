@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hskd_lightning import ranks
 from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.losses import hidden_losses, label_loss, score_loss, soft_cross_entropy
@@ -78,7 +79,7 @@ class Distiller(EncoderModule):
 
     def loss(self, batch: TokenBatch) -> Tensor:
         if self.stage == PREDICTION:
-            return self.prediction_loss(batch)
+            return ranks.part_of_mean(self.prediction_loss(batch), len(batch.ids))
         source, first = self._source
         return self.hidden_loss(batch, first if self.global_step == 0 else source)
 
@@ -94,7 +95,7 @@ class Distiller(EncoderModule):
         kept = encoder.kept_states(self.model, batch, compression.layer_map.student_states, target.tokens)
         with torch.autocast(self.device.type, enabled=False):
             view = compression.view(kept.float(), self.widen)
-            return hidden_losses(view, target).sum()
+            return hidden_losses(view, target, ranks.mean).sum()
 
     def prediction_loss(self, batch: TokenBatch) -> Tensor:
         """The prediction stage's loss, against the teacher's logits or score."""
@@ -123,7 +124,7 @@ class Distiller(EncoderModule):
             return
         losses, counts = zip(*self._selection_losses, strict=True)
         mean = sum(loss * count for loss, count in zip(torch.stack(losses).tolist(), counts, strict=True)) / sum(counts)
-        self.log("hidden/selection_loss", mean)
+        self.log("hidden/selection_loss", mean, sync_dist=True)
 
 
 def learned_map(width: int, teacher_width: int, start: str) -> nn.Module:

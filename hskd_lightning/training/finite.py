@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hskd_lightning import ranks
 from hskd_lightning.errors import TrainingError
 
 REMEDY = "lower the stage's learning rate, or train in trainer.precision=32-true"
@@ -26,14 +27,16 @@ class Losses:
         self._losses.append(loss.detach())
 
     def read(self, stage: str) -> float:
-        """The last loss; all are copied from their device at once. NaN where there is none since the last time.
+        """The last loss, of all ranks; all are copied from their device at once. NaN where there is none to read.
+
+        What is no number on one rank is none on any: all stop.
 
         Raises:
             TrainingError: one of them is not finite; the first such step is named.
         """
         if not self._losses:
             return math.nan
-        steps, losses = self._steps, torch.stack(self._losses).tolist()
+        steps, losses = self._steps, ranks.mean(torch.stack(self._losses)).tolist()
         self._steps, self._losses = [], []
         for step, loss in zip(steps, losses, strict=True):
             if not math.isfinite(loss):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from hskd_lightning import ranks
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
 from hskd_lightning.models.precision import float32_products
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.types import TF32
-from hskd_lightning.training import checkpoints
+from hskd_lightning.training import checkpoints, rendezvous
 from hskd_lightning.training.graphs import Replays
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
+from hskd_lightning.training.rendezvous import KeepSignals
 from hskd_lightning.training.step_progress import progress
 from hskd_lightning.training.vocabulary import VocabularyInUse
 
@@ -73,23 +75,15 @@ def fit_stage(
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     timer = Timer()
-    resume = _resumable(folder / RESUME, module.stage)
-    reads = [train.loader] if selection is None else [train.loader, selection.loader]
-    in_use = VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
-    callbacks: list[Callback] = [timer, in_use, _resumer(folder, trainer.checkpoint_every)]
-    if selection is not None and selection.monitor is not None:
-        callbacks.append(_best(folder, selection.monitor))
-    if trainer.graphs:
-        callbacks.append(Replays())
-    callbacks.append(progress(module.stage, module.kept_steps))
+    resume = ranks.from_first(lambda: _resumable(folder / RESUME, module.stage))
+    train.batches.part = (ranks.rank(), ranks.size())
     runner = pl.Trainer(
         **_machine(trainer),
         **_validation_interval(selection),
         max_steps=module.kept_steps,
         max_epochs=-1,
-        callbacks=callbacks,
+        callbacks=[timer, *_callbacks(module, train, folder, trainer, selection)],
         plugins=[checkpoints.CheckedCheckpoints()],
         logger=list(loggers),
         default_root_dir=folder,
@@ -107,8 +101,30 @@ def fit_stage(
         )
     facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
     runner.save_checkpoint(folder / LAST, weights_only=True)
-    _finish(folder, facts)
+    if ranks.rank() == 0:
+        _finish(folder, facts)
     return facts
+
+
+def _callbacks(
+    module: EncoderModule,
+    train: ResumableLoader,
+    folder: Path,
+    trainer: TrainerSettings,
+    selection: Selection | None,
+) -> Iterator[Callback]:
+    """What goes along with a stage on this rank. What keeps checkpoints is on every one: they agree on each."""
+    reads = [train.loader] if selection is None else [train.loader, selection.loader]
+    yield VocabularyInUse([loader.collate_fn for loader in reads])  # type: ignore[misc]
+    yield _resumer(folder, trainer.checkpoint_every)
+    if selection is not None and selection.monitor is not None:
+        yield _best(folder, selection.monitor)
+    if trainer.graphs and ranks.size() == 1:
+        yield Replays()
+    if ranks.rank() == 0:
+        yield progress(module.stage, module.kept_steps)
+    if ranks.size() > 1:
+        yield KeepSignals()
 
 
 def _machine(trainer: TrainerSettings) -> dict[str, Any]:
@@ -121,6 +137,7 @@ def _machine(trainer: TrainerSettings) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
         "enable_progress_bar": False,
+        **rendezvous.trainer_options(trainer),
     }
 
 
@@ -136,6 +153,7 @@ def _finish(folder: Path, facts: Mapping[str, float]) -> None:
 
 def _resumable(path: Path, stage: str) -> Path | None:
     """The checkpoint to go on from; None where the stage begins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         return None
     try:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
+from hskd_lightning import ranks
 from hskd_lightning.data import metrics
 from hskd_lightning.data.examples import Task
 from hskd_lightning.hsk import TokenBatch
@@ -78,7 +79,7 @@ class EncoderModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
         step = self.global_step
-        reseed(step_seed(self.seed, self.stage, step), self.device)
+        reseed(step_seed(self.seed, self.stage, step, ranks.rank()), self.device)
         rate = self.settings.lr * rate_factor(self.settings, self.total_steps, step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
@@ -122,7 +123,7 @@ class EncoderModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         scored, labels = (torch.cat(parts).cpu() for parts in zip(*self._scored, strict=True))
         for name, value in metrics.compute(self.task, scored, labels).items():
-            self.log(f"{self.stage}/selection_{name}", value)
+            self.log(f"{self.stage}/selection_{name}", value, sync_dist=True)
         self._scored.clear()
 
     def forward(self, batch: TokenBatch) -> Tensor:
@@ -137,7 +138,7 @@ class FineTuner(EncoderModule):
     """Fits gold labels: how a teacher is made, and the baseline `knowledge=labels`."""
 
     def loss(self, batch: TokenBatch) -> Tensor:
-        return label_loss(encoder.logits(self.model, batch), batch.labels)
+        return ranks.part_of_mean(label_loss(encoder.logits(self.model, batch), batch.labels), len(batch.labels))
 
 
 def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
@@ -157,6 +158,7 @@ def reseed(seed: int, device: torch.device) -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
-def step_seed(seed: int, stage: str, step: int) -> int:
-    """One seed for each (seed, stage, step)."""
-    return hash((seed, int.from_bytes(stage.encode(), "big"), step)) & 0x7FFFFFFF
+def step_seed(seed: int, stage: str, step: int, rank: int = 0) -> int:
+    """One seed for each (seed, stage, step), and for each rank: what they draw is for different examples."""
+    drawn = (seed, int.from_bytes(stage.encode(), "big"), step)
+    return hash((*drawn, rank) if rank else drawn) & 0x7FFFFFFF

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from hskd_lightning.runs import device
 from hskd_lightning.runs.device import VISIBLE, claim, least_claimed, settle
 from hskd_lightning.settings import read_settings
 from hskd_lightning.settings.groups import TrainerSettings
+from tests.helpers import refusal
 
 FOUR = ("0", "1", "2", "3")
 HOLD = """
@@ -127,3 +129,68 @@ def test_a_cell_by_itself_is_left_alone(trainer: TrainerSettings, monkeypatch: p
 def test_threads_are_those_that_were_given(trainer: TrainerSettings) -> None:
     settle(1, trainer)
     assert torch.get_num_threads() == 1
+
+
+def asked(devices: Any, **options: Any) -> TrainerSettings:
+    common = {"accelerator": "cpu", "precision": "32-true", "log_every": 50, "checkpoint_every": 200, "graphs": False}
+    return TrainerSettings(**{**common, **options}, devices=devices)
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "WORLD_SIZE": "4"}
+SRUN = {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment"),
+    [
+        (asked(1), {}),
+        (asked("1"), {}),
+        (asked([3]), {}),
+        (asked(-1), {}),  # on a CPU: one
+        (asked(2), {}),
+        (asked(4), TORCHRUN),
+        (asked(2, num_nodes=2), TORCHRUN),
+        (asked(4), SRUN),
+        (asked(1), SRUN),  # four processes that share out a store's shards
+        (asked(2, num_nodes=2), {"MASTER_ADDR": "one", "MASTER_PORT": "29500", "NODE_RANK": "1"}),
+    ],
+)
+def test_devices_whose_processes_are_there_or_started_are_taken(
+    settings: TrainerSettings, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    device.check_devices(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "key", "phrase"),
+    [
+        (asked(1), TORCHRUN, "trainer.devices", "the 4 processes that torchrun started"),
+        (asked(2), SRUN, "trainer.devices", "the 4 processes that srun started"),
+        (asked(4), {**SRUN, "SLURM_NNODES": "2"}, "trainer.devices", "that srun started on 2 machine(s)"),
+        (asked(2, num_nodes=2), {}, "trainer.num_nodes", "nothing says which machine this is"),
+    ],
+)
+def test_devices_whose_processes_would_wait_for_others_are_refused(
+    settings: TrainerSettings,
+    environment: dict[str, str],
+    key: str,
+    phrase: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with refusal(key, phrase):
+        device.check_devices(settings)
+
+
+def test_in_a_sweep_several_devices_are_refused_unless_its_launcher_started_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "in_multirun", lambda: True)
+    with refusal("trainer.devices", "one cell, one device"):
+        device.check_devices(asked(4))
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    device.check_devices(asked(4))
