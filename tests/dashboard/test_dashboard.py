@@ -18,6 +18,7 @@ from hskd_lightning.dashboard import __main__ as command
 from hskd_lightning.dashboard import boards
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.pipeline import run
+from hskd_lightning.runs import trackers
 from tests.helpers import ROOT
 from tests.offline_run import offline_runs
 
@@ -184,7 +185,7 @@ class PaperApi:
 def server(monkeypatch: pytest.MonkeyPatch) -> PaperServer:
     server = PaperServer()
     monkeypatch.setattr(wandb, "Api", lambda: PaperApi(server))
-    monkeypatch.setattr(command, "choose_mode", lambda asked: "online")
+    monkeypatch.setattr(trackers, "choose_mode", lambda asked: "online")
     return server
 
 

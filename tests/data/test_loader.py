@@ -217,7 +217,7 @@ def test_workers_give_the_same_batches() -> None:
     alone, helped = loader_of(), loader_of(workers=2)
     for _ in range(2):
         for own, other in zip(alone, helped, strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(own[:-1], other[:-1], strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(own[:6], other[:6], strict=True))
 
 
 def test_workers_do_not_run_ahead_of_the_state() -> None:

@@ -135,7 +135,7 @@ def test_the_order_of_sums_is_all_that_differs_in_bfloat16(kind: str, tiny: Buil
 
 def test_dropout_is_drawn_from_the_same_distribution(kind: str, tiny: Build, batch: TokenBatch) -> None:
     model = tiny(kind).train()
-    one = TokenBatch(*(tensor[1:2].expand(4000, *tensor.shape[1:]) for tensor in batch[:-1]))
+    one = TokenBatch(*(tensor[1:2].expand(4000, *tensor.shape[1:]) for tensor in batch[:6]))
     with torch.no_grad():
         found, expected = encoder.logits(model, one)[:, 0], whole(model, one)[1][:, 0]
     spread = float(expected.std())
