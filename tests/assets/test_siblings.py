@@ -74,7 +74,8 @@ def test_a_list_of_cells_that_a_worker_does_not_see(
     sweeper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our sweeper writes one before the first cell; another's cells are alone."""
-    with as_multirun(None, "train", [f"paths.root={tmp_path}", f"hydra/sweeper={sweeper}"]) as (config, _):
+    asked = [f"paths.root={tmp_path}", f"hydra/sweeper={sweeper}", "hydra.mode=MULTIRUN"]
+    with as_multirun(None, "train", asked) as (config, _):
         monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
         if sweeper == "basic":
             assert other_cells() == []
