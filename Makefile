@@ -49,6 +49,7 @@ test-fast: $(READY) ## Run the tests that neither train nor start processes
 
 bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MINILM and GLUE_ROOT for real text)
 	$(BIN)/python -m benchmarks.anatomy
+	$(BIN)/python -m benchmarks.savings
 	$(BIN)/python -m benchmarks.plain_loop
 	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
 		$(BIN)/python -m benchmarks.gpu; else echo "gpu: skipped, there is none"; fi

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from benchmarks.models import TASK, conf, device
+from hskd_lightning.assets.corpus import TILE
 from hskd_lightning.data.loader import BucketedBatches, Collate, ResumableLoader, train_loader
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.hsk import TokenBatch
@@ -38,8 +39,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """As conf/stage, conf/shared/teacher and preset=default have them."""
 PARTS = ("data", "forward", "loss", "backward", "update")
 """Of a step; clip and optimiser are one pass over the parameters, the update."""
-ON_GPU = 8
-"""Tokens are padded to a multiple of so many on a GPU, as the program does."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Stage:
         """The program's own batches."""
         read = None if self.source is None else self.source.reader(self.name == HIDDEN)
         gpu = device().type == "cuda"
-        make = Collate(self.split, 0, None, read, ON_GPU if gpu else 1)
+        make = Collate(self.split, 0, None, read, TILE if gpu else 1)
         batches = BucketedBatches(self.split.lengths, self.batch, seed=0)
         return train_loader(make, batches, device=device() if gpu else None)
 
