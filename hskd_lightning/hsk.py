@@ -41,7 +41,17 @@ class TokenSelection(NamedTuple):
 
     def of_pair(self, state: Tensor, pair: int) -> Tensor:
         """The kept tokens of one layer pair's hidden state, (B, T, D) -> (B, K, D)."""
-        return state.take_along_dim(self.positions[:, pair, :, None], dim=1)
+        return tokens_at(state, self.positions[:, pair])
+
+
+def tokens_at(state: Tensor, positions: Tensor) -> Tensor:
+    """(B, T, D) at (B, K) positions of each example -> (B, K, D): whole rows, where an index of each value takes four
+    times as long.
+    """
+    examples, tokens, _ = state.shape
+    first = torch.arange(0, examples * tokens, tokens, device=state.device)[:, None]
+    rows = (first + positions).flatten()
+    return state.flatten(0, 1).index_select(0, rows).view(*positions.shape, -1)
 
 
 class HiddenTarget(NamedTuple):

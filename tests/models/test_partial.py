@@ -211,9 +211,61 @@ def test_only_what_is_read_is_computed(case: str, seen: list[int], tiny: Build, 
 
 def test_no_block_runs_above_the_highest_state(tiny: Build, batch: TokenBatch) -> None:
     model = tiny("bert")
-    with tokens_seen(*encoder.blocks(model)) as seen:
+    with tokens_seen(*(block.output for block in encoder.blocks(model))) as seen:
         encoder.hidden_states(model, batch, (1, 0))
     assert seen == [7]
+
+
+# Short examples, which share a call of attention.
+
+
+@pytest.fixture
+def four(batch: TokenBatch) -> TokenBatch:
+    """Of 7, 4, 5 and 4 tokens: two and two lie in one sequence."""
+    return TokenBatch(*(tensor[[0, 1, 2, 1]] for tensor in batch[:6]))
+
+
+@pytest.mark.parametrize(
+    ("examples", "tokens", "together"),
+    [(32, 12, 2), (32, 6, 4), (32, 3, 8), (32, 13, 1), (6, 6, 2), (31, 6, 1), (2, 2, 2), (1, 1, 1)],
+)
+def test_so_many_neighbours_share_a_call(examples: int, tokens: int, together: int) -> None:
+    assert partial.Reach(torch.ones(examples, tokens)).together == together
+
+
+def test_neighbours_attend_to_their_own_real_tokens() -> None:
+    reach = partial.Reach(torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    assert reach.mask(1, 2).int().tolist() == [[[[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0]]]]
+    assert reach.mask(2, 2).int().tolist() == [[[[1, 1, 1, 0, 0, 0]] * 2 + [[0, 0, 0, 1, 1, 0]] * 2]]
+
+
+def test_each_may_be_alone() -> None:
+    reach = partial.Reach(torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    assert reach.mask(2, 1).int().tolist() == [[[[1, 1, 1]]], [[[1, 1, 0]]]]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_examples_that_share_a_call_have_the_whole_models_logits_and_gradients(
+    kind: str, attention: str, tiny: Build, four: TokenBatch
+) -> None:
+    model = tiny(kind)
+    model.set_attn_implementation(attention)
+    expected, found = whole(model, four)[1], encoder.logits(model, four)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert_same(gradients(model, found), gradients(model, expected))
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_examples_that_share_a_call_have_the_whole_models_states(
+    kind: str, case: str, tiny: Build, four: TokenBatch
+) -> None:
+    model = tiny(kind)
+    wanted, pairs = KEPT[case]
+    tokens = selection(*([*positions, positions[1]] for positions in pairs))
+    found = encoder.kept_states(model, four, wanted, tokens)
+    expected = tokens.gather([whole(model, four)[0][number] for number in wanted])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert_same(gradients(model, found), gradients(model, expected))
 
 
 # Which models.

@@ -113,7 +113,7 @@ def test_states_alone_need_no_block_above_them(
 ) -> None:
     teacher, seen = teach("bert"), []
     for block in encoder.blocks(teacher.model):
-        block.register_forward_hook(lambda *_: seen.append(1))
+        block.output.register_forward_hook(lambda *_: seen.append(1))
     teacher.states(batch, wanted)
     assert len(seen) == ran
 
