@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hskd_lightning.compress.depth.base import DepthStrategy
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
-from hskd_lightning.compress.width.codes import EveryUnit, StaticMask
+from hskd_lightning.compress.width.codes import EveryUnit, StaticMask, by_pair
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
 
 Padding = Literal["ignore", "distill"]
@@ -64,9 +64,16 @@ class Compression:
     def view(self, kept: Tensor, widen: Callable[[Tensor], Tensor]) -> Tensor:
         """The kept tokens of the student's P mapped states, (B, P, K, d), seen as the target is: (B, P, K, W).
 
-        `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only.
+        `widen` is the learned map d -> D; it comes after the selection of tokens, so it runs on kept ones only, and
+        is one map with the width's where both are linear.
         """
-        return self.code.view(widen(kept))
+        joined = None
+        if isinstance(widen, nn.Linear):
+            joined = self.code.joined(widen.weight, widen.bias, kept.shape[0] * kept.shape[2])
+        if joined is None:
+            return self.code.view(widen(kept))
+        weight, bias = joined
+        return by_pair(kept, weight) + bias
 
     def kept(self, batch: TokenBatch) -> Tensor:
         """(B,) int64: tokens kept of each example in each layer pair, counted on the CPU where the batch was made."""

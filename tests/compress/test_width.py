@@ -472,3 +472,31 @@ def test_more_units_than_there_are(strategy: type) -> None:
 def test_keep_that_never_makes_sense(strategy: type, keep: object) -> None:
     with refusal("width.keep", "write width.keep=1.0 for everything" if keep is not False else "write width.keep=4"):
         strategy(keep=keep)
+
+
+# The learned map and the view as one.
+
+
+def test_a_mask_takes_its_own_rows_of_the_learned_map() -> None:
+    code = StaticMask(torch.tensor([[2, 0]]), "ignore")
+    joined = code.joined(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([0.1, 0.2, 0.3]), rows=1)
+    assert joined is not None
+    assert joined[0].tolist() == [[[5.0, 1.0], [6.0, 2.0]]]
+    assert joined[1].flatten().tolist() == pytest.approx([0.3, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "kept", "rows", "worth_it"),
+    [
+        (768, 312, 77, 320, True),  # 26 million multiply-adds instead of 96
+        (768, 312, 77, 64, False),  # 20.0 instead of 19.1
+        (768, 312, 768, 320, True),  # 261 instead of 265
+        (768, 312, 768, 300, False),  # 255.9 instead of 248.8
+    ],
+)
+def test_a_projection_and_the_learned_map_are_joined_where_that_is_less_work(
+    wide: int, narrow: int, kept: int, rows: int, worth_it: bool
+) -> None:
+    code = Projection(torch.zeros(1, wide), torch.zeros(1, wide, kept))
+    joined = code.joined(torch.zeros(wide, narrow), torch.zeros(wide), rows)
+    assert (joined is not None) == worth_it

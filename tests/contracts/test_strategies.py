@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import Moments, UnitCode
+from hskd_lightning.compress.width.codes import by_pair
 from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, TokenSelection
@@ -243,6 +244,29 @@ def test_width_looks_at_teacher_and_student_in_one_shape(name: str, given: dict[
 def test_width_a_student_that_is_its_teacher_has_no_loss(name: str, given: dict[str, Any], keep: Any) -> None:
     code = code_of(name, keep, **{**given, **({"masked": "ignore"} if "masked" in given else {})})
     assert hidden_losses(code.view(states(0)), target(code, states(0), VALID)).tolist() == [0.0, 0.0]
+
+
+def summed_gradients(seen: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """Of a sum in which every value counts otherwise."""
+    return torch.autograd.grad((seen * torch.arange(1, seen.numel() + 1).view(seen.shape)).sum(), inputs)
+
+
+@keep_units
+@width_cases
+def test_width_the_learned_map_and_the_view_are_one_map(name: str, given: dict[str, Any], keep: Any) -> None:
+    code, kept = code_of(name, keep, **given), torch.randn(2, PAIRS, 3, 5, requires_grad=True)
+    widen = torch.nn.Linear(5, UNITS)
+    expected = code.view(widen(kept))
+    joined = code.joined(widen.weight, widen.bias, rows=10**6)
+    if joined is None:
+        assert expected.shape[-1] == UNITS
+        return
+    weight, bias = joined
+    found = by_pair(kept, weight) + bias
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    both = (summed_gradients(seen, kept, widen.weight, widen.bias) for seen in (found, expected))
+    for one, other in zip(*both, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 
 @keep_units

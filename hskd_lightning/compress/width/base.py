@@ -14,6 +14,8 @@ from hskd_lightning.errors import ConfigError
 
 Masked = Literal["ignore", "zero"]
 Reach = Literal["token", "example", "batch"]
+Joined = tuple[Tensor, Tensor]
+"""(P, d, W) weight and (P, 1, W) bias of a map from the student's width; or (1, d, W) and (1, 1, W), of all pairs."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class UnitCode(Protocol):
 
     def view(self, states: Tensor) -> Tensor:
         """The student's states (B, P, K, D) -> (B, P, K, W), to be compared with `encode`'s values."""
+        ...
+
+    def joined(self, weight: Tensor, bias: Tensor, rows: int) -> Joined | None:
+        """`view` after the learned map of (D, d) weight and (D,) bias as one map, so that no state is as wide as the
+        teacher; None where it is none, or where to join them takes longer than it saves.
+
+        Args:
+            rows: how many tokens of each pair are looked at.
+        """
         ...
 
     def to(self, device: torch.device) -> UnitCode:

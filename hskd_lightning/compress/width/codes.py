@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.counts import counts_kept
 from hskd_lightning.compress.keep import Count, Counts, Keep
-from hskd_lightning.compress.width.base import Masked, Reach
+from hskd_lightning.compress.width.base import Joined, Masked, Reach
 
 Ties = Literal["first", "all"]
 
@@ -24,6 +24,9 @@ class EveryUnit:
 
     def view(self, states: Tensor) -> Tensor:
         return states
+
+    def joined(self, weight: Tensor, bias: Tensor, rows: int) -> None:
+        return None
 
     def to(self, device: torch.device) -> EveryUnit:
         return self
@@ -57,7 +60,15 @@ class Projection:
 
     def view(self, states: Tensor) -> Tensor:
         mean = self.mean.to(states)[:, None]  # (P, 1, D)
-        return torch.matmul(states - mean, self.directions.to(states))  # (B, P, K, W)
+        return by_pair(states - mean, self.directions.to(states))  # (B, P, K, W)
+
+    def joined(self, weight: Tensor, bias: Tensor, rows: int) -> Joined | None:
+        (wide, narrow), kept = weight.shape, self.directions.shape[-1]  # D, d, W
+        if wide * narrow * kept + rows * narrow * kept > rows * wide * (narrow + kept):
+            return None
+        directions = self.directions.to(weight).mT  # (P, W, D)
+        offset = (bias - self.mean.to(bias))[..., None]  # (P, D, 1)
+        return (directions @ weight).mT, (directions @ offset).mT
 
     def to(self, device: torch.device) -> Projection:
         return Projection(self.mean.to(device), self.directions.to(device))
@@ -94,6 +105,12 @@ class StaticMask:
 
     def view(self, states: Tensor) -> Tensor:
         return self._take(states) if self.masked == "ignore" else states
+
+    def joined(self, weight: Tensor, bias: Tensor, rows: int) -> Joined | None:
+        if self.masked == "zero":
+            return None
+        units = self.units.to(weight.device)
+        return weight[units].mT, bias[units][:, None]
 
     def to(self, device: torch.device) -> StaticMask:
         return StaticMask(self.units.to(device), self.masked)
@@ -151,6 +168,9 @@ class LargestMask:
     def view(self, states: Tensor) -> Tensor:
         return states
 
+    def joined(self, weight: Tensor, bias: Tensor, rows: int) -> None:
+        return None
+
     def to(self, device: torch.device) -> LargestMask:
         return self
 
@@ -192,6 +212,15 @@ class LargestMask:
         if self.reach != "token" and isinstance(self.keep, Count):
             return self.keep.number * present // self.units
         return counts_kept(self.keep, present, self.counts)
+
+
+def by_pair(states: Tensor, maps: Tensor) -> Tensor:
+    """(B, P, K, D) by (P, D, W), or by (1, D, W) shared by all pairs -> (B, P, K, W): one product a pair, where a plain
+    product would make one of every example, many small ones.
+    """
+    if len(maps) == 1:
+        return states @ maps[0]
+    return torch.einsum("bpkd,pdw->bpkw", states, maps)
 
 
 def _top(size: Tensor, count: Tensor) -> Tensor:
