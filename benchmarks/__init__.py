@@ -1,1 +1,5 @@
-"""Speed and size, as ratios measured in one run: `make bench`, or one of them, see README.md here."""
+"""How fast, how large: every table is measured here, on whatever machine runs it. In a process as a cell's is."""
+
+from hskd_lightning.runs.device import keep_freed_memory
+
+keep_freed_memory()

@@ -131,6 +131,30 @@ def test_threads_are_those_that_were_given(trainer: TrainerSettings) -> None:
     assert torch.get_num_threads() == 1
 
 
+PAGES = """
+import resource, sys, torch
+from hskd_lightning.runs.device import keep_freed_memory
+if sys.argv[1:]:
+    keep_freed_memory()
+def step():
+    kept = [torch.ones(1000, 400) for _ in range(40)]  # 1.6 MB each, as the activations of a step
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_what_a_step_frees_the_next_one_has() -> None:
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", PAGES, *more], check=True, capture_output=True, text=True).stdout)
+        for more in ([], ["keep"])
+    )
+    assert given_back > 10_000 > 10 * kept  # of 16,000 pages
+
+
 def asked(devices: Any, **options: Any) -> TrainerSettings:
     common = {"accelerator": "cpu", "precision": "32-true", "log_every": 50, "checkpoint_every": 200, "graphs": False}
     return TrainerSettings(**{**common, **options}, devices=devices)
