@@ -1,7 +1,9 @@
 """What each saving of a step is worth: the step with all of them, and with all but one, taking turns.
 
 rows: rows that nobody reads are not computed, nor blocks above what is read; vocabulary: the word embedding has the
-rows that the texts name alone, 6,000 of 30,522 as in CoLA; one pass: clip and AdamW go over the parameters together.
+rows that the texts name alone, 6,000 of 30,522 as in CoLA; one pass: clip and AdamW go over the parameters together;
+one map: the learned map and PCA's directions are multiplied first; neighbours: on a CPU short examples share a call of
+attention.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from torch import nn
 from benchmarks.anatomy import cases
 from benchmarks.measure import report, taking_turns
 from benchmarks.steps import TEACHER, ByHand, Stage
+from hskd_lightning.compress.width.codes import Projection
 from hskd_lightning.models import partial
 from hskd_lightning.training.optim import decayed
 
@@ -52,11 +55,27 @@ def every_row() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def two_maps() -> Iterator[None]:
+    """The learned map makes states as wide as the teacher's, PCA's directions make them narrow."""
+    with patch.object(Projection, "joined", lambda *_: None):
+        yield
+
+
+@contextmanager
+def each_alone() -> Iterator[None]:
+    """Every example has a call of attention of its own."""
+    with patch.object(partial, "TOGETHER", 0):
+        yield
+
+
 WITHOUT: dict[str, tuple[type[ByHand], Callable[[], AbstractContextManager[None]]]] = {
     "all": (ByHand, nullcontext),
     "rows": (ByHand, every_row),
     "vocabulary": (WholeVocabulary, nullcontext),
     "one pass": (TwoPasses, nullcontext),
+    "one map": (ByHand, two_maps),
+    "neighbours": (ByHand, each_alone),
 }
 
 

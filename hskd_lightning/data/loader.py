@@ -21,7 +21,8 @@ BUCKET_BATCHES = 50
 
 
 def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = None, multiple: int = 1) -> TokenBatch:
-    """Gather rows of a split into one padded batch, by one index and one masked store per tensor.
+    """Gather rows of a split into one padded batch, by one index per tensor; padding reads the first token, and is
+    written over.
 
     Args:
         rows: (B,) positions in the split.
@@ -29,21 +30,19 @@ def collate(split: TokenSplit, rows: Tensor, pad_id: int, pad_to: int | None = N
         pad_to: pad to this length rather than to the longest example.
         multiple: without `pad_to`, make the length a multiple of this.
     """
-    lengths = split.lengths[rows]  # (B,)
+    lengths = split.lengths_of(rows)  # (B,)
     width = -(-int(lengths.max()) // multiple) * multiple if pad_to is None else pad_to
     column = torch.arange(width)
-    real = column < lengths[:, None]  # (B, T)
-    flat = (split.starts[rows][:, None] + column)[real]
+    padding = column >= lengths[:, None]  # (B, T)
+    places = (split.starts[rows][:, None] + column).masked_fill_(padding, 0)
 
     def padded(values: Tensor, fill: int, dtype: torch.dtype) -> Tensor:
-        out = torch.full(real.shape, fill, dtype=dtype)
-        out[real] = values[flat].to(dtype)
-        return out
+        return values.take(places).to(dtype).masked_fill_(padding, fill)
 
     return TokenBatch(
         ids=split.ids[rows],
         input_ids=padded(split.input_ids, pad_id, torch.int64),
-        attention_mask=real.long(),
+        attention_mask=(~padding).long(),
         token_type_ids=padded(split.token_type_ids, 0, torch.int64),
         special=padded(split.special, 0, torch.bool),
         labels=split.labels[rows],

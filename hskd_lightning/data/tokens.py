@@ -46,6 +46,10 @@ class TokenSplit:
         """(N,) int64: real tokens of each example."""
         return self.offsets.diff()
 
+    def lengths_of(self, rows: Tensor) -> Tensor:
+        """(n,) int64: real tokens of the examples at (n,) positions, without looking at the others."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
     @property
     def starts(self) -> Tensor:
         """(N,) int64: where each example's tokens begin."""
@@ -53,7 +57,7 @@ class TokenSplit:
 
     def take(self, rows: Tensor) -> TokenSplit:
         """The examples at these positions, in this order, as a split of their own; no token is copied."""
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), self.lengths[rows].cumsum(0)])
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), self.lengths_of(rows).cumsum(0)])
         return replace(self, ids=self.ids[rows], labels=self.labels[rows], offsets=offsets, begin=self.starts[rows])
 
 

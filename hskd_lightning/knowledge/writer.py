@@ -108,7 +108,7 @@ class Writer:
             with shared.take() as number:
                 if number is not None:
                     self._write_shard(number)
-                    progress.made(number, int(self.contents.split.lengths[self.shards[number]].sum()))
+                    progress.made(number, int(self.contents.split.lengths_of(self.shards[number]).sum()))
             if number is None and shared.pending:
                 progress.wait()
 
@@ -185,7 +185,7 @@ class Writer:
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""
-        return rows[self.contents.split.lengths[rows].argsort(stable=True)]
+        return rows[self.contents.split.lengths_of(rows).argsort(stable=True)]
 
     def _shard(
         self, rows: Tensor, compression: Compression, teacher: Teacher
@@ -198,7 +198,7 @@ class Writer:
         kept, logits, counts = (torch.cat(parts).cpu() for parts in zip(*made, strict=True))
         tensors = {
             "ids": split.ids[rows].clone(),
-            "tokens": self._real(split.lengths[rows]),
+            "tokens": self._real(split.lengths_of(rows)),
             "kept": kept.int(),
             "logits": logits.float(),
         }

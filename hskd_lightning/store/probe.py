@@ -20,7 +20,7 @@ def seconds_to_read(teacher: PreTrainedConfig, contents: Contents, tokens: int) 
     """Seconds for a teacher of this shape (random weights: it need not exist yet) to read `tokens` real tokens."""
     model = encoder.build_classifier(teacher).eval().to(contents.device)
     rows = shuffled(len(contents.split), seed=0)[: BATCH * BATCHES]
-    rows = rows[contents.split.lengths[rows].argsort()]
+    rows = rows[contents.split.lengths_of(rows).argsort()]
     batches = [
         collate(contents.split, part, contents.pad_id, contents.pad_to).to(contents.device)
         for part in rows.split(BATCH)
@@ -32,4 +32,4 @@ def seconds_to_read(teacher: PreTrainedConfig, contents: Contents, tokens: int) 
         encoder.states_and_logits(model, batch, read)
     if contents.device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) * tokens / int(contents.split.lengths[rows].sum())
+    return (time.perf_counter() - started) * tokens / int(contents.split.lengths_of(rows).sum())
