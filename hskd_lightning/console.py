@@ -19,9 +19,14 @@ WIDTH = 80
 
 
 def quiet() -> None:
-    """Leave the console to us: no advertisements, device lists or loading bars from the libraries below."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Leave the console to us: no advertisements, device lists or loading bars from the libraries below.
+
+    Also of those that are not imported yet: Lightning, as it is, sets its own loggers' level, but not that of the ones
+    below them that speak.
+    """
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        for speaking in (name, f"{name}.utilities.rank_zero"):
+            logging.getLogger(speaking).setLevel(logging.WARNING)
     from transformers.utils import logging as transformers_logging  # here: what answers from files does without it
 
     transformers_logging.disable_progress_bar()

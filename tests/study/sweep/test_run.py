@@ -93,6 +93,10 @@ def test_it_ends_in_a_table_and_a_figure(line: tuple[Path, str]) -> None:
     assert figure.stat().st_size > 5000
 
 
+def test_no_library_speaks_in_between(line: tuple[Path, str]) -> None:
+    assert not [word for word in ("GPU available", "TPU", "Tip", "Loading weights") if word in line[1]]
+
+
 def test_a_finished_sweep_runs_nothing_and_draws_the_same(line: tuple[Path, str]) -> None:
     root, _ = line
     before, drawn = {path: path.stat().st_mtime_ns for path in results(root)}, table(root)
