@@ -71,7 +71,9 @@ def dissect(stage: Stage, rounds: int, seconds: float, folder: Path) -> dict[str
     for number in range(rounds):
         products.measure()
         parts += [by_hand.parts() for _ in range(max(2, steps - 3))]
+        products.measure()
         trained += by_trainer(stage, steps, folder / str(number))
+        products.measure()
     medians = {part: 1e3 * statistics.median(row[part] for row in parts) for part in PARTS}
     return medians | _limits(1e3 * _a_step(trained), sum(medians.values()), products.peak, whole, done)
 

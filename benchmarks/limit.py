@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import Counter
 
@@ -18,7 +19,9 @@ from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.models import encoder
 from hskd_lightning.settings.stages import HIDDEN
 
-LEAST = 2e-3
+Product = tuple[int, int, int]
+"""(M, K, N): rows, what is summed over, columns."""
+LEAST = 1e-2
 """Seconds that one measurement of a product takes at least."""
 
 
@@ -65,7 +68,7 @@ class Products:
 
     def __init__(self, config: PreTrainedConfig, batch: TokenBatch) -> None:
         self.shapes = linear_shapes(config, *batch.input_ids.shape)
-        self.best = dict.fromkeys(self.shapes, float("inf"))
+        self.seconds: dict[Product, list[float]] = {shape: [] for shape in self.shapes}
         self._operands = {
             (rows, inner, outer): (
                 torch.randn(rows, inner, device=device()),
@@ -75,26 +78,29 @@ class Products:
         }
 
     def measure(self) -> None:
-        """Time each shape; the best of all calls counts."""
+        """Time each shape."""
         for shape, (left, right) in self._operands.items():
-            self.best[shape] = min(self.best[shape], seconds_of(left, right))
+            self.seconds[shape].append(seconds_of(left, right))
 
     @property
     def peak(self) -> float:
-        """Multiply-adds a second, each shape weighted by its work."""
+        """Multiply-adds a second, each shape weighted by its work: by the medians, as steps are measured, for a machine
+        that others use too is now fast and now slow.
+        """
         work = {shape: count * rows_cost(shape) for shape, count in self.shapes.items()}
-        return sum(work.values()) / sum(count * self.best[shape] for shape, count in self.shapes.items())
+        spent = {shape: statistics.median(seconds) for shape, seconds in self.seconds.items()}
+        return sum(work.values()) / sum(count * spent[shape] for shape, count in self.shapes.items())
 
 
-def rows_cost(shape: tuple[int, int, int]) -> int:
+def rows_cost(shape: Product) -> int:
     """Multiply-adds of an (M, K) by (K, N) product."""
     rows, inner, outer = shape
     return rows * inner * outer
 
 
-def linear_shapes(config: PreTrainedConfig, examples: int, tokens: int) -> Counter[tuple[int, int, int]]:
+def linear_shapes(config: PreTrainedConfig, examples: int, tokens: int) -> Counter[Product]:
     """(M, K, N) of the linear layers' products in a forward, and how many there are of each."""
-    shapes: Counter[tuple[int, int, int]] = Counter()
+    shapes: Counter[Product] = Counter()
     model = whole_model(config)
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
