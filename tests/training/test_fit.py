@@ -90,6 +90,16 @@ def test_looking_at_losses_seldom_changes_nothing(tmp_path: Path) -> None:
     torch.testing.assert_close(weights(often), weights(seldom), rtol=0, atol=0)
 
 
+def test_a_stage_of_less_than_an_epoch_is_judged_by_its_last_weights(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    short = FineTuner(**{**fine_tuner().hparams, "total_steps": 4})
+    looked_at = fit.Selection(batches().loader, monitor="teacher/selection_accuracy")
+    fit.fit_stage(short, batches(), tmp_path, trainer(), looked_at)
+    assert fit.best(tmp_path) == fit.LAST
+    assert not recwarn.list
+
+
 class ElsewhereUntil(FineTuner):
     """A stage whose loss is no number from a step on, on a device where losses are not looked at as they come."""
 
