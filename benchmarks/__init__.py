@@ -1,5 +1,5 @@
 """How fast, how large: every table is measured here, on whatever machine runs it. In a process as a cell's is."""
 
-from hskd_lightning.runs.device import keep_freed_memory
+from hskd_lightning.allocator import keep_freed_memory
 
 keep_freed_memory()

@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 PACKAGE = "hskd_lightning"
 LAYERS = """
-    errors interrupt ranks devices
+    errors interrupt ranks devices allocator
     hsk integrity hashed_random settings
     losses artifacts data compress config
     models usage failure

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hskd_lightning.allocator import keep_freed_memory
 from hskd_lightning.artifacts import Recipe, hold
 from hskd_lightning.compress.compression import Compression, Layer, Padding
 from hskd_lightning.compress.length.base import LengthStrategy
@@ -103,6 +104,7 @@ class Writer:
             return
         self._check_count()
         self._check_space(len(numbers) / len(self.shards))
+        keep_freed_memory()
         shared, progress = SharedShards(self.parts, numbers), Progress(len(self.shards))
         while shared.pending:
             with shared.take() as number:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import os
-import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -25,9 +23,6 @@ from hskd_lightning.settings.groups import TrainerSettings
 log = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CLAIM = "-claim-"
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 512 << 20}
-"""Bytes: larger blocks are the system's, smaller ones malloc's; as much of these may lie free, see malloc.h."""
 
 
 def check_devices(trainer: TrainerSettings) -> None:
@@ -86,22 +81,8 @@ def settle(threads: int | None, trainer: TrainerSettings) -> None:
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    keep_freed_memory()
     if trainer.devices == trainer.num_nodes == 1 and _beside_others() and len(gpus := visible_gpus()) > 1:
         os.environ[VISIBLE] = claim(gpus)
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Have malloc keep what a step frees for the next step, where it is glibc's.
-
-    By itself it gives much of it back to the system, which clears every page again at the first touch: some 2,000 to
-    9,000 pages in each step of a student on a CPU, 4 to 15% of its time. What is larger than 32 MB still goes back.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for option, size in KEPT.items():
-            mallopt(option, size)
 
 
 def _beside_others() -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hskd_lightning import ranks
+from hskd_lightning.allocator import keep_freed_memory
 from hskd_lightning.data.loader import ResumableLoader
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_file, digest, read_json, write_json
@@ -87,6 +88,7 @@ def fit_stage(
     Returns:
         the facts: seconds and optimiser steps, those before a kill included.
     """
+    keep_freed_memory()
     timer = Timer()
     resume = ranks.from_first(lambda: _resumable(folder / RESUME, module.stage))
     train.batches.part = (ranks.rank(), ranks.size())

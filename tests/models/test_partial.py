@@ -83,14 +83,28 @@ def tokens_seen(*modules: nn.Module) -> Iterator[list[int]]:
         handle.remove()
 
 
+@pytest.fixture(params=[[0, 1, 2], [0, 1, 2, 1]], ids=["each alone", "two in a sequence"])
+def rows(request: pytest.FixtureRequest) -> list[int]:
+    """Which of the batch's examples, of 7, 4 and 5 tokens: three have a call of attention each, four one for two."""
+    return request.param
+
+
+@pytest.fixture
+def examples(batch: TokenBatch, rows: list[int]) -> TokenBatch:
+    """These examples."""
+    return TokenBatch(*(tensor[rows] for tensor in batch[:6]))
+
+
 # [CLS] alone.
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_logits_and_gradients_are_the_whole_models(kind: str, attention: str, tiny: Build, batch: TokenBatch) -> None:
+def test_logits_and_gradients_are_the_whole_models(
+    kind: str, attention: str, tiny: Build, examples: TokenBatch
+) -> None:
     model = tiny(kind, num_labels=3)
     model.set_attn_implementation(attention)
-    expected, found = whole(model, batch)[1], encoder.logits(model, batch)
+    expected, found = whole(model, examples)[1], encoder.logits(model, examples)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert_same(gradients(model, found), gradients(model, expected))
 
@@ -168,13 +182,13 @@ KEPT = {
 
 @pytest.mark.parametrize("case", KEPT)
 def test_kept_states_and_gradients_are_those_gathered_from_the_whole_models(
-    kind: str, case: str, tiny: Build, batch: TokenBatch
+    kind: str, case: str, tiny: Build, examples: TokenBatch, rows: list[int]
 ) -> None:
     model = tiny(kind)
     wanted, pairs = KEPT[case]
-    tokens = selection(*pairs)
-    found = encoder.kept_states(model, batch, wanted, tokens)
-    expected = tokens.gather([whole(model, batch)[0][number] for number in wanted])
+    tokens = TokenSelection(*(tensor[rows] for tensor in selection(*pairs)))
+    found = encoder.kept_states(model, examples, wanted, tokens)
+    expected = tokens.gather([whole(model, examples)[0][number] for number in wanted])
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert_same(gradients(model, found), gradients(model, expected))
 
@@ -219,12 +233,6 @@ def test_no_block_runs_above_the_highest_state(tiny: Build, batch: TokenBatch) -
 # Short examples, which share a call of attention.
 
 
-@pytest.fixture
-def four(batch: TokenBatch) -> TokenBatch:
-    """Of 7, 4, 5 and 4 tokens: two and two lie in one sequence."""
-    return TokenBatch(*(tensor[[0, 1, 2, 1]] for tensor in batch[:6]))
-
-
 @pytest.mark.parametrize(
     ("examples", "tokens", "together"),
     [(32, 12, 2), (32, 6, 4), (32, 3, 8), (32, 13, 1), (6, 6, 2), (31, 6, 1), (2, 2, 2), (1, 1, 1)],
@@ -242,30 +250,6 @@ def test_neighbours_attend_to_their_own_real_tokens() -> None:
 def test_each_may_be_alone() -> None:
     reach = partial.Reach(torch.tensor([[1, 1, 1], [1, 1, 0]]))
     assert reach.mask(2, 1).int().tolist() == [[[[1, 1, 1]]], [[[1, 1, 0]]]]
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_examples_that_share_a_call_have_the_whole_models_logits_and_gradients(
-    kind: str, attention: str, tiny: Build, four: TokenBatch
-) -> None:
-    model = tiny(kind)
-    model.set_attn_implementation(attention)
-    expected, found = whole(model, four)[1], encoder.logits(model, four)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert_same(gradients(model, found), gradients(model, expected))
-
-
-@pytest.mark.parametrize("case", KEPT)
-def test_examples_that_share_a_call_have_the_whole_models_states(
-    kind: str, case: str, tiny: Build, four: TokenBatch
-) -> None:
-    model = tiny(kind)
-    wanted, pairs = KEPT[case]
-    tokens = selection(*([*positions, positions[1]] for positions in pairs))
-    found = encoder.kept_states(model, four, wanted, tokens)
-    expected = tokens.gather([whole(model, four)[0][number] for number in wanted])
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert_same(gradients(model, found), gradients(model, expected))
 
 
 # Which models.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import BertConfig
 
+from hskd_lightning.allocator import keep_freed_memory
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.loader import BucketedBatches, Collate, ResumableLoader, train_loader
 from hskd_lightning.data.tokens import TokenSplit
@@ -88,6 +89,12 @@ def test_looking_at_losses_seldom_changes_nothing(tmp_path: Path) -> None:
     fit.fit_stage(often, batches(), tmp_path / "often", trainer())
     fit.fit_stage(seldom, batches(), tmp_path / "seldom", trainer(log_every=5))
     torch.testing.assert_close(weights(often), weights(seldom), rtol=0, atol=0)
+
+
+def test_a_stage_keeps_the_memory_that_its_steps_free(tmp_path: Path) -> None:
+    keep_freed_memory.cache_clear()
+    fit.fit_stage(fine_tuner(), batches(), tmp_path, trainer())
+    assert keep_freed_memory.cache_info().misses == 1
 
 
 def test_a_stage_of_less_than_an_epoch_is_judged_by_its_last_weights(
