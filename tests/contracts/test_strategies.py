@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import Moments, UnitCode
-from hskd_lightning.compress.width.codes import by_pair
 from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.hsk import HiddenTarget, TokenSelection
+from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenSelection
 from hskd_lightning.losses import hidden_losses
 from hskd_lightning.settings import Choice
 from tests.contracts.strategies import make, node, one_option, with_keep
@@ -254,19 +254,16 @@ def summed_gradients(seen: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 @keep_units
 @width_cases
 def test_width_the_learned_map_and_the_view_are_one_map(name: str, given: dict[str, Any], keep: Any) -> None:
-    code, kept = code_of(name, keep, **given), torch.randn(2, PAIRS, 3, 5, requires_grad=True)
+    code, kept = code_of(name, keep, **given), torch.randn(2, PAIRS, 40, 5, requires_grad=True)
     widen = torch.nn.Linear(5, UNITS)
+    found = Compression(LayerMap(()), make("length", "all"), code).view(kept, widen)
     expected = code.view(widen(kept))
-    joined = code.joined(widen.weight, widen.bias, rows=10**6)
-    if joined is None:
-        assert expected.shape[-1] == UNITS
-        return
-    weight, bias = joined
-    found = by_pair(kept, weight) + bias
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    is_one = code.joined(widen.weight, widen.bias, rows=80) is not None
+    assert is_one or expected.shape[-1] == UNITS
     both = (summed_gradients(seen, kept, widen.weight, widen.bias) for seen in (found, expected))
     for one, other in zip(*both, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-2)  # sums of 80 rows, up to 2,000 times each
 
 
 @keep_units
