@@ -21,6 +21,7 @@ from benchmarks.gpu.compiled import compiled
 from benchmarks.gpu.setup import Row, Setup
 from benchmarks.gpu.stages import host, precision, speed
 from benchmarks.gpu.teacher_pass import teacher_pass
+from benchmarks.gpu.together import together
 from benchmarks.measure import RESULTS, machine, show
 from hskd_lightning import console
 
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "precision": precision,
     "store": teacher_pass,
     "cells": cells,
+    "together": together,
     "compile": compiled,
 }
 

@@ -20,10 +20,11 @@ from benchmarks.models import (
     teacher_config,
     tiny_setting,
 )
-from benchmarks.steps import Stage
+from benchmarks.steps import TEACHER, Stage
 from hskd_lightning.compress.compression import HskPlan
+from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.knowledge.device_store import DeviceStoreSource
-from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.teacher_source import TeacherSource
 from hskd_lightning.models.teacher import Teacher
@@ -83,19 +84,27 @@ class Setup:
     def stage(self, student: str, name: str, tokens: int, online: bool = False) -> Stage:
         """A stage taught by the teacher itself, or from a store."""
         plan = self.plan(student)
-        split = sentences(64 * self.batch, tokens, vocabulary=290 if self.smoke else 30_000)
-        source = TeacherSource(self.teacher, plan, lambda: plan.unfitted_moments())
-        if not online:
-            built = self._store(student, tokens)
-            source = StoreSource(built, plan, built.request)  # type: ignore[assignment]
-            if device().type == "cuda":
-                source = DeviceStoreSource(source, device())  # type: ignore[assignment,arg-type]
+        source = self._teaching(plan) if online else self._stored(student, tokens)
+        split = self._sentences(tokens)
         return Stage(name, student_config(student), split, source, self.batch, plan.shape.teacher_width)
 
-    def _store(self, student: str, tokens: int) -> Store:
+    def fine_tuning(self, tokens: int) -> Stage:
+        """The teacher's own training."""
+        config = teacher_config("tiny" if self.smoke else "BERT-base")
+        return Stage(TEACHER, config, self._sentences(tokens), None, self.batch)
+
+    def _teaching(self, plan: HskPlan) -> KnowledgeSource:
+        return TeacherSource(self.teacher, plan, lambda: plan.unfitted_moments())
+
+    def _stored(self, student: str, tokens: int) -> KnowledgeSource:
         plan = self.plan(student)
-        split = sentences(64 * self.batch, tokens, vocabulary=290 if self.smoke else 30_000)
-        return store(plan, split, Anyone(plan.shape.teacher_width), self.root / f"{student}-{tokens}")
+        split, anyone = self._sentences(tokens), Anyone(plan.shape.teacher_width)
+        built = store(plan, split, anyone, self.root / f"{student}-{tokens}")
+        source = StoreSource(built, plan, built.request)
+        return DeviceStoreSource(source, device()) if device().type == "cuda" else source
+
+    def _sentences(self, tokens: int) -> TokenSplit:
+        return sentences(64 * self.batch, tokens, vocabulary=290 if self.smoke else 30_000)
 
     def cases(self) -> Iterator[Row]:
         """Student, stage and tokens of every row."""

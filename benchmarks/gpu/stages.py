@@ -8,15 +8,16 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu.setup import Row, Setup
+from benchmarks.gpu.setup import Row, Setup, attempt
 from benchmarks.measure import taking_turns
 from benchmarks.offline_speedup import limit
-from benchmarks.steps import ByHand, Stage, by_trainer, synchronize
+from benchmarks.steps import TEACHER, ByHand, Stage, by_trainer, synchronize
 
 WARNED = "synchronizing CUDA operation"
 PRECISIONS = ("32-true", "tf32", "bf16-mixed")
@@ -137,10 +138,12 @@ def _place(warning: warnings.WarningMessage) -> str:
 
 
 def precision(setup: Setup) -> Iterator[Row]:
-    """A Trainer's step in each precision, replayed."""
+    """A Trainer's step in each precision, replayed where it can be; the teacher's fine-tuning too."""
 
-    def measure(student: str, name: str, tokens: int) -> Row:
-        stage = setup.stage(student, name, tokens)
+    def measure(stage: Stage) -> Row:
         return {f"{way}, ms": trainer_milliseconds(setup, stage, precision=way) for way in PRECISIONS}
 
-    return setup.each(measure)
+    yield from setup.each(lambda *case: measure(setup.stage(*case)))
+    for tokens in setup.tokens:
+        case: Row = {"student": "", "stage": TEACHER, "tokens": tokens}
+        yield case | attempt(f"{TEACHER} {tokens}", partial(measure, setup.fine_tuning(tokens)))

@@ -77,6 +77,10 @@ def several_at_once(
     parallel = loader.load_configuration(name, [*words, PARALLEL], run_mode=RunMode.MULTIRUN)
     at_once = min(_processes(parallel), len(cells))
     if at_once < 2:
+        if JOBS not in os.environ and _gpus(config.trainer.accelerator):
+            log.info(
+                "sweep: one cell at a time on the GPU; HSKD_JOBS=8 runs eight at once, which small students gain by"
+            )
         return config, launcher, cells
     log.info(
         "sweep: %d cells at a time, threads=%d each; HSKD_JOBS=1 runs one by one with all cores, launch=... elsewhere",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import joblib
 import pytest
 import torch
 from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
 
 from hskd_lightning.study.sweep.at_once import _processes, cells_at_once, several_at_once
 from hskd_lightning.study.sweep.compose import as_multirun
@@ -52,3 +54,18 @@ def test_no_number_of_processes_is_refused(jobs: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HSKD_JOBS", jobs)
     with as_multirun(None, "train", ["launch=joblib"]) as (config, _), refusal("HSKD_JOBS", "a whole number from 1"):
         _processes(config)
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(None, True), ("1", False)])
+def test_one_gpu_runs_one_cell_and_says_how_to_run_several(
+    jobs: str | None, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    OmegaConf.register_new_resolver("hskd.cells_at_once", cells_at_once, replace=True)  # as train.py does
+    monkeypatch.setenv("HSKD_JOBS", jobs) if jobs else monkeypatch.delenv("HSKD_JOBS")
+    cells = [PlannedCell("curve", (f"seed={seed}",), {}, "0123456789") for seed in (0, 1)]
+    with as_multirun(None, "train", ["seed=0,1"]) as (config, loader), caplog.at_level("INFO"):
+        context = SimpleNamespace(config_loader=loader)
+        launcher = cast(Launcher, SimpleNamespace(hydra_context=context, task_function=None))
+        assert several_at_once(config, launcher, cells) == (config, launcher, cells)
+    assert ("HSKD_JOBS=8" in caplog.text) == said
