@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from torch import Tensor
 from transformers import BertConfig, PreTrainedConfig
 
 from hskd_lightning.artifacts import PARTIAL, build_once
+from hskd_lightning.compress.bits.base import BitsStrategy
+from hskd_lightning.compress.bits.fp16 import Fp16
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import LengthStrategy
-from hskd_lightning.compress.width.base import Moments, WidthStrategy
+from hskd_lightning.compress.width.base import WidthStrategy
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.tokens import TokenSplit
-from hskd_lightning.hsk import TokenBatch
+from hskd_lightning.hsk import LayerMap, TokenBatch
 from hskd_lightning.knowledge.manifest import sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
@@ -31,6 +33,9 @@ from hskd_lightning.models import encoder
 from hskd_lightning.models.shapes import Rosita, Sizes, StudentShape
 from hskd_lightning.models.teacher import Teacher
 
+HALF = Fp16()
+FITTED_ON = 4096
+"""Tokens that bits are fitted on."""
 CONF = Path(__file__).parents[1] / "conf"
 TASK = Task("sst2", "accuracy", ("negative", "positive"))
 STUDENTS: dict[str, StudentShape] = {
@@ -128,57 +133,63 @@ def split_of(words: Tensor, lengths: Tensor, seed: int = 0) -> TokenSplit:
     )
 
 
-def joint_setting(student_blocks: int) -> HskPlan:
+def joint_setting(student_blocks: int, bits: BitsStrategy = HALF) -> HskPlan:
     """The paper's 1l_10t_0.1h on a BERT-base teacher."""
-    return plan(student_blocks, UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), MagnitudeMask(keep=0.1))
+    chosen = (UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), MagnitudeMask(keep=0.1))
+    return plan(student_blocks, *chosen, bits)
 
 
-def pca_setting(student_blocks: int) -> HskPlan:
+def pca_setting(student_blocks: int, bits: BitsStrategy = HALF) -> HskPlan:
     """One layer, ten tokens, 77 components: the same amount, by `width=pca`."""
-    return plan(student_blocks, UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca(keep=77))
+    return plan(student_blocks, UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca(keep=77), bits)
 
 
 def tiny_setting(student_blocks: int) -> HskPlan:
     """What the default run keeps of the tiny teacher: one layer pair, 55% of the tokens, 70 of 128 components."""
     shape = Shape(4, 128, student_blocks)
-    return HskPlan.resolve(shape, UniformLayers(keep=1), AttentionWithoutSep(keep=0.55), Pca(keep=70))
+    return HskPlan.resolve(shape, UniformLayers(keep=1), AttentionWithoutSep(keep=0.55), Pca(keep=70), bits=HALF)
 
 
-def plan(student_blocks: int, depth: Any, length: LengthStrategy, width: WidthStrategy) -> HskPlan:
+def plan(
+    student_blocks: int, depth: Any, length: LengthStrategy, width: WidthStrategy, bits: BitsStrategy = HALF
+) -> HskPlan:
     """A plan for a BERT-base teacher."""
-    return HskPlan.resolve(Shape(12, 768, student_blocks), depth, length, width)
+    return HskPlan.resolve(Shape(12, 768, student_blocks), depth, length, width, bits=bits)
 
 
-def request(plan: HskPlan, dtype: str) -> Request:
+def request(plan: HskPlan) -> Request:
     """What a store of this plan holds."""
-    names = ({"name": type(strategy).__name__} for strategy in (plan.length, plan.width))
-    return Request.of(plan, {"benchmark": True}, *names, dtype=dtype, shard_tokens=65_536)
+    named = ({"name": type(part).__name__.lower()} for part in (plan.length, plan.width, plan.bits))
+    return Request.of(plan, {"benchmark": True}, *named, shard_tokens=65_536)
 
 
-def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, dtype: str) -> Contents:
-    """What a store of this plan is made from."""
-    asked, width = request(plan, dtype), plan.shape.teacher_width
-    moments = Moments.of_nothing(len(asked.layers), width)
+def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone) -> Contents:
+    """What a store of this plan is made from; bits are fitted to noise, which takes them as long."""
+    asked, width = request(plan), plan.shape.teacher_width
+    stored = replace(plan, layer_map=LayerMap(tuple((state, state) for state, _ in asked.layers)))
+
+    def fit() -> dict[str, Tensor]:
+        sample = torch.randn(len(asked.layers), FITTED_ON, stored.coded_units)
+        return {**stored.unfitted.code.fitted, **stored.bits.fit(sample)}
+
     return Contents(
         request=asked,
-        length=plan.length,
-        unfitted=plan.width.fit(width, moments),
-        fit=lambda: plan.width.fit(width, moments),
+        plan=stored,
+        fit=fit,
         teacher=lambda: teacher,  # type: ignore[arg-type,return-value]
         split=split,
         width=width,
         classes=2,
         pad_id=0,
         pad_to=None,
-        padding="ignore",
         device=device(),
         precision="32-true",
     )
 
 
-def store(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, root: Path, dtype: str = "fp16") -> Store:
+def store(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone, root: Path) -> Store:
     """A store of this plan, built now."""
-    contents = contents_of(plan, split, teacher, dtype)
+    contents = contents_of(plan, split, teacher)
     partial = root / "store" / f"{contents.request.name}{PARTIAL}"
     partial.mkdir(parents=True, exist_ok=True)
     writer = Writer(partial, contents)

@@ -28,12 +28,19 @@ from benchmarks.models import (
     contents_of,
     device,
     joint_setting,
+    pca_setting,
     plan,
     sentences,
     store,
     student_config,
 )
 from benchmarks.steps import ByHand, Stage
+from hskd_lightning.compress.bits.base import BitsStrategy
+from hskd_lightning.compress.bits.fp16 import Fp16
+from hskd_lightning.compress.bits.fp32 import Fp32
+from hskd_lightning.compress.bits.int4 import Int4
+from hskd_lightning.compress.bits.planes import Planes
+from hskd_lightning.compress.bits.residual import Residual
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.width.all import AllUnits
@@ -48,25 +55,32 @@ from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 
 BATCH = 32
+BITS: dict[str, BitsStrategy] = {
+    "fp16": Fp16(), "int4": Int4(), "planes 256": Planes(256), "residual 16": Residual(16)
+}  # fmt: skip
 WIDTHS: dict[str, WidthStrategy] = {"77 components": Pca(keep=77), "768 units": AllUnits()}
 
 
 def waiting(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
     """Share of a training step that goes into its data, made in the training process itself: no workers help."""
-    rows = []
-    student = student_config("TinyBERT4")
-    setting = joint_setting(student.num_hidden_layers)
-    for tokens in (16, 128):
-        split = sentences(4 * BATCH, tokens)
-        source = StoreSource(
-            built := store(setting, split, teacher.teacher, root / f"wait-{tokens}"), setting, built.request
-        )
-        for stage in (HIDDEN, PREDICTION):
-            taught = Stage(stage, student, split, source, BATCH)
-            batches = taught.batches()
-            seconds = taking_turns({"step": ByHand(taught), "data": lambda it=batches: next(it)}, rounds)
-            share = seconds["data"] / seconds["step"]
-            rows.append({"stage": stage, "tokens": tokens, **_named(seconds), "waiting, %": 100 * share})
+    student, rows = student_config("TinyBERT4"), []
+    blocks = student.num_hidden_layers
+    kept = {"1l_10t_0.1h": joint_setting(blocks)} | {
+        f"1l_10t_77, {name}": pca_setting(blocks, bits) for name, bits in BITS.items()
+    }
+    for number, (name, setting) in enumerate(kept.items()):
+        for tokens in (12, 128):
+            split = sentences(4 * BATCH, tokens)
+            built = store(setting, split, teacher.teacher, root / f"wait-{number}-{tokens}")
+            source = StoreSource(built, setting, built.request)
+            for stage in (HIDDEN, PREDICTION) if number == 0 else (HIDDEN,):
+                taught = Stage(stage, student, split, source, BATCH)
+                batches = taught.batches()
+                seconds = taking_turns({"step": ByHand(taught), "data": lambda it=batches: next(it)}, rounds)
+                share = seconds["data"] / seconds["step"]
+                rows.append(
+                    {"kept": name, "stage": stage, "tokens": tokens, **_named(seconds), "waiting, %": 100 * share}
+                )
     return rows
 
 
@@ -74,15 +88,15 @@ def reading(root: Path, rounds: int, examples: int) -> list[dict[str, Any]]:
     """Rows per second: ours, a bare copy of as many neighbouring bytes of the store, an Arrow file, and `datasets`."""
     split = sentences(examples, 14)
     return [
-        {"kept": name, "dtype": dtype, **_read(width, dtype, split, root, rounds)}
+        {"kept": name, "bits": type(bits).__name__.lower(), **_read(width, bits, split, root, rounds)}
         for name, width in WIDTHS.items()
-        for dtype in ("fp16", "fp32")
+        for bits in (Fp16(), Fp32())
     ]
 
 
-def _read(width: WidthStrategy, dtype: str, split: TokenSplit, root: Path, rounds: int) -> dict[str, float]:
-    setting = plan(4, UniformLayers(keep=4), AllTokens(), width)
-    built = store(setting, split, Anyone(), root / "read", dtype)
+def _read(width: WidthStrategy, bits: BitsStrategy, split: TokenSplit, root: Path, rounds: int) -> dict[str, float]:
+    setting = plan(4, UniformLayers(keep=4), AllTokens(), width, bits)
+    built = store(setting, split, Anyone(), root / "read")
     source = StoreSource(built, setting, built.request)
     batches = itertools.cycle(shuffled(len(split) // BATCH * BATCH, seed=1).split(BATCH))
     readers = {"ours": lambda: source.read_hidden(next(batches)), **_others(built, source, root, batches)}
@@ -97,7 +111,7 @@ def _others(
 ) -> dict[str, Callable[[], object]]:
     """The same content in other hands."""
     every = source.read_hidden(torch.arange(built.facts["examples"]))
-    values = every.values.flatten(1).to(torch.float16 if built.request.dtype == "fp16" else torch.float32)
+    values = every.values.flatten(1).to(built.request.coder.dtype)
     table = pa.table(
         {
             "values": pa.FixedSizeListArray.from_arrays(pa.array(values.flatten().numpy()), values.shape[1]),
@@ -141,9 +155,10 @@ def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
         "1l_10t_0.1h": joint_setting(6),
         "77 components of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), Pca(keep=77)),
         "full width of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), AllUnits()),
+        **{f"1l_10t_77, {name}": pca_setting(6, bits) for name, bits in BITS.items()},
     }
     for name, setting in settings.items():
-        contents = contents_of(setting, split, teacher.teacher, "fp16")
+        contents = contents_of(setting, split, teacher.teacher)
         folder = root / "write"
         folder.mkdir(exist_ok=True)
 

@@ -17,6 +17,12 @@ import torch
 
 from benchmarks.measure import report
 from benchmarks.models import BertBase, contents_of, joint_setting, plan, store
+from hskd_lightning.compress.amount import shared_bytes
+from hskd_lightning.compress.bits.fp32 import Fp32
+from hskd_lightning.compress.bits.int4 import Int4
+from hskd_lightning.compress.bits.int8 import Int8
+from hskd_lightning.compress.bits.planes import Planes
+from hskd_lightning.compress.bits.residual import Residual
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
@@ -32,22 +38,26 @@ from hskd_lightning.knowledge.writer import Writer
 
 LENGTHS = {"cola": 64, "rte": 128, "sst2": 64}
 PCA = (UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca(keep=77))
-SETTINGS: dict[str, tuple[HskPlan, str]] = {
-    "1l_10t_0.1h, fp16": (joint_setting(6), "fp16"),
-    "1l_10t_77 components, fp16": (plan(6, *PCA), "fp16"),
-    "1l_10t_77 components, int8": (plan(6, *PCA), "int8"),
-    "full HSK, fp16": (plan(6, AllLayers(), AllTokens(), AllUnits()), "fp16"),
-    "full HSK, fp32": (plan(6, AllLayers(), AllTokens(), AllUnits()), "fp32"),
+WHOLE = (UniformLayers(top=8, keep=1), AttentionWithoutSep(keep=10), Pca())
+SETTINGS = {
+    "1l_10t_0.1h, fp16": joint_setting(6),
+    "1l_10t_77 components, fp16": plan(6, *PCA),
+    "1l_10t_77 components, int8": plan(6, *PCA, Int8()),
+    "1l_10t_77 components, int4": plan(6, *PCA, Int4()),
+    "1l_10t, planes, 256 bits": plan(6, *WHOLE, Planes(256)),
+    "1l_10t, residual, 16 bytes": plan(6, *WHOLE, Residual(16)),
+    "full HSK, fp16": plan(6, AllLayers(), AllTokens(), AllUnits()),
+    "full HSK, fp32": plan(6, AllLayers(), AllTokens(), AllUnits(), Fp32()),
 }
 
 
 def measure(task: str, whole: TokenSplit, sample: TokenSplit, teacher: BertBase, root: Path) -> list[dict[str, Any]]:
     rows = []
-    for name, (setting, dtype) in SETTINGS.items():
-        built = store(setting, sample, teacher.teacher, root / task, dtype)
+    for name, setting in SETTINGS.items():
+        built = store(setting, sample, teacher.teacher, root / task)
         on_disk = sum(path.stat().st_size for path in built.folder.glob("shard-*"))
-        computed = _computed(setting, sample, teacher, dtype)
-        everything = _computed(setting, whole, teacher, dtype)
+        computed = _computed(setting, sample, teacher)
+        everything = _computed(setting, whole, teacher)
         rows.append(
             {
                 "task": task,
@@ -56,13 +66,14 @@ def measure(task: str, whole: TokenSplit, sample: TokenSplit, teacher: BertBase,
                 "computed, B/example": computed / len(sample),
                 "measured / computed": on_disk / computed,
                 "whole train, MB": everything / 1e6,
+                "shared, MB": shared_bytes(setting) / 1e6,
             }
         )
     return rows
 
 
-def _computed(setting: HskPlan, split: TokenSplit, teacher: BertBase, dtype: str) -> int:
-    return Writer(Path(), contents_of(setting, split, teacher.teacher, dtype)).size.bytes
+def _computed(setting: HskPlan, split: TokenSplit, teacher: BertBase) -> int:
+    return Writer(Path(), contents_of(setting, split, teacher.teacher)).size.bytes
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ HOW_NOT_WHAT = ("paths", "logger", "explain", "force", "export", "threads", "wor
 """Top-level keys that say where and how a cell runs, not what it computes: they do not enter its id."""
 MACHINE = ("accelerator", "devices", "num_nodes", "checkpoint_every", "log_every", "graphs")
 """Keys of `trainer` of the same kind."""
-HIDDEN_ONLY = ("depth", "length", "width", "control", "hsk", "store")
+HIDDEN_ONLY = ("depth", "length", "width", "bits", "control", "hsk", "store")
 """Keys without effect where no hidden states are distilled: one baseline, whatever the axes say."""
 SPLITTING = ("max_length", "limit", "distil_limit", "selection", "split_seed")
 """Keys of `data` that decide what is trained on; its text is known by its content."""
@@ -142,6 +142,11 @@ def _read(path: Path) -> dict[str, Any]:
 def options(group: str) -> list[str]:
     """The names of a group's yaml files."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def option(group: str, name: str) -> Choice:
+    """An option of a group as its file has it."""
+    return Choice.of(_read(CONF / group / f"{name}.yaml"))
 
 
 def _group(key: str) -> str:

@@ -95,7 +95,7 @@ def _check_fixed(experiment: Experiment) -> None:
     if plan is None:
         return
     _check_batches(experiment, plan, who, instead)
-    if not preset.mask_first_step and isinstance(plan.fit(plan.unfitted_moments()).code, StaticMask):
+    if not preset.mask_first_step and isinstance(plan.unfitted.code, StaticMask):
         allowed = f"true: the first step would need all units, and {who} has some"
         raise ConfigError("preset.mask_first_step", False, allowed, instead)
 

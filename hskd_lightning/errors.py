@@ -42,6 +42,16 @@ class TrainingError(RuntimeError):
     """A training that cannot go on (a loss that is not a number): names the stage and the step."""
 
 
+RENAMED = {"store.dtype": "bits"}
+"""Keys that there once were, and what has taken their place."""
+
+
+def renamed(key: str, value: object) -> ConfigError:
+    """For a key that there once was."""
+    now = RENAMED[key]
+    return ConfigError(key, value, f"a key that there is: {now} has taken its place", f"write {now}={value}")
+
+
 def shortened(text: str, most: int = 80) -> str:
     """The text, or its beginning, its end and its length where it has more than `most` characters."""
     if len(text) <= most:

@@ -147,10 +147,11 @@ def resolve_keeps(settings: Settings, shape: Shape) -> dict[str, Keep]:
 
 
 def resolve_plan(settings: Settings, shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:
-    """Build the three strategies and check them against the models' shapes."""
+    """Build the four strategies and check them against the models' shapes."""
     changed = {axis: {"keep": as_number(keeps[axis])} if axis in keeps else {} for axis in AXES}
     depth, length, width = (configuration.build(settings.axis(axis), axis, **changed[axis]) for axis in AXES)
-    return HskPlan.resolve(shape, depth, length, width, settings.preset.padding)
+    bits = configuration.build(settings.bits, "bits")
+    return HskPlan.resolve(shape, depth, length, width, settings.preset.padding, bits)
 
 
 def _control(choice: Choice) -> Control | None:

@@ -15,7 +15,6 @@ from hskd_lightning.compress.keep import said
 from hskd_lightning.console import describe_amount, quiet, show_table
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import KnowledgeAmount
-from hskd_lightning.knowledge.request import BYTES
 from hskd_lightning.models import encoder
 from hskd_lightning.runs.device import check_devices
 from hskd_lightning.settings import Choice, KnowledgeSettings
@@ -49,6 +48,7 @@ def plan_rows(experiment: Experiment) -> list[tuple[str, str]]:
     ]
     if experiment.plan is not None:
         rows += [(axis, _axis(axis, experiment)) for axis in AXES]
+        rows.append(("bits", f"{settings.bits.name}: {experiment.plan.token_bits:,} bits a token and layer"))
         rows.append(("control", _named(settings.control)))
     rows += [(f"stage {stage}", _stage(experiment, stage)) for stage in experiment.stages]
     return rows
@@ -72,9 +72,7 @@ def measure_amount(experiment: Experiment, corpus: Corpus) -> KnowledgeAmount:
     """Hidden-state knowledge per training example."""
     if experiment.plan is None:
         return KnowledgeAmount(scalars=0.0, bytes=0.0, full_scalars=0.0)
-    settings = experiment.settings
-    value_bytes = BYTES[settings.store.dtype if settings.knowledge.stored else "fp32"]
-    return measure(experiment.plan, corpus.eval_batches(corpus.student_splits.train), value_bytes)
+    return measure(experiment.plan, corpus.eval_batches(corpus.student_splits.train))
 
 
 def amount_at_hand(experiment: Experiment) -> KnowledgeAmount | None:
@@ -109,7 +107,7 @@ def _axis(axis: str, experiment: Experiment) -> str:
     if axis == "length":
         return f"{name}: {said(plan.length.keep, 'token')}{_attention(plan)}"
     units = plan.shape.teacher_width
-    scalars = plan.fit(plan.unfitted_moments()).code.scalars(units)
+    scalars = plan.unfitted.code.scalars(units)
     return f"{name}: {scalars} of {units} values a token"
 
 

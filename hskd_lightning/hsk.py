@@ -133,6 +133,10 @@ class KnowledgeAmount:
     """What these values, and the positions and masks that place them, weigh per example."""
     full_scalars: float
     """All S+1 pairs x real tokens x D: the whole of HSK for this teacher and student."""
+    token_bits: int = 0
+    """Of a kept token in a layer: its values and, where it has units of its own, which they are."""
+    shared_bytes: float = 0.0
+    """What all examples share (components, masks, codebooks), divided by their number; not part of `bytes`."""
 
     @property
     def fraction(self) -> float:

@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 
 from hskd_lightning.config import CONF, options
-from hskd_lightning.errors import ConfigError, command
+from hskd_lightning.errors import RENAMED, ConfigError, command, renamed
 from hskd_lightning.usage import public_groups
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -118,6 +118,8 @@ def _no_such_file(name: str, choices: Sequence[str] | None) -> ConfigError:
 def _no_such_key(key: str, words: Sequence[str]) -> ConfigError:
     typed = next((word for word in words if word.partition("=")[0].lstrip("+~") == key), key)
     written, _, value = typed.partition("=")
+    if key in RENAMED:
+        return renamed(key, value)
     known = _known([word for word in words if word != typed])
     if key in known and written != key:
         return ConfigError(written, value, "a key that there is, without + or ~", f"write {key}={value or 'VALUE'}")

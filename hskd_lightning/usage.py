@@ -22,6 +22,7 @@ WHAT = {
     "depth": "which of the teacher's layers are distilled",
     "length": "which tokens",
     "width": "which hidden units, or directions",
+    "bits": "and how finely their values are said",
     "knowledge": "where knowledge comes from, and the baselines without hidden states",
     "control": "something else in the place of the teacher's states, to tell what they are worth",
     "preset": "our settings, or the released code's, switch by switch",

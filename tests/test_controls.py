@@ -104,7 +104,7 @@ def test_online_and_offline_have_the_same_loss_at_every_step_and_the_same_score(
     scores = []
     for name in ("online", "offline"):
         chosen = (f"control={control}", f"width={width}", f"knowledge={name}", f"paths.runs={tmp_path}/{name}")
-        scores.append(run(small(*chosen, "store.dtype=fp32", "trainer.log_every=1", "trainer.checkpoint_every=1000")))
+        scores.append(run(small(*chosen, "bits=fp32", "trainer.log_every=1", "trainer.checkpoint_every=1000")))
     online, offline = (trace(tmp_path / name) for name in ("online", "offline"))
     assert len(online) == len(offline) > 12
     for one, other in zip(online, offline, strict=True):
@@ -190,7 +190,7 @@ def test_a_pretrained_teacher_shows_its_pretrained_states(small: Small, configur
 @pytest.mark.slow
 @pytest.mark.parametrize("knowledge", ["online", "offline"])
 def test_the_untrained_teachers_tokens_are_ranked_by_its_own_attention(small: Small, knowledge: str) -> None:
-    chosen = ("length=attention", "length.keep=3", "width=pca", "width.keep=5", "store.dtype=fp32")
+    chosen = ("length=attention", "length.keep=3", "width=pca", "width.keep=5", "bits=fp32")
     assets = Assets(resolve(small(*chosen, f"knowledge={knowledge}", "control=untrained")))
     batch = next(iter(assets.corpus.eval_batches(assets.corpus.student_splits.train)))
     shown = assets.knowledge.source().hidden(batch)

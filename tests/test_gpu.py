@@ -65,7 +65,7 @@ def test_loss_and_gradient_on_the_gpu_are_those_on_the_cpu(
     stage: str, knowledge: str, small: Callable[..., DictConfig]
 ) -> None:
     torch.set_float32_matmul_precision("highest")
-    assets = Assets(Experiment.resolve(plain(small("store.dtype=fp32", f"knowledge={knowledge}"))))
+    assets = Assets(Experiment.resolve(plain(small("bits=fp32", f"knowledge={knowledge}"))))
     source = assets.knowledge.source()
     assert source is not None
     here, gradient = loss_on("cpu", stage, source, assets)

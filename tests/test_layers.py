@@ -12,7 +12,7 @@ from tests.helpers import ROOT
 PACKAGE = "hskd_lightning"
 LAYERS = """
     errors interrupt ranks devices allocator
-    hsk integrity hashed_random settings
+    hsk integrity hashed_random settings markdown
     losses artifacts data compress config
     models usage failure
     knowledge mistakes

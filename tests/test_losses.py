@@ -117,7 +117,7 @@ def tiny_bert(seed: int) -> PreTrainedModel:
 
 
 def compression(length, width) -> Compression:
-    return HskPlan.resolve(Shape(2, 16, 2), AllLayers(), length, width).fit(None)
+    return HskPlan.resolve(Shape(2, 16, 2), AllLayers(), length, width).unfitted
 
 
 def loss_and_gradients(kept: Compression, batch: TokenBatch) -> tuple[Tensor, dict[str, Tensor]]:

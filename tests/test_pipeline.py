@@ -347,7 +347,7 @@ def test_online_and_offline_have_the_same_loss_at_every_step_and_the_same_score(
     scores, sources = [], {"online": "teacher", "offline": "store"}
     for name, source in sources.items():
         how = [f"knowledge={name}"] if case != "logits" else [f"knowledge.source={source}"]
-        overrides = [*KEPT[case], *how, "store.dtype=fp32", f"paths.runs={tmp_path}/{name}"]
+        overrides = [*KEPT[case], *how, "bits=fp32", f"paths.runs={tmp_path}/{name}"]
         scores.append(run(small(*TRACED, *overrides)))
     online, offline = (trace(tmp_path / name) for name in sources)
     assert len(online) == len(offline) > 12
@@ -385,6 +385,6 @@ def test_result_names_the_store(small: Small, tmp_path: Path) -> None:
     run(small())
     result = result_of(tmp_path)
     assert len(result["store"]) == 16
-    assert result["store_dtype"] == "fp16"
+    assert result["bits"] == "fp16"
     assert result["peak_memory_mb"] > 100
     assert result["gpu"] is None and result["peak_gpu_memory_mb"] is None

@@ -100,7 +100,7 @@ def spread(scores: pd.Series) -> str:
     ("rows", "words"),
     [
         ("knowledge == 'offline' and depth == 'all'", "| all hidden states, then logits | 100% |"),
-        ("knowledge == 'offline' and depth == 'uniform' and store_dtype == 'fp16'", "then logits (the default) |"),
+        ("knowledge == 'offline' and depth == 'uniform' and bits == 'fp16'", "then logits (the default) |"),
         ("knowledge == 'logits'", "| logits alone | 0 | 0 |"),
     ],
 )
@@ -114,7 +114,8 @@ def test_the_first_table_is_that_of_its_rows(rows: str, words: str) -> None:
 @pytest.mark.parametrize("source", ["fp32", "fp16", "bf16", "int8", "online"])
 def test_what_a_dtype_costs_is_that_of_its_rows(source: str) -> None:
     found = rows_of("first_result").query("depth == 'uniform' and hsk_amount == 0.1 and knowledge != 'logits'")
-    found = found[(found.store_dtype == source) if source != "online" else found.knowledge == "online"]
+    found = found[found.knowledge == ("online" if source == "online" else "offline")]
+    found = found[(found.bits == source) | (source == "online")]
     assert sorted(found.seed) == [0, 1, 2]
     assert re.search(rf"\b{re.escape(spread(found.score))} \({source}\)", " ".join(README.split()))
 

@@ -94,7 +94,7 @@ class Setup:
         return Stage(TEACHER, config, self._sentences(tokens), None, self.batch)
 
     def _teaching(self, plan: HskPlan) -> KnowledgeSource:
-        return TeacherSource(self.teacher, plan, lambda: plan.unfitted_moments())
+        return TeacherSource(self.teacher, plan, lambda: plan.unfitted.code.fitted)
 
     def _stored(self, student: str, tokens: int) -> KnowledgeSource:
         plan = self.plan(student)

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.gpu.setup import Row, Setup, attempt
 from benchmarks.measure import taking_turns
-from benchmarks.models import contents_of, device, pca_setting, sentences, tiny_setting
+from benchmarks.models import HALF, contents_of, device, pca_setting, sentences, tiny_setting
 from benchmarks.models import plan as hsk_plan
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.all import AllLayers
@@ -27,7 +27,7 @@ def settings(smoke: bool) -> dict[str, HskPlan]:
     """What is kept."""
     everything = (AllLayers(), AllTokens(), AllUnits())
     if smoke:
-        return {"full HSK": HskPlan.resolve(Shape(4, 128, 2), *everything), "1 layer": tiny_setting(2)}
+        return {"full HSK": HskPlan.resolve(Shape(4, 128, 2), *everything, bits=HALF), "1 layer": tiny_setting(2)}
     return {"full HSK of 7 states": hsk_plan(6, *everything), "1 layer x 10 tokens x PCA-77": pca_setting(6)}
 
 
@@ -41,7 +41,7 @@ def teacher_pass(setup: Setup) -> Iterator[Row]:
 
 
 def _pass(setup: Setup, split: TokenSplit, kept: HskPlan) -> Row:
-    contents = contents_of(kept, split, setup.teacher, "fp16")
+    contents = contents_of(kept, split, setup.teacher)
 
     def teach() -> None:
         for rows in torch.arange(len(split)).split(BATCH):

@@ -10,7 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hskd_lightning.assets.stores import Stores
+from hskd_lightning.assets.fits import fit
+from hskd_lightning.assets.stores import Stores, request_of
 from hskd_lightning.assets.teacher import TeacherStates
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.data.loader import collate
@@ -76,11 +77,12 @@ class Knowledge:
         """A store, or the teacher in memory, of what a plan keeps of these states."""
         if self.experiment.settings.knowledge.stored:
             return Stores(states, plan).source()
-        teacher = states.teacher.load()
         if plan is None:
-            return TeacherSource(teacher, scores=states.teacher.scores)
-        moments = partial(states.moments, teacher, plan.layer_map.teacher_states)
-        return TeacherSource(teacher, plan, moments, states.teacher.scores)
+            return TeacherSource(states.teacher.load(), scores=states.teacher.scores)
+        request = request_of(self.experiment, plan, states.origin)
+        plan.bits.check_ready()
+        teacher = states.teacher.load()
+        return TeacherSource(teacher, plan, partial(fit, states, teacher, plan, request), states.teacher.scores)
 
     @property
     def _device(self) -> torch.device:

@@ -6,28 +6,32 @@ import functools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import PARTIAL, Recipe, build_once, hold, lock_of, make_writable
 from hskd_lightning.assets.corpus import artifacts
+from hskd_lightning.assets.fits import fit
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.assets.teacher import TeacherStates
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import as_number
-from hskd_lightning.compress.length.base import LengthStrategy
-from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.data.tokens import concatenate
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.hsk import LayerMap
 from hskd_lightning.knowledge.manifest import KIND, REBUILD, read_sealed, sealed, stores
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.store_source import StoreSource
 from hskd_lightning.knowledge.writer import Contents, Writer
 from hskd_lightning.runs.provenance import versions
+from hskd_lightning.settings import Choice
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,17 @@ class Stores:
     def request(self) -> Request:
         """What this cell needs."""
         return request_of(self.experiment, self.plan, self.states.origin)
+
+    def request_in(self, bits: Choice) -> Request:
+        """What this cell would need of a store if its values were said in these bits.
+
+        Raises:
+            ConfigError: the values do not hold so many.
+        """
+        assert self.plan is not None
+        return request_of(
+            self.experiment, self.plan.in_bits(configuration.build(bits, "bits")), self.states.origin, bits
+        )
 
     def source(self) -> StoreSource:
         """Knowledge without a teacher: from the store at `store.path`, one found among the artifacts, or a new one."""
@@ -162,42 +177,42 @@ class Stores:
         self.writer(folder, request).write(numbers)
 
     def _contents(self, request: Request) -> Contents:
-        corpus, width = self.states.corpus, self.experiment.teacher_config.hidden_size
-        length, strategy = self._strategies(request)
+        corpus, plan = self.states.corpus, self._plan_of(request)
         load = functools.cache(self.states.teacher.load)
 
-        def fit() -> UnitCode:
-            states = tuple(state for state, _ in request.layers)
-            return strategy.fit(width, self.states.moments(load(), states) if strategy.needs_moments else None)
+        def make_fit() -> dict[str, Tensor]:
+            assert plan is not None
+            return fit(self.states, load(), plan, request)
 
         return Contents(
             request=request,
-            length=length,
-            unfitted=strategy.fit(width, Moments.of_nothing(len(request.layers), width)),
-            fit=fit,
+            plan=plan,
+            fit=make_fit,
             teacher=load,
             split=concatenate(*corpus.student_splits),
-            width=width,
+            width=self.experiment.teacher_config.hidden_size,
             classes=self.experiment.task.outputs,
             pad_id=corpus.tokenizer.pad_token_id,
             pad_to=corpus.pad_to,
-            padding=self.settings.preset.padding,
             device=self.settings.trainer.device,
             precision=self.settings.trainer.precision,
         )
 
-    def _strategies(self, request: Request) -> tuple[LengthStrategy, WidthStrategy]:
-        """Length and width as the store keeps them: this cell's own, with the store's `keep`s."""
+    def _plan_of(self, request: Request) -> HskPlan | None:
+        """What a store keeps: this cell's own strategies, with the store's layers and `keep`s."""
+        if self.plan is None or not request.layers:
+            return None
         keeps = {"length": as_number(request.tokens), "width": request.units or None}
-        if not request.ordered:
+        if not self.plan.width.ordered:
             keeps["width"] = as_number(self.experiment.keeps.get("width"))  # the store's own, spelling included
-        built = []
-        for axis, keep in keeps.items():
-            options = self.settings.axis(axis).options
-            changed = {name: value for name, value in (("keep", keep), ("masked", "ignore")) if name in options}
-            built.append(configuration.build(self.settings.axis(axis), axis, **changed))
-        length, width = built
-        return length, width
+        length, width = (self._strategy(axis, keep) for axis, keep in keeps.items())
+        layer_map = LayerMap(tuple((state, state) for state, _ in request.layers))
+        return replace(self.plan, layer_map=layer_map, length=length, width=width, bits=request.coder)
+
+    def _strategy(self, axis: str, keep: int | float | None) -> Any:
+        choice = self.settings.axis(axis)
+        changed = {name: value for name, value in (("keep", keep), ("masked", "ignore")) if name in choice.options}
+        return configuration.build(choice, axis, **changed)
 
     def _sibling(self, config: Mapping[str, Any]) -> Request | None:
         """What another cell of the sweep needs; None where it needs no store, is wrong, or learns from other states."""
@@ -223,18 +238,20 @@ class Stores:
             raise ConfigError(f"store {store.folder}: weights", store.facts["weights"], repr(here), remedy)
 
 
-def request_of(experiment: Experiment, plan: HskPlan | None, origin: Recipe) -> Request:
+def request_of(experiment: Experiment, plan: HskPlan | None, origin: Recipe, bits: Choice | None = None) -> Request:
     """What a cell needs of a store.
 
     Args:
         experiment: the cell.
         plan: what it keeps; None for its logits alone.
         origin: what decides the states, see `TeacherStates`.
+        bits: of the plan; None: the cell's own.
     """
     origin = json.loads(json.dumps(origin))  # as a manifest will give it back
     length, width = (_options(experiment, axis) for axis in ("length", "width"))
-    store = experiment.settings.store
-    return Request.of(plan, origin, length, width, store.dtype, store.shard_tokens)
+    bits = bits or experiment.settings.bits
+    shard_tokens = experiment.settings.store.shard_tokens
+    return Request.of(plan, origin, length, width, {"name": bits.name, **bits.options}, shard_tokens)
 
 
 def _options(experiment: Experiment, axis: str) -> Recipe:

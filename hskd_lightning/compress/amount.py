@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from hskd_lightning.compress.compression import HskPlan
@@ -13,14 +14,15 @@ POSITION_BYTES = 2
 """A token's position fits 16 bits: no encoder here reads more than 65,536 tokens."""
 
 
-def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) -> KnowledgeAmount:
+def measure(plan: HskPlan, batches: Iterable[TokenBatch]) -> KnowledgeAmount:
     """Count what `plan` keeps of these examples.
 
-    Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What is
-    shared by all examples (a mean, components, a static mask) is not counted: it does not grow with the data. Where
-    units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted, not the ties.
+    Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What all
+    examples share (a mean, components, a static mask, codebooks) is a figure of its own: it does not grow with the
+    data. Where units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted,
+    not the ties.
     """
-    compression = plan.fit(plan.unfitted_moments())
+    compression = plan.unfitted
     examples = kept = real = 0
     for batch in batches:
         kept += int(compression.kept(batch).sum())
@@ -28,14 +30,23 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch], value_bytes: int = 4) 
         examples += len(batch.ids)
     pairs, units = len(plan.layer_map), plan.shape.teacher_width
     scalars_per_token = compression.code.scalars(units)
-    bytes_per_token = scalars_per_token * value_bytes + compression.code.mask_bits(units) / 8
+    bytes_per_token = plan.token_bits / 8
     if kept != real:
         bytes_per_token += POSITION_BYTES
     return KnowledgeAmount(
         scalars=pairs * kept * scalars_per_token / examples,
         bytes=pairs * kept * bytes_per_token / examples,
         full_scalars=plan.shape.all_pairs * real * units / examples,
+        token_bits=plan.token_bits,
+        shared_bytes=shared_bytes(plan) / examples,
     )
+
+
+def shared_bytes(plan: HskPlan) -> int:
+    """What the fits of width and bits weigh, each kept layer's once: whoever reads the values needs them."""
+    width = plan.unfitted.code.fitted.values()
+    bits = plan.bits.layout(len(plan.layer_map), plan.coded_units).values()
+    return sum(tensor.nbytes for tensor in width) + sum(dtype.itemsize * math.prod(shape) for dtype, shape in bits)
 
 
 def spread_amount(amount: float, given: Mapping[str, Spelled], available_pairs: int, all_pairs: int) -> dict[str, Keep]:

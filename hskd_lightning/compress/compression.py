@@ -1,23 +1,28 @@
-"""Depth -> length -> width as one object: the plan before any teacher has run, and the compression after."""
+"""Depth -> length -> width -> bits as one object: the plan before any teacher has run, and the compression after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy
+from hskd_lightning.compress.bits.fp32 import Fp32
 from hskd_lightning.compress.depth.base import DepthStrategy
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
 from hskd_lightning.compress.width.codes import EveryUnit, StaticMask, by_pair
-from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch, TokenSelection
 
 Padding = Literal["ignore", "distill"]
 Layer = tuple[int, int | None]
 """A teacher state, and the teacher block (0-based) whose attention ranks its tokens, where attention does."""
+EXACT = Fp32().code({}, 0)
+"""Bits that lose nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +51,32 @@ class Compression:
     length: LengthStrategy
     code: UnitCode
     padding: Padding = "ignore"
+    bits: BitsCode = EXACT
 
     def without_mask(self) -> Compression:
-        """The same with every unit, where a static mask chooses some."""
-        return replace(self, code=EveryUnit()) if isinstance(self.code, StaticMask) else self
+        """The same with every unit, where a static mask chooses some; bits are fitted to these alone."""
+        return replace(self, code=EveryUnit(), bits=EXACT) if isinstance(self.code, StaticMask) else self
 
     def to(self, device: torch.device) -> Compression:
         """The same for states that live on this device."""
-        return replace(self, code=self.code.to(device))
+        return replace(self, code=self.code.to(device), bits=self.bits.to(device))
 
     def compress(self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None) -> HiddenTarget:
         """The teacher's P mapped states, each (B, T, D), and (B, P, T) attention if `length` asked -> the target."""
+        tokens, values = self.kept_values(states, batch, attention)
+        return self.target(tokens, self.bits.encode(values), states[0].shape[-1])
+
+    def kept_values(
+        self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None
+    ) -> tuple[TokenSelection, Tensor]:
+        """What is kept of these states, before bits: the tokens, and (B, P, K, W) values of them."""
         tokens = select_tokens(self.length, self.tokens(batch, attention), len(self.layer_map), self.kept(batch))
-        values, units = self.code.encode(tokens.gather(states), tokens.valid)
-        return HiddenTarget(values, tokens, units)
+        return tokens, self.code.encode(tokens.gather(states))
+
+    def target(self, tokens: TokenSelection, codes: Tensor, units: int) -> HiddenTarget:
+        """What is taught of (B, P, K, C) codes of these tokens, of D units."""
+        values, compared = self.code.recall(self.bits.decode(codes), tokens.valid, units)
+        return HiddenTarget(values, tokens, compared)
 
     def view(self, kept: Tensor, widen: Callable[[Tensor], Tensor]) -> Tensor:
         """The kept tokens of the student's P mapped states, (B, P, K, d), seen as the target is: (B, P, K, W).
@@ -88,13 +105,14 @@ class Compression:
 
 @dataclass(frozen=True)
 class HskPlan:
-    """What will be kept, as far as it is known before the teacher has run: layer pairs, token and unit strategies."""
+    """What will be kept, as far as it is known before the teacher has run: layer pairs, and three strategies."""
 
     shape: Shape
     layer_map: LayerMap
     length: LengthStrategy
     width: WidthStrategy
     padding: Padding = "ignore"
+    bits: BitsStrategy = field(default_factory=Fp32)
 
     @classmethod
     def resolve(
@@ -104,15 +122,24 @@ class HskPlan:
         length: LengthStrategy,
         width: WidthStrategy,
         padding: Padding = "ignore",
+        bits: BitsStrategy | None = None,
     ) -> HskPlan:
-        """Check the three strategies against the models' shapes.
+        """Check the four strategies against the models' shapes.
 
         Raises:
-            ConfigError: a layer, a unit count or a pairing that these models do not have.
+            ConfigError: a layer, a unit count, a pairing or a budget that these models do not have.
         """
         layer_map = depth.layer_map(shape.teacher_blocks, shape.student_blocks)
-        plan = cls(shape, layer_map, length, width, padding)
-        width.fit(shape.teacher_width, plan.unfitted_moments())
+        return cls(shape, layer_map, length, width, padding).in_bits(bits or Fp32())
+
+    def in_bits(self, bits: BitsStrategy) -> HskPlan:
+        """The same, its values said in these bits.
+
+        Raises:
+            ConfigError: these values do not hold so many.
+        """
+        plan = replace(self, bits=bits)
+        bits.columns(plan.coded_units)
         return plan
 
     @property
@@ -129,17 +156,40 @@ class HskPlan:
         blocks = self.attention_blocks or (None,) * len(self.layer_map)
         return tuple(zip(self.layer_map.teacher_states, blocks, strict=True))
 
-    def fit(self, moments: Moments | None, stored: Mapping[str, Tensor] | None = None) -> Compression:
-        """The compression, once the teacher's moments are known (None where `width` needs none).
+    @cached_property
+    def unfitted(self) -> Compression:
+        """The compression in shape, for counting and checking before a teacher has run."""
+        moments = Moments.of_nothing(len(self.layer_map), self.shape.teacher_width)
+        return Compression(self.layer_map, self.length, self.width.fit(self.shape.teacher_width, moments), self.padding)
 
-        Args:
-            stored: the fit that a store was made with, which then stands in for one to these moments.
+    @property
+    def masked(self) -> bool:
+        """Whether each token has units of its own, and only these are kept: where bits have an element for each."""
+        return self.bits.element_bits is not None and self.unfitted.code.mask_bits(self.shape.teacher_width) > 0
+
+    @property
+    def coded_units(self) -> int:
+        """Values of a token that bits are spent on. All D where each token has its own units and is coded as a whole:
+        which units these are is then read from the code.
         """
-        code = self.width.fit(self.shape.teacher_width, moments)
-        if stored:
-            code = code.refitted(stored)
-        return Compression(self.layer_map, self.length, code, self.padding)
+        code, units = self.unfitted.code, self.shape.teacher_width
+        return code.scalars(units) if self.masked or code.mask_bits(units) == 0 else units
 
-    def unfitted_moments(self) -> Moments:
-        """Moments of the right shape that say nothing: for counting and checking before a teacher has run."""
-        return Moments.of_nothing(len(self.layer_map), self.shape.teacher_width)
+    @property
+    def token_bits(self) -> int:
+        """Bits that a token's values take in a layer, those that place them among the units included."""
+        if self.masked and self.bits.element_bits is not None:
+            code, units = self.unfitted.code, self.shape.teacher_width
+            return self.bits.element_bits * code.scalars(units) + code.mask_bits(units)
+        return 8 * self.bits.dtype.itemsize * self.bits.columns(self.coded_units)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether width or bits find something that whoever reads the values needs."""
+        return bool(self.unfitted.code.fitted or self.bits.layout(len(self.layer_map), self.coded_units))
+
+    def fitted(self, stored: Mapping[str, Tensor]) -> Compression:
+        """The compression by the tensors of a fit, which may be of more units and a larger budget."""
+        unfitted = self.unfitted
+        code = unfitted.code.refitted(stored) if unfitted.code.fitted else unfitted.code
+        return replace(unfitted, code=code, bits=self.bits.code(stored, self.coded_units))

@@ -31,8 +31,9 @@ LINES = ["curve/teacher", "curve/logits", "curve/labels"]
 """What a curve is to be seen against: the teacher, and the baselines without hidden states."""
 AXIS_COLUMNS = (
     *("task", "teacher", "student", "student_init", "knowledge", "control", "preset"),
-    *("depth", "depth_keep", "length", "length_keep", "width", "width_keep", "hsk_amount", "seed"),
-    *("knowledge_fraction", "knowledge_bytes"),
+    *("depth", "depth_keep", "length", "length_keep", "width", "width_keep"),
+    *("bits", "bits_keep", "hsk_amount", "seed"),
+    *("knowledge_fraction", "knowledge_bytes", "knowledge_token_bits", "knowledge_shared_bytes"),
 )
 FIGURE_COLUMNS = (
     *(SCORE, "final/score_last", "final/teacher_score", "final/seconds_hidden", "final/seconds_prediction"),
@@ -54,7 +55,7 @@ class Part:
 
 def parts() -> list[Part]:
     """All parts, top to bottom, of panels of their own: W&B's report moves those it is given."""
-    return [_utility(), *(_dimension(axis) for axis in AXES), _joint(), _efficiency(), _losses(), _cells()]
+    return [_utility(), *(_dimension(axis) for axis in AXES), _bits(), _joint(), _efficiency(), _losses(), _cells()]
 
 
 def _utility() -> Part:
@@ -85,17 +86,31 @@ def _dimension(axis: str) -> Part:
     return Part(axis.capitalize(), says, panels)
 
 
+def _bits() -> Part:
+    says = (
+        "How finely the kept values are said: the score by the bits of a kept token, and by all bytes of an example. "
+        "Compare cells of the same layers, tokens and units."
+    )
+    panels = [
+        _scatter("Score by bits a token and layer", Config("knowledge_token_bits"), log_x=True),
+        _scatter("Score by bytes an example", Config("knowledge_bytes"), log_x=True),
+        _bars("Score by bits", [SCORE], "bits"),
+    ]
+    return Part("Bits", says, panels)
+
+
 def _joint() -> Part:
     says = (
         "All three dimensions at once. The line is the Pareto front: the best score for so many bytes an example. What "
         "lies below it pays for knowledge that another choice does not need."
     )
-    chosen = [Config(name) for axis in AXES for name in (axis, f"{axis}_keep")]
+    chosen = [Config(name) for axis in (*AXES, "bits") for name in (axis, f"{axis}_keep")]
     columns = [*chosen, Config("knowledge_fraction"), SummaryMetric(SCORE)]
     panels = [
         _scatter("Pareto: score by bytes an example", Config("knowledge_bytes"), log_x=True, running_ymax=True),
         ParallelCoordinatesPlot(
-            title="Depth, length, width, score", columns=[ParallelCoordinatesPlotColumn(metric) for metric in columns]
+            title="Depth, length, width, bits, score",
+            columns=[ParallelCoordinatesPlotColumn(metric) for metric in columns],
         ),
     ]
     return Part("Joint and Pareto", says, panels)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hskd_lightning.markdown import line, text
 from hskd_lightning.runs.result import Result
-
-TELLING = re.compile(r"[\\`*\[\]<>|#~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What Markdown reads as more than text in the middle of a line: also a bare address, but no underscore in a word."""
 
 
 def model_card(result: Result, forms: Sequence[Mapping[str, Any]], max_length: int, rosita: bool) -> str:
@@ -31,10 +28,10 @@ def _front(result: Result) -> str:
     scores = [
         EvalResult(
             task_type="text-classification",
-            dataset_type=_line(result.task),
-            dataset_name=_line(result.task),
-            dataset_split=_line(split),
-            metric_type=_line(metric),
+            dataset_type=line(result.task),
+            dataset_name=line(result.task),
+            dataset_split=line(split),
+            metric_type=line(metric),
             metric_value=round(value, 4),
         )
         for split, figures in result.dev.items()
@@ -51,24 +48,14 @@ def _front(result: Result) -> str:
 
 
 def _name(result: Result) -> str:
-    return _line(f"{result.student}-{result.task}-{result.cell_id}")
-
-
-def _line(text: object) -> str:
-    """On one line: the next could begin a heading, a list, or the end of the front matter."""
-    return " ".join(str(text).split())
-
-
-def _text(value: object) -> str:
-    """A value as Markdown that shows it as it is, anywhere but at the beginning of a line."""
-    return TELLING.sub(r"\\\g<0>", _line(value))
+    return line(f"{result.student}-{result.task}-{result.cell_id}")
 
 
 def _intro(result: Result) -> str:
     student, task, teacher, metric = (
-        _text(name) for name in (result.student, result.task, result.teacher, result.metric)
+        text(name) for name in (result.student, result.task, result.teacher, result.metric)
     )
-    return f"""# {_text(_name(result))}
+    return f"""# {text(_name(result))}
 
 A {student} student of {result.parameters_student:,} parameters for the task {task}, distilled
 from a {teacher} teacher of {result.parameters_teacher:,}. It scores {result.score:.4f} on dev
@@ -102,8 +89,8 @@ known = {{"input_ids": text.ids, "attention_mask": text.attention_mask, "token_t
 
 
 def _scores(result: Result, forms: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["## Scores and costs", "", f"| | {_text(result.metric)} | bytes |", "|---|---|---|"]
-    lines += [f"| {_text(form['form'])} | {form['score']:.4f} | {form['bytes']:,} |" for form in forms]
+    lines = ["## Scores and costs", "", f"| | {text(result.metric)} | bytes |", "|---|---|---|"]
+    lines += [f"| {text(form['form'])} | {form['score']:.4f} | {form['bytes']:,} |" for form in forms]
     return "\n".join([*lines, "", "Latencies are in export.json.", ""])
 
 
@@ -119,7 +106,7 @@ def _origin(result: Result) -> str:
         "Code": result.git_sha or "unknown commit",
         "Made with": ", ".join(f"{name} {version}" for name, version in result.versions.items()),
     }
-    lines = [f"- {name}: {_text(value)}" for name, value in origin.items()]
+    lines = [f"- {name}: {text(value)}" for name, value in origin.items()]
     return "\n".join(["## Where it comes from", "", *lines, ""])
 
 

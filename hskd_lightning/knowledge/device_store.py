@@ -1,7 +1,7 @@
-"""A store that teaches a student on a GPU: what it says is looked up, or at least widened, there.
+"""A store that teaches a student on a GPU: what it says is looked up, or at least decoded, there.
 
-A small store's values lie on the device for the whole hidden stage, in the dtype in which they are kept, and a batch
-brings only the numbers of their rows. A large one's are read where the batch is made, and cross as narrow as they are.
+A small store's codes lie on the device for the whole hidden stage, as they are kept, and a batch brings only the
+numbers of their rows. A large one's are read where the batch is made, and cross as narrow as they are.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from torch import Tensor
 
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.data.loader import Reader
-from hskd_lightning.devices import free_bytes, moved
-from hskd_lightning.hsk import HiddenTarget, TokenBatch, TokenSelection
+from hskd_lightning.devices import free_bytes
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.source import DevScores
 from hskd_lightning.knowledge.store import Store, Wanted
 from hskd_lightning.knowledge.store_source import StoreSource
-from hskd_lightning.knowledge.values import DTYPES, from_int8
 
 SHARE = 0.25
 """A store stays on the device if it takes no more than this of the memory that is free when the stage begins."""
@@ -31,43 +30,41 @@ class Rows(NamedTuple):
 
     source: Tensor  # (B, K) int64
     valid: Tensor  # (B, K) bool
-    shard: Tensor  # (B,) int64
 
 
-class Values(NamedTuple):
+class Codes(NamedTuple):
     """What was read of a batch's tokens, as it is stored."""
 
-    values: Tensor  # (P, B, K, W)
+    codes: Tensor  # (P, B, K, C)
     positions: Tensor  # (P, B, K) int16
     valid: Tensor  # (B, K) bool
-    shard: Tensor  # (B,) int64
 
 
 class Resident(NamedTuple):
     """All rows of the wanted layers, on the device."""
 
-    values: Tensor  # (R, P, W)
+    codes: Tensor  # (R, P, C)
     positions: Tensor  # (R, P) int16
 
     @classmethod
     def loaded(cls, store: Store, wanted: Wanted, device: torch.device) -> Resident:
         """Read and put there shard by shard."""
         shape = (sum(shard["rows"] for shard in store.facts["shards"]), len(wanted.layers))
-        values = torch.empty(*shape, wanted.units, dtype=DTYPES[wanted.dtype], device=device)
+        codes = torch.empty(*shape, wanted.columns, dtype=wanted.dtype, device=device)
         positions = torch.empty(shape, dtype=torch.int16, device=device)
         end = 0
-        for shard_values, shard_positions in store.layers(wanted):
-            start, end = end, end + len(shard_values)
-            values[start:end] = shard_values.to(device)
+        for shard_codes, shard_positions in store.layers(wanted):
+            start, end = end, end + len(shard_codes)
+            codes[start:end] = shard_codes.to(device)
             positions[start:end] = shard_positions.to(device)
-        return cls(values, positions)
+        return cls(codes, positions)
 
     def at(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """The (B, P, K, W) values and (B, P, K) positions of a batch, by one gather each."""
+        """The (B, P, K, C) codes and (B, P, K) positions of a batch, by one gather each."""
         flat = rows.source.flatten()
-        values = self.values.index_select(0, flat).unflatten(0, rows.source.shape)  # (B, K, P, W)
+        codes = self.codes.index_select(0, flat).unflatten(0, rows.source.shape)  # (B, K, P, C)
         positions = self.positions.index_select(0, flat).unflatten(0, rows.source.shape)  # (B, K, P)
-        return values.transpose(1, 2), positions.transpose(1, 2)
+        return codes.transpose(1, 2), positions.transpose(1, 2)
 
 
 class DeviceStoreSource:
@@ -83,7 +80,6 @@ class DeviceStoreSource:
         self.device = device
         self.teacher_scores: Callable[[], DevScores] = source.teacher_scores
         self._resident: Resident | None = None
-        self._steps: tuple[Tensor, Tensor] | None = None
 
     @property
     def compression(self) -> Compression | None:
@@ -94,23 +90,22 @@ class DeviceStoreSource:
         return self.source.origin
 
     def reader(self, hidden: bool) -> Reader:
-        """Of rows for the hidden stage, where the store fits on the device, else of values; or of logits."""
+        """Of rows for the hidden stage, where the store fits on the device, else of codes; or of logits."""
         store, self._resident = self.source.store, None
         if not hidden or store.request.masks:
             return self.source.reader(hidden)
         wanted = self.source.wanted
         fits = weight(store, wanted) <= SHARE * free_bytes(self.device)
-        return RowReader(store, wanted) if fits else ValueReader(store, wanted)
+        return RowReader(store, wanted) if fits else CodeReader(store, wanted)
 
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         taught = batch.taught
         if isinstance(taught, Rows):
             if self._resident is None:
                 self._resident = Resident.loaded(self.source.store, self.source.wanted, batch.ids.device)
-            return self._target(*self._resident.at(taught), taught.valid, taught.shard)
-        if isinstance(taught, Values):
-            values, positions = taught.values.transpose(0, 1), taught.positions.transpose(0, 1)
-            return self._target(values, positions, taught.valid, taught.shard)
+            return self._target(*self._resident.at(taught), taught.valid)
+        if isinstance(taught, Codes):
+            return self._target(taught.codes.transpose(0, 1), taught.positions.transpose(0, 1), taught.valid)
         return self.source.hidden(batch)
 
     def logits(self, batch: TokenBatch) -> Tensor:
@@ -119,40 +114,29 @@ class DeviceStoreSource:
     def to(self, device: torch.device) -> None:
         self.source.to(device)
 
-    def _target(self, values: Tensor, positions: Tensor, valid: Tensor, shard: Tensor) -> HiddenTarget:
-        """(B, P, K, W) as stored, (B, P, K), (B, K) and (B,) -> the target, as the store's reader has it on a CPU."""
-        if values.dtype == torch.int8:
-            scale, offset = (table.index_select(0, shard)[:, :, None] for table in self._int8(shard.device))
-            values = from_int8(values, scale, offset)  # by (B, P, 1, W)
-        everywhere = valid[:, None].expand(-1, values.shape[1], -1)  # (B, P, K)
-        assert self.compression is not None
-        recalled, units = self.compression.code.recall(
-            values.float(), None, everywhere, self.source.store.facts["width"]
-        )
-        return HiddenTarget(recalled, TokenSelection(positions.long(), everywhere), units)
-
-    def _int8(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The scales and offsets of every shard, on the device."""
-        if self._steps is None:
-            self._steps = moved(self.source.store.steps(self.source.wanted), device)
-        return self._steps
+    def _target(self, codes: Tensor, positions: Tensor, valid: Tensor) -> HiddenTarget:
+        """(B, P, K, C) codes, (B, P, K) positions and (B, K) bool -> the target, made where they are."""
+        here = self.compression
+        assert here is not None
+        wanted = self.source.wanted._replace(code=here.code, bits=here.bits)
+        return self.source.store.target(codes, positions, valid, wanted)
 
 
 def weight(store: Store, wanted: Wanted) -> int:
-    """Bytes of a store's wanted layers and units on a device."""
+    """Bytes of a store's wanted layers and codes on a device."""
     rows = sum(shard["rows"] for shard in store.facts["shards"])
-    return rows * len(wanted.layers) * (wanted.units * DTYPES[wanted.dtype].itemsize + torch.int16.itemsize)
+    return rows * len(wanted.layers) * (wanted.columns * wanted.dtype.itemsize + torch.int16.itemsize)
 
 
 @dataclass(frozen=True)
-class ValueReader:
-    """Reads a batch's values as they are stored. A class, so that worker processes can be spawned with it."""
+class CodeReader:
+    """Reads a batch's codes as they are stored. A class, so that worker processes can be spawned with it."""
 
     store: Store
     wanted: Wanted
 
-    def __call__(self, ids: Tensor) -> Values:
-        return Values(*self.store.stored(ids, self.wanted))
+    def __call__(self, ids: Tensor) -> Codes:
+        return Codes(*self.store.stored(ids, self.wanted))
 
 
 class RowReader:
@@ -167,4 +151,4 @@ class RowReader:
     def __call__(self, ids: Tensor) -> Rows:
         rows, source, valid = self.store.places(ids, self.keep)
         shard = self.store.index.shard[rows].long()
-        return Rows(self.first[shard][:, None] + source, valid, shard)
+        return Rows(self.first[shard][:, None] + source, valid)

@@ -9,13 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.bits.base import Layout
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import layer_key
-from hskd_lightning.knowledge.values import DTYPES
 
 Tensors = Mapping[str, Tensor]
-Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
-"""The dtype and shape of each tensor of a file, by its name."""
 
 
 def shard_fault(tensors: Tensors, request: Request, facts: Mapping[str, Any], number: int) -> str | None:
@@ -49,14 +47,13 @@ def _by_example(examples: int, classes: int, masks: bool) -> Layout:
 
 def _by_layer(request: Request, rows: int, values: int, width: int) -> Layout:
     layout: Layout = {}
+    coder = request.coder
     for layer in map(layer_key, request.layers):
         layout[f"positions.{layer}"] = (torch.int16, (rows,))
-        layout[f"values.{layer}"] = (DTYPES[request.dtype], (values,) if request.masks else (rows, request.units))
+        shape = (coder.columns(values),) if request.masks else (rows, coder.columns(request.units))
+        layout[f"values.{layer}"] = (coder.dtype, shape)
         if request.masks:
             layout[f"mask.{layer}"] = (torch.uint8, (rows, -(-width // 8)))
-        if request.dtype == "int8":
-            ranged = (width if request.masks else request.units,)
-            layout |= {f"{name}.{layer}": (torch.float32, ranged) for name in ("scale", "offset")}
     return layout
 
 
@@ -86,11 +83,19 @@ def _astray(tensors: Tensors, request: Request, kept: Tensor, tokens: Tensor, co
 
 
 def fit_fault(fitted: Tensors, request: Request, width: int) -> str | None:
-    """What is wrong with a store's fit, a mean with directions or the numbers of units; None: nothing."""
+    """What is wrong with a store's fit, of its width and its bits; None: nothing."""
     layers, units = len(request.layers), request.units
+    made = request.coder.layout(layers, width if request.masks else units)
+    bits = {name: fitted[name] for name in made if name in fitted}
+    return _width_fault({name: fitted[name] for name in fitted if name not in made}, layers, units, width) or (
+        _misfit(made, bits) or request.coder.fault(bits)
+    )
+
+
+def _width_fault(fitted: Tensors, layers: int, units: int, width: int) -> str | None:
     shapes = {"mean": (width,), "directions": (width, units), "units": (units,)}
-    if set(fitted) not in ({"mean", "directions"}, {"units"}):
-        return f"no fit: it has {', '.join(sorted(fitted)) or 'nothing'}"
+    if set(fitted) not in (set(), {"mean", "directions"}, {"units"}):
+        return f"no fit: it has {', '.join(sorted(fitted))}"
     for name, tensor in fitted.items():
         if tensor.shape[0] not in (1, layers) or tuple(tensor.shape[1:]) != shapes[name]:
             return f"a file whose {name!r} is {tuple(tensor.shape)}, for {layers} layers of {width} units, {units} kept"

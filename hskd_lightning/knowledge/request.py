@@ -6,21 +6,24 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe
 from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, includes, least_including, said
 from hskd_lightning.integrity import fingerprint
+from hskd_lightning.settings import Choice
 
 if TYPE_CHECKING:
+    from hskd_lightning.compress.bits.base import BitsStrategy
     from hskd_lightning.compress.compression import HskPlan, Layer
 
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
-"""Of a value, by the names of dtypes that a store may have."""
-FORMAT = 1
-"""The version of a store's files; a store of another format is refused."""
-WIDER = {"fp16": ("fp32",), "bf16": ("fp32",), "fp32": (), "int8": ()}
-"""Dtypes from which a narrower one is had by rounding, bit for bit."""
+FORMAT = 2
+"""The version of a store's files; a store of another format is refused. 1 had a dtype in the place of bits."""
+WIDEST = "fp32"
+ROUNDED = ("fp16", "bf16")
+"""Bits that are had from the widest by rounding, to the last one."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Request:
     """A store's recipe, or what a cell asks of one.
 
     A store covers a request for fewer layers, fewer tokens of the same ranking, fewer units where these are ordered,
-    and a narrower float; all else must be equal. What is covered is served as a store of its own would serve it:
-    bit for bit, but for the last one of projections, which are matrix products.
+    fewer bits of the same code, and a narrower float; all else must be equal. What is covered is served as a store of
+    its own would serve it: bit for bit, but for the last one of projections, which are matrix products.
     """
 
     origin: Recipe
@@ -43,19 +46,22 @@ class Request:
     width: Recipe | None = None
     """The width strategy's name and options. `masked` is not one: it is the reader's affair."""
     units: int = 0
-    """How many values are kept of each token."""
-    dtype: str = "fp32"
+    """How many values are kept of each token, or coded together."""
+    bits: Recipe | None = None
+    """The bits strategy's name and options."""
+    budget: int | None = None
+    """`bits.keep`, where it has one."""
     shard_tokens: int = 65_536
     ordered: bool = True
     """Whether fewer units are part of more, so that a store of many serves few."""
     per_token: bool = True
     """Whether what is kept of a token depends on that token alone."""
     masks: bool = False
-    """Whether each token has units of its own."""
+    """Whether each token has units of its own, of which alone there are values."""
 
     @classmethod
     def of(
-        cls, plan: HskPlan | None, origin: Recipe, length: Recipe, width: Recipe, dtype: str, shard_tokens: int
+        cls, plan: HskPlan | None, origin: Recipe, length: Recipe, width: Recipe, bits: Recipe, shard_tokens: int
     ) -> Request:
         """What a plan needs of a store.
 
@@ -64,13 +70,11 @@ class Request:
             origin: as JSON gives it back.
             length: the length strategy's name and options, `keep` among them.
             width: the width strategy's.
-            dtype: of the values.
+            bits: the bits strategy's.
             shard_tokens: real tokens a file.
         """
         if plan is None:
             return cls(origin, shard_tokens=shard_tokens)
-        units = plan.shape.teacher_width
-        code = plan.fit(plan.unfitted_moments()).code
         said_by_units = ("keep", "counts") if plan.width.ordered else ()
         return cls(
             origin,
@@ -78,12 +82,13 @@ class Request:
             length=_without(length, "keep", "attention_from"),
             tokens=plan.length.keep,
             width=_without(width, "masked", "ties", *said_by_units),
-            units=code.scalars(units),
-            dtype=dtype,
+            units=plan.coded_units,
+            bits=_without(bits, "keep"),
+            budget=plan.bits.keep,
             shard_tokens=shard_tokens,
-            ordered=plan.width.ordered,
+            ordered=plan.width.ordered and plan.bits.element_bits is not None,
             per_token=plan.width.reach == "token",
-            masks=code.mask_bits(units) > 0,
+            masks=plan.masked,
         )
 
     @property
@@ -93,7 +98,7 @@ class Request:
             "layers": [list(layer) for layer in self.layers],
             "length": {**(self.length or {}), "keep": as_number(self.tokens)},
             "width": {**(self.width or {}), "units": self.units},
-            "dtype": self.dtype,
+            "bits": {**(self.bits or {}), "keep": self.budget},
             "ordered": self.ordered,
             "per_token": self.per_token,
             "masks": self.masks,
@@ -108,7 +113,7 @@ class Request:
         hidden = recipe["hidden"]
         if hidden is None:
             return cls(**common)
-        length, width = dict(hidden["length"]), dict(hidden["width"])
+        length, width, bits = (dict(hidden[axis]) for axis in ("length", "width", "bits"))
         if "keep" in width:  # of units without an order; stores of before this say 1.0 for everything
             width["keep"] = as_number(check_keep("width.keep", width["keep"]))
         return cls(
@@ -118,7 +123,9 @@ class Request:
             length=length,
             units=width.pop("units"),
             width=width,
-            **{key: hidden[key] for key in ("dtype", "ordered", "per_token", "masks")},
+            budget=bits.pop("keep"),
+            bits=bits,
+            **{key: hidden[key] for key in ("ordered", "per_token", "masks")},
         )
 
     def __str__(self) -> str:
@@ -126,7 +133,24 @@ class Request:
             return "logits alone"
         length, width = (self.length or {}).get("name"), (self.width or {}).get("name")
         kept = f"{said(self.tokens, 'token')} by {length}; {said(Count(self.units), 'value')} by {width}"
-        return f"{_spell(self.layers)}; {kept}; {self.dtype}"
+        return f"{_spell(self.layers)}; {kept}; {self.said_bits}"
+
+    @property
+    def said_bits(self) -> str:
+        """The bits for a person to read: fp16, residual 16."""
+        name = (self.bits or {}).get("name")
+        return f"{name}" if self.budget is None else f"{name} {self.budget}"
+
+    @cached_property
+    def coder(self) -> BitsStrategy:
+        """Who made the codes, and reads them.
+
+        Raises:
+            ConfigError: there is no such strategy.
+        """
+        choice = Choice.of({**(self.bits or {}), **({} if self.budget is None else {"keep": self.budget})})
+        coder: BitsStrategy = configuration.build(choice, "bits")
+        return coder
 
     @property
     def name(self) -> str:
@@ -152,15 +176,21 @@ class Request:
                 return difference
         if not (store.tokens == self.tokens or self.per_token and includes(store.tokens, self.tokens)):
             return "length.keep", said(store.tokens, "token"), said(self.tokens, "token")
-        fewer = self.ordered and not (self.masks and self.dtype == "int8")
-        if not (store.units == self.units or fewer and store.units >= self.units):
+        if not (store.units == self.units or self.ordered and store.units >= self.units):
             return "width.keep", store.units, self.units
-        rounded = () if self.masks else WIDER[self.dtype]  # rounding first could choose other units
-        if store.dtype != self.dtype and store.dtype not in rounded:
-            return "store.dtype", store.dtype, self.dtype
-        if store.shard_tokens != self.shard_tokens and self.dtype == "int8":  # whose scales are a shard's
-            return "store.shard_tokens", store.shard_tokens, self.shard_tokens
-        return None
+        return self._coarser_than(store)
+
+    def _coarser_than(self, store: Request) -> tuple[str, object, object] | None:
+        """The first way in which this is not part of the store's bits."""
+        assert self.bits is not None and store.bits is not None
+        rounded = not self.masks  # rounding first could choose other units
+        if rounded and store.bits["name"] == WIDEST and self.bits["name"] in ROUNDED:
+            return None
+        if difference := _first_difference(store.bits, self.bits, "bits"):
+            return difference
+        if store.budget == self.budget or store.budget and self.budget and store.budget >= self.budget:
+            return None
+        return "bits.keep", store.budget, self.budget
 
     def joined(self, other: Request) -> Request | None:
         """The least store that answers both, or None where no one store can."""
@@ -172,9 +202,15 @@ class Request:
             layers=tuple(sorted({*self.layers, *other.layers}, key=height)),
             tokens=least_including(self.tokens, other.tokens),
             units=max(self.units, other.units),
-            dtype=self.dtype if self.dtype == other.dtype else "fp32",
+            **self._finer(other),
         )
         return both if self.missing_from(both) is None and other.missing_from(both) is None else None
+
+    def _finer(self, other: Request) -> dict[str, Any]:
+        """Bits that both are part of, where there are any."""
+        if self.bits != other.bits:
+            return {"bits": {"name": WIDEST}, "budget": None}
+        return {"budget": None if self.budget is None or other.budget is None else max(self.budget, other.budget)}
 
 
 def height(layer: Layer) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hskd_lightning.knowledge.request import BYTES, FORMAT
+from hskd_lightning.knowledge.request import FORMAT
 
 MOST = 2**31 - 1
 """The largest count that a shard may claim of anything; positions and units are fewer by far."""
@@ -60,7 +60,7 @@ class Hidden(_Exact):
     layers: Annotated[list[Annotated[list[int | None], Field(min_length=2, max_length=2)]], Field(min_length=1)]
     length: Options
     width: Options
-    dtype: Literal[tuple(BYTES)]  # type: ignore[valid-type]
+    bits: Options
     ordered: bool
     per_token: bool
     masks: bool
@@ -115,6 +115,9 @@ def _misfit(hidden: Hidden, width: int) -> str | None:
     keep = hidden.length.get("keep")
     if not (keep is None or (type(keep) is int and keep >= 1) or (type(keep) is float and 0 < keep <= 1)):
         return f"field 'recipe.hidden.length.keep' is {keep!r}: a count, a share, or null"
+    bits = hidden.bits.get("keep")
+    if not isinstance(hidden.bits.get("name"), str) or not (bits is None or (type(bits) is int and bits >= 1)):
+        return f"field 'recipe.hidden.bits' is {hidden.bits!r:.60}: a name, and a count or null for `keep`"
     for state, block in hidden.layers:
         if state is None or state < 0 or (block is not None and block < 0):
             return f"field 'recipe.hidden.layers' has {[state, block]}: a state, and a block or null"

@@ -4,35 +4,26 @@ Example-wise tensors, n examples in the order in which the teacher saw them:
     ids (n,) int64 | tokens (n,) int32, real ones | kept (n,) int32, rows of each layer | logits (n, C) float32
 and for each layer of the store, R rows being all kept tokens of all examples, best first within an example:
     positions.<layer> (R,) int16
-    values.<layer>    (R, W), or flat (V,) where each token has units of its own
+    values.<layer>    (R, C) codes, or flat (V,) elements where each token has units of its own
     mask.<layer>      (R, ceil(D / 8)) uint8, there: a bit for each unit, lowest bit first
     counts            (n,) int32, there: values of each example
-    scale.<layer>, offset.<layer> (W,) float32 where values are int8
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
+from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy, ElementCode
+from hskd_lightning.compress.bits.packing import pack_bits
 from hskd_lightning.compress.compression import Layer
 from hskd_lightning.devices import sent_back
-from hskd_lightning.knowledge.request import BYTES, Request
-from hskd_lightning.knowledge.values import (
-    DTYPES,
-    Loss,
-    Meter,
-    Range,
-    check_holds,
-    from_int8,
-    largest,
-    to_int8,
-)  # fmt: skip
+from hskd_lightning.knowledge.request import Request
+from hskd_lightning.knowledge.values import Loss, Meter, check_holds, largest
 
 
 def layer_key(layer: Layer) -> str:
@@ -48,87 +39,53 @@ def partition(lengths: Tensor, shard_tokens: int) -> list[Tensor]:
     return list(torch.arange(len(lengths)).split(number.unique_consecutive(return_counts=True)[1].tolist()))
 
 
-def pack_bits(mask: Tensor) -> Tensor:
-    """(N, D) bool -> (N, ceil(D / 8)) uint8, where the mask is."""
-    if mask.device.type != "cpu":
-        worth = 2 ** torch.arange(8, dtype=torch.uint8, device=mask.device)
-        eights = pad(mask, (0, -mask.shape[-1] % 8)).unflatten(-1, (-1, 8))  # (N, ceil(D / 8), 8)
-        return (eights * worth).sum(dim=-1, dtype=torch.uint8)
-    return torch.from_numpy(np.packbits(mask.numpy(), axis=-1, bitorder="little"))
-
-
-def unpack_bits(packed: Tensor, units: int) -> Tensor:
-    """(N, ceil(D / 8)) uint8 -> (N, D) bool: undo `pack_bits`."""
-    return torch.from_numpy(np.unpackbits(packed.numpy(), axis=-1, count=units, bitorder="little")).bool()
-
-
 @dataclass
 class LayerRows:
-    """The rows of one layer while a shard is made. Floats are rounded at once, where they are, and come to the CPU as
-    narrow as that; int8 waits for its range, and stays exact where it is until then.
-    """
+    """The rows of one layer while a shard is made; what they weigh on disk they weigh on the CPU, and nothing else."""
 
-    dtype: str
-    range: Range
     meter: Meter
     positions: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
+    codes: list[Tensor] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
     largest: Tensor = field(default_factory=lambda: torch.zeros(()))
-    """Of the floats added last."""
+    """Of the values added last."""
 
-    def add(self, positions: Tensor, values: Tensor, mask: Tensor | None) -> None:
-        """Rows of some examples, on any device: (N,), (N, W) or (N, D), and (N, D) bool or None."""
+    def add(self, positions: Tensor, exact: Tensor, kept: Tensor, codes: Tensor, mask: Tensor | None = None) -> None:
+        """Rows of some examples, on any device.
+
+        Args:
+            positions: (N,).
+            exact: (N, W) or (N, D) values of the teacher.
+            kept: of that shape, what bits leave of them.
+            codes: (N, C) of a store without masks; or elements, of the shape of the values.
+            mask: (N, D) bool or None.
+        """
+        self.largest = largest(exact)
         self.positions.append(sent_back(positions.to(torch.int16)))
-        if self.dtype == "int8":
-            self.values.append(values)
-            self.masks += [] if mask is None else [mask]
-            return
-        rounded = values.to(DTYPES[self.dtype])
-        self.meter.add(values, rounded)
-        self.largest = largest(values)
-        self._keep(rounded, mask)
+        if mask is not None:
+            exact, kept, codes = exact * mask, kept * mask, codes[mask]
+            self.masks.append(sent_back(pack_bits(mask)))
+        self.meter.add(exact, kept)
+        self.codes.append(sent_back(codes))
 
-    def tensors(self, key: str) -> tuple[dict[str, Tensor], Loss]:
+    def tensors(self, key: str, code: BitsCode) -> tuple[dict[str, Tensor], Loss]:
         """The layer's tensors by name, as they go to disk. A device must have been waited for since the last `add`."""
+        codes = torch.cat(self.codes)
         out = {f"positions.{key}": torch.cat(self.positions)}
-        if self.dtype == "int8":
-            out |= {f"scale.{key}": self.range.scale.cpu(), f"offset.{key}": self.range.offset.cpu()}
-            self._quantise(self.range.scale, self.range.offset)
         if self.masks:
             out[f"mask.{key}"] = torch.cat(self.masks)
-        out[f"values.{key}"] = torch.cat(self.values).cpu()
-        return out, self.meter.loss
-
-    def _keep(self, values: Tensor, mask: Tensor | None) -> None:
-        """Those of a mask alone, where there is one, and its bits."""
-        if mask is not None:
-            values = values[mask]
-            self.masks.append(sent_back(pack_bits(mask)))
-        self.values.append(sent_back(values))
-
-    def _quantise(self, scale: Tensor, offset: Tensor) -> None:
-        chunks = self.values
-        masks: Sequence[Tensor | None] = self.masks or [None] * len(chunks)
-        self.values, self.masks = [], []
-        for exact, mask in zip(chunks, masks, strict=True):
-            values = to_int8(exact, scale, offset)
-            back = from_int8(values, scale, offset)
-            self.meter.add(exact, back if mask is None else back * mask)
-            self._keep(values, mask)
-        self.range.low.cpu()  # waits for the device: what was sent back is there
+            codes = cast(ElementCode, code).packed(codes)
+        return out | {f"values.{key}": codes}, self.meter.loss
 
 
-def check_floats(layers: Iterable[LayerRows]) -> None:
-    """Refuse a store whose dtype does not hold what was added last. The one wait for a device of each of its batches.
+def check_values(layers: Iterable[LayerRows], coder: BitsStrategy, said: str) -> None:
+    """Refuse a store whose bits do not hold what was added last. The one wait for a device of each of its batches.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: they do not.
     """
-    floats = [rows for rows in layers if rows.dtype != "int8"]
-    if floats:
-        for rows, most in zip(floats, torch.stack([rows.largest for rows in floats]).tolist(), strict=True):
-            check_holds(rows.dtype, most)
+    for most in torch.stack([rows.largest for rows in layers]).tolist():
+        check_holds(coder.dtype, most, said)
 
 
 @dataclass(frozen=True)
@@ -143,7 +100,7 @@ class Size:
     bytes: int
 
     @classmethod
-    def of(cls, request: Request, kept: Tensor, classes: int, width: int, counts: Tensor, shards: int) -> Size:
+    def of(cls, request: Request, kept: Tensor, classes: int, width: int, counts: Tensor) -> Size:
         """The size of a store, exact but for file headers of some hundred bytes a shard.
 
         Args:
@@ -154,20 +111,17 @@ class Size:
         """
         layers, examples = len(request.layers), len(kept)
         rows, values = layers * int(kept.sum()), layers * int(counts.sum())
-        size = examples * (8 + 4 + 4 + 4 * classes) + 2 * rows + BYTES[request.dtype] * values
+        size = examples * (8 + 4 + 4 + 4 * classes) + 2 * rows
         if request.masks:
-            size += 4 * examples + rows * -(-width // 8)
-        if request.dtype == "int8":
-            size += shards * layers * 8 * (width if request.masks else request.units)
+            size += 4 * examples + rows * -(-width // 8) + request.coder.columns(values) * request.coder.dtype.itemsize
+        elif request.layers:
+            size += rows * request.coder.columns(request.units) * request.coder.dtype.itemsize
         return cls(examples, rows, values, size)
 
 
 def empty_layers(request: Request, units: int) -> dict[Layer, LayerRows]:
     """One `LayerRows` a layer, for W units (D where tokens have masks)."""
-    return {
-        layer: LayerRows(request.dtype, Range.of_nothing(units), Meter(units, centred=not request.masks))
-        for layer in request.layers
-    }
+    return {layer: LayerRows(Meter(units, centred=not request.masks)) for layer in request.layers}
 
 
 def cumulative(counts: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hskd_lightning.artifacts import MANIFEST
-from hskd_lightning.compress.compression import Layer
+from hskd_lightning.compress.bits.base import BitsCode, ElementCode
+from hskd_lightning.compress.bits.packing import unpack_bits
+from hskd_lightning.compress.compression import Compression, Layer
 from hskd_lightning.compress.keep import Keep
 from hskd_lightning.compress.length.base import wanted_counts
 from hskd_lightning.compress.width.base import UnitCode
@@ -23,8 +25,7 @@ from hskd_lightning.knowledge.layout import fit_fault, shard_fault
 from hskd_lightning.knowledge.manifest import FIT, REBUILD, check_files, damaged, read_sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.schema import shard_file
-from hskd_lightning.knowledge.shards import flat_index, layer_key, unpack_bits
-from hskd_lightning.knowledge.values import DTYPES, from_int8
+from hskd_lightning.knowledge.shards import flat_index, layer_key
 
 
 class Wanted(NamedTuple):
@@ -33,10 +34,20 @@ class Wanted(NamedTuple):
     layers: tuple[Layer, ...]
     """The stored layer of each layer pair; two pairs may share one."""
     tokens: Keep
-    units: int
-    """Of each token, the first so many of the stored ones; all D where tokens have masks."""
-    dtype: str
+    columns: int
+    """Of each token, the first so many codes of the stored ones."""
+    dtype: torch.dtype
+    """Of the codes."""
     code: UnitCode
+    bits: BitsCode
+
+    @classmethod
+    def of(cls, layers: tuple[Layer, ...], request: Request, compression: Compression) -> Wanted:
+        """What is asked for of these layers, by the fits that the store was made with."""
+        coder = request.coder
+        return cls(
+            layers, request.tokens, coder.columns(request.units), coder.dtype, compression.code, compression.bits
+        )
 
 
 class _Gather(NamedTuple):
@@ -73,7 +84,11 @@ class Store:
         return {**self.__dict__, "_mapped": {}}
 
     def fit(self, layers: tuple[Layer, ...]) -> dict[str, Tensor]:
-        """What the width strategy's fit found for these layers."""
+        """What the fits of width and bits found for these layers.
+
+        Raises:
+            ConfigError: it is not what they can find.
+        """
         if self.facts["fit"] is None:
             return {}
         rows = [self.request.layers.index(layer) for layer in layers]
@@ -92,38 +107,31 @@ class Store:
 
     def hidden(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
         """The hidden stage's target of (B,) example ids."""
-        rows, source, valid = self.places(ids, wanted.tokens)
-        gather = self._gather(rows, source)
-        pairs = range(len(wanted.layers))
-        positions = torch.empty(len(pairs), *valid.shape, dtype=torch.int64)
-        values = torch.empty(len(pairs), *valid.shape, wanted.units)
-        mask = torch.empty(values.shape, dtype=torch.bool) if self.request.masks else None
-        for pair, layer in enumerate(map(layer_key, wanted.layers)):
-            positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
-            if mask is None:
-                self._read(layer, gather, wanted, values[pair])
-            else:
-                values[pair], mask[pair] = self._read_masked(layer, rows, gather, valid)
-        everywhere = valid[:, None].expand(-1, len(pairs), -1)
-        every_mask = None if mask is None else mask.transpose(0, 1)
-        recalled, compared = wanted.code.recall(values.transpose(0, 1), every_mask, everywhere, self.facts["width"])
-        return HiddenTarget(recalled, TokenSelection(positions.transpose(0, 1), everywhere), compared)
+        if self.request.masks:
+            return self._masked(ids, wanted)
+        codes, positions, valid = self.stored(ids, wanted)
+        return self.target(codes.transpose(0, 1), positions.transpose(0, 1), valid, wanted)
 
-    def stored(self, ids: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def target(self, codes: Tensor, positions: Tensor, valid: Tensor, wanted: Wanted) -> HiddenTarget:
+        """(B, P, K, C) codes, (B, P, K) positions and (B, K) bool -> what is taught of them, wherever they are."""
+        everywhere = valid[:, None].expand(positions.shape)
+        recalled, compared = wanted.code.recall(wanted.bits.decode(codes), everywhere, self.facts["width"])
+        return HiddenTarget(recalled, TokenSelection(positions.long(), everywhere), compared)
+
+    def stored(self, ids: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor]:
         """What `hidden` makes its target of, for a store without masks, as narrow as it is wanted.
 
         Returns:
-            (P, B, K, W) values, int8 or of the wanted dtype; (P, B, K) int16 positions; (B, K) bool, which of them are
-            kept; (B,) the shard of each example.
+            (P, B, K, C) codes; (P, B, K) int16 positions; (B, K) bool, which of them are kept.
         """
         rows, source, valid = self.places(ids, wanted.tokens)
-        gather, dtype = self._gather(rows, source), DTYPES[wanted.dtype]
-        values = torch.empty(len(wanted.layers), *valid.shape, wanted.units, dtype=dtype)
-        positions = torch.empty(values.shape[:-1], dtype=torch.int16)
+        gather = self._gather(rows, source)
+        codes = torch.empty(len(wanted.layers), *valid.shape, wanted.columns, dtype=wanted.dtype)
+        positions = torch.empty(codes.shape[:-1], dtype=torch.int16)
         for pair, layer in enumerate(map(layer_key, wanted.layers)):
             positions[pair] = self._take(f"positions.{layer}", gather).view(valid.shape)
-            _put(self._take(f"values.{layer}", gather, wanted.units, values[pair]), values[pair])
-        return values, positions, valid, self.index.shard[rows].long()
+            _put(self._take(f"values.{layer}", gather, wanted.columns, codes[pair]), codes[pair])
+        return codes, positions, valid
 
     def places(self, ids: Tensor, keep: Keep) -> tuple[Tensor, Tensor, Tensor]:
         """Where the kept tokens of (B,) example ids are: (B,) rows of the index, (B, K) rows of their shards' layers,
@@ -138,22 +146,12 @@ class Store:
         return rows, source, rank < counts[:, None]
 
     def layers(self, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shard by shard, all rows of the wanted layers: (R, P, W) values as in `stored`, (R, P) int16 positions."""
+        """Shard by shard, all rows of the wanted layers: (R, P, C) codes as in `stored`, (R, P) int16 positions."""
         keys = list(map(layer_key, wanted.layers))
         for number in range(len(self.facts["shards"])):
             shard = self._shard(number)
-            values = torch.stack([shard[f"values.{key}"][:, : wanted.units] for key in keys], dim=1)
-            yield values.to(DTYPES[wanted.dtype]), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
-
-    def steps(self, wanted: Wanted) -> tuple[Tensor, Tensor]:
-        """The scales and offsets of int8 values, each (shards, P, W) float32."""
-        shards, keys = range(len(self.facts["shards"])), list(map(layer_key, wanted.layers))
-
-        def of(name: str) -> Tensor:
-            rows = [torch.stack([self._shard(number)[f"{name}.{key}"] for key in keys]) for number in shards]
-            return torch.stack(rows)[..., : wanted.units]
-
-        return of("scale"), of("offset")
+            codes = torch.stack([shard[f"values.{key}"][:, : wanted.columns] for key in keys], dim=1)
+            yield codes.to(wanted.dtype), torch.stack([shard[f"positions.{key}"] for key in keys], dim=1)
 
     def _read_index(self) -> Index:
         index = Index.of(self._checked(number) for number in range(len(self.facts["shards"])))
@@ -206,24 +204,34 @@ class Store:
             torch.index_select(tensor, 0, gather.source[part], out=out[part])
         return out
 
-    def _read(self, key: str, gather: _Gather, wanted: Wanted, out: Tensor) -> None:
-        """(B, K, W) float32 of one layer, W being the first of the stored ones."""
-        values = self._take(f"values.{key}", gather, wanted.units, out)
-        if self.request.dtype == "int8":
-            values = self._from_int8(key, values, gather)
-        elif wanted.dtype != self.request.dtype:
-            values = values.to(DTYPES[wanted.dtype])
-        _put(values, out)
+    def _masked(self, ids: Tensor, wanted: Wanted) -> HiddenTarget:
+        """`hidden` of a store whose tokens have units of their own."""
+        rows, source, valid = self.places(ids, wanted.tokens)
+        gather = self._gather(rows, source)
+        read = [self._read_masked(layer, rows, gather, valid, wanted) for layer in map(layer_key, wanted.layers)]
+        elements, masks, positions = (torch.stack(parts, dim=1) for parts in zip(*read, strict=True))
+        values = cast(ElementCode, wanted.bits).restored(elements) * masks
+        everywhere = valid[:, None].expand(positions.shape)
+        recalled, compared = wanted.code.recall(values, everywhere, self.facts["width"], masks)
+        return HiddenTarget(recalled, TokenSelection(positions.long(), everywhere), compared)
 
-    def _read_masked(self, key: str, rows: Tensor, gather: _Gather, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K, D) float32 of one layer, zero off the mask, and the (B, K, D) mask."""
+    def _read_masked(
+        self, key: str, rows: Tensor, gather: _Gather, valid: Tensor, wanted: Wanted
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, K, D) elements of one layer, zero off the mask; the (B, K, D) mask, and (B, K) positions."""
         order = torch.arange(len(rows)) if gather.back is None else gather.back.argsort()
         bits = unpack_bits(self._raw(f"mask.{key}", gather), self.facts["width"]) & valid[order].flatten()[:, None]
-        flat = self._raw(f"values.{key}", self._flat(rows[order], valid[order]))
+        flat = self._elements(f"values.{key}", self._flat(rows[order], valid[order]), cast(ElementCode, wanted.bits))
         dense = torch.zeros(bits.shape, dtype=flat.dtype).masked_scatter_(bits, flat)
         dense, bits = (_reordered(tensor, gather.back) for tensor in (dense, bits))
-        values = self._from_int8(key, dense, gather) * bits if self.request.dtype == "int8" else dense.float()
-        return values.view(*valid.shape, -1), bits.view(*valid.shape, -1)
+        positions = self._take(f"positions.{key}", gather).view(valid.shape)
+        return dense.view(*valid.shape, -1), bits.view(*valid.shape, -1), positions
+
+    def _elements(self, name: str, gather: _Gather, bits: ElementCode) -> Tensor:
+        """The gathered elements, in the order of the shards."""
+        return torch.cat(
+            [bits.taken(self._shard(number)[name], gather.source[part]) for number, part in gather.segments]
+        )
 
     def _flat(self, rows: Tensor, valid: Tensor) -> _Gather:
         """Where the values of the first tokens of (B,) examples lie, these being sorted by shard."""
@@ -234,19 +242,6 @@ class Store:
         numbers, examples = self.index.shard[rows].unique_consecutive(return_counts=True)
         ends = counts.cumsum(0)[examples.cumsum(0) - 1].tolist()
         return _Gather(_segments(numbers.tolist(), ends), source, None)
-
-    def _from_int8(self, key: str, values: Tensor, gather: _Gather) -> Tensor:
-        scale, offset = (self._per_row(f"{name}.{key}", gather, values.shape[1]) for name in ("scale", "offset"))
-        return from_int8(values, scale, offset)
-
-    def _per_row(self, name: str, gather: _Gather, columns: int) -> Tensor:
-        """Each row's shard's scales or offsets: (1, W) where one shard has them all, else (N, W) in batch order."""
-        if gather.back is None:
-            return self._shard(gather.segments[0][0])[name][None, :columns]
-        parts = [
-            self._shard(number)[name][:columns].expand(part.stop - part.start, -1) for number, part in gather.segments
-        ]
-        return _reordered(torch.cat(parts), gather.back)
 
     def _shard(self, number: int) -> dict[str, Tensor]:
         """A shard's tensors, mapped."""

@@ -29,9 +29,8 @@ class StoreSource:
         self.compression: Compression | None = None
         if plan is None:
             return
-        self.compression = plan.fit(plan.unfitted_moments(), store.fit(plan.layers))
-        units = store.facts["width"] if request.masks else request.units  # who chooses by token sees all that is kept
-        self.wanted = Wanted(plan.layers, request.tokens, units, request.dtype, self.compression.code)
+        self.compression = plan.fitted(store.fit(plan.layers))
+        self.wanted = Wanted.of(plan.layers, request, self.compression)
 
     @property
     def origin(self) -> str:

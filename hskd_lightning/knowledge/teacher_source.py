@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class TeacherSource:
     Args:
         teacher: the fine-tuned teacher.
         plan: what is kept; None for logits only.
-        moments: computes the teacher's moments over the training split, called if the plan's width needs them.
+        fit: makes the tensors of the plan's fits, called if it has any.
         scores: what the teacher reaches on dev, called if somebody asks.
     """
 
@@ -32,7 +32,7 @@ class TeacherSource:
         self,
         teacher: Teacher,
         plan: HskPlan | None = None,
-        moments: Callable[[], Moments] | None = None,
+        fit: Callable[[], Mapping[str, Tensor]] = dict,
         scores: Callable[[], DevScores] = dict,
     ) -> None:
         self.teacher = teacher
@@ -40,7 +40,7 @@ class TeacherSource:
         self.teacher_scores = scores
         self.compression: Compression | None = None
         if plan is not None:
-            self.compression = plan.fit(moments() if moments is not None and plan.width.needs_moments else None)
+            self.compression = plan.fitted(fit() if plan.is_fitted else {})
 
     def without_mask(self) -> TeacherSource:
         """The same source, of every unit: what the released code teaches in the very first step."""
@@ -69,6 +69,17 @@ class TeacherSource:
     def to(self, device: torch.device) -> None:
         self.teacher.to(device)
         self.compression = self.compression and self.compression.to(device)
+
+
+def sampled_states(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable[TokenBatch]) -> Tensor:
+    """(P, N, D) float32, on the CPU: the wanted teacher states of all real tokens."""
+    parts = []
+    for batch in batches:
+        batch = batch.to(teacher.model.device)
+        states, _ = teacher.states(batch, wanted)
+        real = true_places(batch.counted.real, states[0].device)
+        parts.append(torch.stack([state[real] for state in states]).float())
+    return torch.cat(parts, dim=1).cpu()
 
 
 def measure_moments(teacher: Teacher, wanted: tuple[int, ...], batches: Iterable[TokenBatch]) -> Moments:

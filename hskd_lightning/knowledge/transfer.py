@@ -8,6 +8,7 @@ fetched into a folder of our own, and hashed as they come. Only a whole, opened 
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,15 +21,22 @@ import fsspec
 from hskd_lightning.artifacts import MANIFEST, hold, make_writable
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.knowledge.manifest import LARGEST, check_files, damaged, files_of, read_sealed
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
 
+CARD = "README.md"
 CHUNK = 2**20
 PULLED = ".pulled"
 """How folders end that a store is being pulled into."""
 
 
-def push(folder: Path, url: str) -> str:
+def push(folder: Path, url: str, card: str) -> str:
     """Copy a whole store to `url`/<its name>; the manifest last, so that half a copy is no store.
+
+    Args:
+        folder: of the store.
+        url: where to.
+        card: the text of the README.md beside it, which nobody reads but people.
 
     Returns:
         where it is now.
@@ -42,6 +50,7 @@ def push(folder: Path, url: str) -> str:
     target = f"{root}/{facts['recipe']}"
     with _reaching(url):
         files.makedirs(target, exist_ok=True)
+        files.pipe_file(f"{target}/{CARD}", card.encode())
         for name in [*(name for name, _ in files_of(facts)), MANIFEST]:
             files.put_file(str(folder / name), f"{target}/{name}")
     return f"{url.rstrip('/')}/{facts['recipe']}"
@@ -88,9 +97,11 @@ def _pull(files: fsspec.AbstractFileSystem, root: str, partial: Path, stores: Pa
 
 
 def _fit_bytes(manifest: dict[str, Any]) -> int:
-    """More than a fit can weigh: D directions and a mean for each layer, in float32."""
-    layers, width = manifest["recipe"]["hidden"]["layers"], manifest["facts"]["width"]
-    return CHUNK + 4 * len(layers) * width * (width + 1)
+    """More than a fit can weigh: D directions and a mean for each layer, in float32, and what bits have found."""
+    request, width = Request.read(manifest["recipe"]), manifest["facts"]["width"]
+    layers = len(request.layers)
+    bits = request.coder.layout(layers, width if request.masks else request.units).values()
+    return CHUNK + 4 * layers * width * (width + 1) + sum(dtype.itemsize * math.prod(shape) for dtype, shape in bits)
 
 
 def _fetch(

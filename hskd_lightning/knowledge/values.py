@@ -1,9 +1,8 @@
-"""Values on disk: floats of three widths, int8 with a scale and an offset for each unit; and what each one loses."""
+"""What bits cost: how far the values of a store are from the teacher's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,50 +11,8 @@ from torch import Tensor
 from hskd_lightning.devices import float64
 from hskd_lightning.errors import ConfigError
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
 CACHED = 128
 """Rows that are measured at a time on a CPU: their float64 stays in its cache, which is ten times as fast."""
-STEPS = 254
-"""int8 from -127 to 127: symmetric about the middle of a unit's range."""
-
-
-@dataclass
-class Range:
-    """The smallest and largest value of each unit: a running (W,) pair."""
-
-    low: Tensor
-    high: Tensor
-
-    @classmethod
-    def of_nothing(cls, units: int) -> Range:
-        return cls(torch.full((units,), torch.inf), torch.full((units,), -torch.inf))
-
-    def widen(self, values: Tensor) -> None:
-        """Take (N, W) values in."""
-        if len(values):
-            self.low = torch.minimum(self.low.to(values.device), values.amin(dim=0))
-            self.high = torch.maximum(self.high.to(values.device), values.amax(dim=0))
-
-    @property
-    def offset(self) -> Tensor:
-        """(W,) the middle, where a unit was seen: BERT's outlier units lie far from 0 and would waste the scale."""
-        return ((self.low + self.high) / 2).nan_to_num(0.0, 0.0, 0.0)
-
-    @property
-    def scale(self) -> Tensor:
-        """(W,) what one step of int8 is worth; never 0."""
-        width = (self.high - self.low).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
-        return (width / STEPS).clamp(min=torch.finfo(torch.float32).tiny)
-
-
-def to_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-    """Values, scales and offsets of shapes that broadcast -> int8."""
-    return ((values - offset) / scale).round().clamp(-127, 127).to(torch.int8)
-
-
-def from_int8(values: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-    """int8, scales and offsets -> float32: undo `to_int8`, up to half a step."""
-    return values.float() * scale + offset
 
 
 def largest(values: Tensor) -> Tensor:
@@ -63,18 +20,23 @@ def largest(values: Tensor) -> Tensor:
     return torch.stack(torch.aminmax(values)).abs().max()
 
 
-def check_holds(dtype: str, largest: float, key: str = "store.dtype") -> None:
-    """Refuse a dtype that rounds the largest of some values to infinity; no value may be nan.
+def check_holds(dtype: torch.dtype, largest: float, said: str) -> None:
+    """Refuse bits that round the largest of some values to infinity; no value may be nan.
+
+    Args:
+        dtype: of the codes; a whole number holds what is finite.
+        said: the bits, as the user chose them.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: they do.
     """
-    if not torch.tensor(largest).to(DTYPES[dtype]).isfinite():
-        raise ConfigError(key, dtype, f"a type that holds {largest:.4g}", f"write {key}=bf16 or {key}=fp32")
+    float_type = dtype if dtype.is_floating_point else torch.float32
+    if not torch.tensor(largest).to(float_type).isfinite():
+        raise ConfigError("bits", said, f"a type that holds {largest:.4g}", "write bits=bf16 or bits=fp32")
 
 
 class Meter:
-    """Measures what rounding costs one layer's values."""
+    """Measures what bits cost one layer's values."""
 
     def __init__(self, units: int, centred: bool) -> None:
         self.centred = centred
@@ -101,7 +63,7 @@ class Meter:
 
 
 class Loss(NamedTuple):
-    """What the dtype cost one layer of a shard, as sums, so that shards add up."""
+    """What bits cost one layer of a shard, as sums, so that shards add up."""
 
     error: float
     """Squared differences between the teacher's values and the stored ones."""

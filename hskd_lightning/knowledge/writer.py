@@ -8,26 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from hskd_lightning.allocator import keep_freed_memory
 from hskd_lightning.artifacts import Recipe, hold
-from hskd_lightning.compress.compression import Compression, Layer, Padding
-from hskd_lightning.compress.length.base import LengthStrategy
-from hskd_lightning.compress.width.base import UnitCode
+from hskd_lightning.compress.bits.base import BitsCode, ElementCode
+from hskd_lightning.compress.compression import Compression, HskPlan, Layer
 from hskd_lightning.data.loader import collate
 from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.devices import true_places
 from hskd_lightning.errors import ConfigError, command
-from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenBatch
+from hskd_lightning.hsk import HiddenTarget, TokenBatch
 from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
-from hskd_lightning.knowledge.shards import LayerRows, Size, check_floats, empty_layers, layer_key, partition
+from hskd_lightning.knowledge.shards import LayerRows, Size, check_values, empty_layers, layer_key, partition
 from hskd_lightning.knowledge.sharing import Progress, SharedShards
-from hskd_lightning.knowledge.values import DTYPES, Loss, reconstruction
+from hskd_lightning.knowledge.values import Loss, reconstruction
 from hskd_lightning.models.precision import computing
 from hskd_lightning.models.teacher import Teacher
 
@@ -42,10 +42,10 @@ class Contents:
     """What a store is made from. The two callables run a teacher, so they are called only where shards are missing."""
 
     request: Request
-    length: LengthStrategy
-    unfitted: UnitCode
-    """The width strategy's code before its fit: its shape is right, its numbers may not be."""
-    fit: Callable[[], UnitCode]
+    plan: HskPlan | None
+    """What is kept; None: logits alone."""
+    fit: Callable[[], dict[str, Tensor]]
+    """The tensors of the fits of width and bits."""
     teacher: Callable[[], Teacher]
     split: TokenSplit
     width: int
@@ -53,9 +53,25 @@ class Contents:
     classes: int
     pad_id: int
     pad_to: int | None
-    padding: Padding
     device: torch.device
     precision: str
+
+
+class Kept(NamedTuple):
+    """What is kept of a batch's hidden states, step by step."""
+
+    exact: Tensor  # (B, P, K, W), or D where tokens have masks
+    codes: Tensor  # (B, P, K, C), or elements of the shape of the values, there
+    kept: Tensor  # as exact: what the codes leave of it
+    target: HiddenTarget
+
+
+class Said(NamedTuple):
+    """What a teacher says of a batch."""
+
+    batch: TokenBatch
+    logits: Tensor  # (B, C)
+    hidden: Kept | None
 
 
 class Writer:
@@ -81,12 +97,13 @@ class Writer:
     def size(self) -> Size:
         """What the store will weigh."""
         contents, request = self.contents, self.request
-        if not request.layers:
+        if contents.plan is None:
             kept = counts = torch.zeros(len(contents.split), dtype=torch.int64)
         else:
-            kept = torch.cat([self._kept(rows) for rows in torch.arange(len(contents.split)).split(4096)])
-            counts = self._value_counts(kept)
-        return Size.of(request, kept, contents.classes, contents.width, counts, len(self.shards))
+            every = torch.arange(len(contents.split)).split(4096)
+            kept = torch.cat([self._kept(rows, contents.plan) for rows in every])
+            counts = self._value_counts(kept, contents.plan)
+        return Size.of(request, kept, contents.classes, contents.width, counts)
 
     def missing(self) -> list[int]:
         """Numbers of the shards that are not whole."""
@@ -98,7 +115,7 @@ class Writer:
         Not inside of `build_once` for this folder: whoever takes a shard wants the lock that it holds.
 
         Raises:
-            ConfigError: the disk is too small, or a value does not fit the dtype.
+            ConfigError: the disk is too small, or a value does not fit the bits.
         """
         if not numbers:
             return
@@ -145,39 +162,36 @@ class Writer:
         }
 
     @cached_property
-    def compression(self) -> Compression:
-        """What is kept, with the fit that all the store's writers share."""
-        layers = self.request.layers
-        layer_map = LayerMap(tuple((state, state) for state, _ in layers))
-        made = Compression(layer_map, self.contents.length, self._fit(), self.contents.padding)
-        return made.to(self.contents.device)
+    def compression(self) -> Compression | None:
+        """What is kept, with the fit that all the store's writers share; None: logits alone.
 
-    def _fit(self) -> UnitCode:
-        """Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree."""
-        unfitted, parts = self.contents.unfitted, self.parts
-        if not self.request.layers or not unfitted.fitted:
-            return unfitted
+        Fitted by whoever comes first, read by the others: no two machines' eigenvectors need agree.
+        """
+        plan, parts = self.contents.plan, self.parts
+        if plan is None:
+            return None
+        if not plan.is_fitted:
+            return plan.fitted({}).to(self.contents.device)
         if not parts.has_fit:
             with hold(parts.fit_lock, "the fit"):
                 if not parts.has_fit:
-                    parts.write_fit(self.contents.fit().fitted)
-        return unfitted.refitted(parts.read_fit())
+                    parts.write_fit(self.contents.fit())
+        return plan.fitted(parts.read_fit()).to(self.contents.device)
 
-    def _kept(self, rows: Tensor) -> Tensor:
+    def _kept(self, rows: Tensor, plan: HskPlan) -> Tensor:
         """(n,) tokens kept of each of these examples."""
         contents = self.contents
-        batch = collate(contents.split, rows, contents.pad_id, contents.pad_to)
-        return Compression(LayerMap(()), contents.length, contents.unfitted, contents.padding).kept(batch)
+        return plan.unfitted.kept(collate(contents.split, rows, contents.pad_id, contents.pad_to))
 
-    def _value_counts(self, kept: Tensor) -> Tensor:
+    def _value_counts(self, kept: Tensor, plan: HskPlan) -> Tensor:
         """(n,) values kept of each example in each layer."""
-        if self.request.per_token:
+        if not self.request.masks or self.request.per_token:
             return kept * self.request.units
-        budget = {n: self.contents.unfitted.scalars(n * self.contents.width) for n in kept.unique().tolist()}
+        budget = {n: plan.unfitted.code.scalars(n * self.contents.width) for n in kept.unique().tolist()}
         return torch.tensor([budget[n] for n in kept.tolist()])
 
     def _write_shard(self, number: int) -> None:
-        tensors, losses = self._shard(self.shards[number], self.compression, self.contents.teacher())
+        tensors, losses = self._shard(self.shards[number])
         examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
         self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=self._weights, loss=losses)
 
@@ -189,14 +203,12 @@ class Writer:
         """A shard's rows as its batches take them: by length, for little padding."""
         return rows[self.contents.split.lengths_of(rows).argsort(stable=True)]
 
-    def _shard(
-        self, rows: Tensor, compression: Compression, teacher: Teacher
-    ) -> tuple[dict[str, Tensor], dict[str, Loss]]:
+    def _shard(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Loss]]:
         """The tensors of one shard. The batches are the shard's own, so it does not matter who makes it."""
         split, request = self.contents.split, self.request
         layers = empty_layers(request, self.contents.width if request.masks else request.units)
         rows = self.in_order(rows)
-        made = [self._batch(part, compression, teacher, layers) for part in rows.split(BATCH)]
+        made = [self._batch(part, layers) for part in rows.split(BATCH)]
         kept, logits, counts = (torch.cat(parts).cpu() for parts in zip(*made, strict=True))
         tensors = {
             "ids": split.ids[rows].clone(),
@@ -208,7 +220,8 @@ class Writer:
             tensors["counts"] = counts.int()
         losses = {}
         for layer, layer_rows in layers.items():
-            more, losses[layer_key(layer)] = layer_rows.tensors(layer_key(layer))
+            assert self.compression is not None
+            more, losses[layer_key(layer)] = layer_rows.tensors(layer_key(layer), self.compression.bits)
             tensors |= more
         return tensors, losses
 
@@ -217,63 +230,62 @@ class Writer:
         pad_to = self.contents.pad_to
         return lengths.int() if pad_to is None else torch.full_like(lengths, pad_to).int()
 
-    def _batch(
-        self, rows: Tensor, compression: Compression, teacher: Teacher, layers: dict[Layer, LayerRows]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, rows: Tensor, layers: dict[Layer, LayerRows]) -> tuple[Tensor, Tensor, Tensor]:
         """Run the teacher on one batch; (n,) kept tokens, (n, C) logits and (n,) values of its examples, the last two
         where the teacher is.
         """
-        batch, states, target, logits = self.run_teacher(rows, compression, teacher)
-        if target is None:
-            kept = counts = torch.zeros(len(rows), dtype=torch.int32)
-            return kept, logits, counts
-        kept = compression.kept(batch)
-        counts = self._collect(target, kept, layers)
-        if self.request.dtype == "int8":
-            real = true_places(compression.tokens(batch.counted, None).real, logits.device)
-            seen = compression.code.view(torch.stack(states, dim=1))  # (B, P, T, W)
-            for pair, layer_rows in enumerate(layers.values()):
-                layer_rows.range.widen(seen[:, pair][real])
-        return kept, logits, counts
+        said = self.run_teacher(rows)
+        if said.hidden is None:
+            kept = torch.zeros(len(rows), dtype=torch.int32)
+            return kept, said.logits, kept
+        assert self.compression is not None
+        kept = self.compression.kept(said.batch)
+        return kept, said.logits, self._collect(said.hidden, kept, layers)
 
-    def run_teacher(
-        self, rows: Tensor, compression: Compression, teacher: Teacher
-    ) -> tuple[TokenBatch, list[Tensor], HiddenTarget | None, Tensor]:
-        """Run the teacher on some rows of the split: the batch, the states, what is kept of them, and (B, C) logits."""
-        contents = self.contents
+    def run_teacher(self, rows: Tensor) -> Said:
+        """What the teacher says of some rows of the split, and what is kept of it."""
+        contents, compression = self.contents, self.compression
         batch = collate(contents.split, rows, contents.pad_id, contents.pad_to).to(contents.device)
-        states, attention, logits = self._forward(batch, teacher)
-        if not states:
-            return batch, states, None, logits
-        if not self.request.masks or self.request.dtype == "int8":
-            return batch, states, compression.compress(states, batch, attention), logits
+        states, attention, logits = self._forward(batch, contents.teacher())
+        if compression is None:
+            return Said(batch, logits, None)
+        tokens, exact = compression.kept_values(states, batch, attention)
+        codes, kept = self._coded(exact, compression.bits)
         # Units are chosen by what the store keeps of them: a reader can then choose fewer, and finds the same.
-        rounded = [state.to(DTYPES[self.request.dtype]).float() for state in states]
-        target = compression.compress(rounded, batch, attention)
-        assert target.units is not None
-        exact = target.tokens.gather(states).masked_fill(~target.units, 0.0)
-        return batch, states, target._replace(values=exact), logits
+        values, units = compression.code.recall(kept, tokens.valid, contents.width)
+        return Said(batch, logits, Kept(exact, codes, kept, HiddenTarget(values, tokens, units)))
+
+    def _coded(self, exact: Tensor, bits: BitsCode) -> tuple[Tensor, Tensor]:
+        """(B, P, K, W) values -> codes, or elements of which masks will choose some; and what these leave of them."""
+        if self.request.masks:
+            bits = cast(ElementCode, bits)
+            elements = bits.elements(exact)
+            return elements, bits.restored(elements)
+        codes = bits.encode(exact)
+        return codes, bits.decode(codes)
 
     def _forward(self, batch: TokenBatch, teacher: Teacher) -> tuple[list[Tensor], Tensor | None, Tensor]:
-        request, length = self.request, self.contents.length
+        request, plan = self.request, self.contents.plan
+        looks = None if plan is None else plan.length.attention
         blocks = tuple(block for _, block in request.layers if block is not None)
         with computing(self.contents.precision, self.contents.device):
             states, attention, logits = teacher.everything(
-                batch, tuple(state for state, _ in request.layers), length.attention, blocks
+                batch, tuple(state for state, _ in request.layers), looks, blocks
             )
         return [state.float() for state in states], attention, logits
 
-    def _collect(self, target: HiddenTarget, kept: Tensor, layers: dict[Layer, LayerRows]) -> Tensor:
+    def _collect(self, said: Kept, kept: Tensor, layers: dict[Layer, LayerRows]) -> Tensor:
         """Add what is kept to the layers' rows, as many in each; (n,) values of each example."""
-        valid = target.tokens.valid[:, 0]  # (B, K)
+        tokens, units = said.target.tokens, said.target.units
+        valid = tokens.valid[:, 0]  # (B, K)
         places = true_places(torch.arange(valid.shape[1]) < kept[:, None], valid.device)
         for pair, layer_rows in enumerate(layers.values()):
-            mask = None if target.units is None else target.units[:, pair][places]
-            layer_rows.add(target.tokens.positions[:, pair][places], target.values[:, pair][places], mask)
-        check_floats(layers.values())
-        if target.units is None:
-            return kept * target.values.shape[-1]
-        return (target.units[:, 0] & valid[..., None]).sum(dim=(1, 2))
+            everything = (tokens.positions, said.exact, said.kept, said.codes, units)
+            layer_rows.add(*(part[:, pair][places] for part in everything if part is not None))
+        check_values(layers.values(), self.request.coder, self.request.said_bits)
+        if units is None:
+            return kept * self.request.units
+        return (units[:, 0] & valid[..., None]).sum(dim=(1, 2))
 
     def _check_count(self) -> None:
         if (count := len(self.shards)) > MOST_SHARDS:

@@ -17,7 +17,6 @@ KEEPS = ("keep", "top")
 def axes(experiment: Experiment) -> dict[str, Any]:
     """What was chosen: a column a choice, and one for each of its options."""
     settings = experiment.settings
-    stored = settings.knowledge.stored and experiment.plan is not None
     flat: dict[str, Any] = {
         "task": experiment.task.name,
         "teacher": settings.teacher.name,
@@ -27,12 +26,11 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         "preset": settings.preset.name,
         **_control(experiment),
         "hsk_amount": settings.hsk.amount,
-        "store_dtype": settings.store.dtype if stored else None,
         "seed": settings.seed,
     }
     for axis in AXES:
         flat |= _axis(axis, experiment)
-    return flat
+    return flat | _bits(experiment)
 
 
 def _axis(name: str, experiment: Experiment) -> dict[str, Any]:
@@ -46,6 +44,14 @@ def _axis(name: str, experiment: Experiment) -> dict[str, Any]:
     values = {**choice.options, "keep": experiment.keeps.get(name)}
     values |= {key: as_number(check_keep(f"{name}.{key}", values[key])) for key in KEEPS if key in values}
     return {name: choice.name, **_prefixed(name, values)}
+
+
+def _bits(experiment: Experiment) -> dict[str, Any]:
+    """`bits`, and `bits_keep`: null for those without a budget. Nothing where no hidden states are distilled."""
+    choice = experiment.settings.bits
+    if experiment.plan is None:
+        return {"bits": None, "bits_keep": None}
+    return {"bits": choice.name, "bits_keep": None, **_prefixed("bits", choice.options)}
 
 
 def _control(experiment: Experiment) -> dict[str, Any]:

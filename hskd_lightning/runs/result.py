@@ -10,12 +10,14 @@ from typing import Any
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import Digests, damaged, read_json, write_json
 
-SCHEMA = 3
-"""Of the columns below. 2 has no GPU; 1 is every result from before results said which: as 2, without `schema`."""
+SCHEMA = 4
+"""Of the columns below. 3 has `store_dtype` for bits, and no `knowledge_token_bits`; 2 has no GPU; 1 is every result
+from before results said which: as 2, without `schema`.
+"""
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
-OPTIONS = ("depth_", "length_", "width_", "control_", "student_init_")
+OPTIONS = ("depth_", "length_", "width_", "bits_", "control_", "student_init_")
 """What the columns of `Result.options` begin with."""
 
 
@@ -49,8 +51,6 @@ class Result:
     """What was taught in the place of hidden states; null: these themselves, or none at all."""
     hsk_amount: float | None
     """The share of full HSK that was asked for, 0 to 1; null: all that has no `keep`."""
-    store_dtype: str | None
-    """Of the stored values: fp32, fp16, bf16, int8; null: no store of hidden states."""
     seed: int
     """The student's: first weights, order of batches, dropout."""
     depth: str | None
@@ -59,6 +59,8 @@ class Result:
     """The strategy that chose tokens."""
     width: str | None
     """The strategy that chose hidden units."""
+    bits: str | None
+    """The strategy that chose how finely values are said: fp16, planes, ...; null as the above."""
     options: Mapping[str, Any]
     """The options of the above, a column each: `length_keep`, `width_masked`, `depth_top`, `control_seed`,
     `student_init_blocks`, ... `<axis>_keep` is a share below 1, a count from 1 on, null for all of it."""
@@ -69,6 +71,10 @@ class Result:
     """Hidden-state values an example; 0 where none were distilled."""
     knowledge_bytes: float
     """Bytes an example of these values, and of what places them."""
+    knowledge_token_bits: int
+    """Bits of a kept token in a layer: its values and, where it has units of its own, which they are."""
+    knowledge_shared_bytes: float
+    """Bytes of what all examples share (components, masks, codebooks), divided by their number; not in the above."""
     knowledge_full_scalars: float
     """Hidden-state values an example that this teacher has for this student: full HSK."""
     knowledge_fraction: float

@@ -41,6 +41,7 @@ class Settings:
     depth: Choice
     length: Choice
     width: Choice
+    bits: Choice
     control: Choice
     knowledge: KnowledgeSettings
     store: StoreSettings

@@ -138,8 +138,6 @@ class KnowledgeSettings:
 class StoreSettings:
     """What a knowledge store looks like."""
 
-    dtype: Literal["fp16", "fp32", "bf16", "int8"]
-    """Of its values."""
     path: TextOrNull
     """A store of the user's own; None: found among the artifacts, or built there."""
     shard_tokens: Whole

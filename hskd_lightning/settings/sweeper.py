@@ -39,6 +39,10 @@ class SweeperSettings:
     """Of the plans that compare students."""
     tops: list[PositiveOrNull]
     """`depth.top` of the depth plan."""
+    planes: list[StrictInt]
+    """`bits.keep` of bits=planes in the bits plan: bits a token."""
+    residual: list[StrictInt]
+    """The same of bits=residual: bytes a token; empty: it is left out, and no faiss is needed."""
     online: list[Text]
     """How the quirks are run that need the teacher beside the student; empty: not at all."""
     only: TextOrNull

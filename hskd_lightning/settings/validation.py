@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from hskd_lightning.errors import ConfigError, did_you_mean, shortened
+from hskd_lightning.errors import RENAMED, ConfigError, did_you_mean, renamed, shortened
 
 Checked = TypeVar("Checked")
 SPOKEN = {
@@ -83,6 +83,8 @@ def _parent(value: Any, path: Sequence[int | str]) -> Mapping[str, Any]:
 
 
 def _unknown(full: str, value: object, beside: Mapping[str, Any]) -> ConfigError:
+    if full in RENAMED:
+        return renamed(full, value)
     node, dot, typed = full.rpartition(".")
     known = [name for name in beside if name != typed]
     remedy = did_you_mean(typed, known, f"leave {full} out", node=f"{node}{dot}")

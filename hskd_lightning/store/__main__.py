@@ -88,30 +88,9 @@ def _stores(config: dict[str, Any], team: Team = ALONE) -> Stores:
 
 
 def _plan(config: dict[str, Any], names: list[str], shard: str | None) -> None:
-    from hskd_lightning.store.probe import seconds_to_read
+    from hskd_lightning.store.plan import plan_rows
 
-    ours = _stores(config)
-    request = ours.request
-    writer = ours.writer(ours.folder / request.name, request)
-    size, split = writer.size, writer.contents.split
-    tokens = int(split.lengths.sum())
-    seconds = seconds_to_read(ours.experiment.teacher_config, writer.contents, tokens)
-    pairs, width = ours.experiment.student_config.num_hidden_layers + 1, writer.contents.width
-    full = tokens * pairs * width
-    existing = ours.find()
-    rows = [
-        ("store", request.name + (f", covered by {existing.name}" if existing else ", not built yet")),
-        ("kept", str(request)),
-        ("examples", f"{size.examples:,} (train and selection), {tokens:,} real tokens"),
-        ("rows kept", f"{size.rows:,}: tokens x layers"),
-        ("values kept", f"{size.values:,}, {size.values / full:.2%} of full HSK's {full:,}"),
-        ("on disk", f"{size.bytes:,} bytes as {request.dtype}, {size.bytes / size.examples:,.0f} an example"),
-        ("full HSK", f"{full * 4:,} bytes as fp32, {full * 2:,} as fp16"),
-        ("shards", f"{len(writer.shards)} of {request.shard_tokens:,} real tokens"),
-        ("free disk", f"{shutil.disk_usage(ours.folder.parent if ours.folder.parent.exists() else '.').free:,} bytes"),
-        ("time to build", f"about {seconds:,.0f} s on {writer.contents.device}, by a probe of three batches"),
-    ]
-    console.show_table(("", "this store"), rows)
+    console.show_table(("", "this store"), plan_rows(_stores(config)))
 
 
 def _build_by_all(config: dict[str, Any], settings: Settings) -> None:
@@ -206,6 +185,7 @@ def _rm(config: dict[str, Any], names: list[str], shard: str | None) -> None:
 
 def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     from hskd_lightning.knowledge.transfer import push
+    from hskd_lightning.store.card import store_card
 
     url = _one(names, "push")
     ours = _stores(config)
@@ -213,7 +193,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     if folder is None:
         remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
-    print(push(folder, url))
+    print(push(folder, url, store_card(read_sealed(folder), ours.experiment)))
 
 
 def _pull(config: dict[str, Any], names: list[str], shard: str | None) -> None:

@@ -26,8 +26,8 @@ CONTEXT = ("task", "teacher", "student", "student_init", "preset")
 """What a baseline has in common with the settings it is the baseline of."""
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
-CHOICES = (*CONTEXT, "knowledge", "store_dtype", "control", "quirk", "hsk_amount", *STRATEGIES)
-NUMBERS = ("seed", "hsk_amount", "depth_top", *KEEPS)
+CHOICES = (*CONTEXT, "knowledge", "control", "quirk", "hsk_amount", *STRATEGIES, "bits")
+NUMBERS = ("seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
 WHOLE = 0.999
 """A share of full HSK from here on is all of it: the means of counts over a split are not exact."""
 
@@ -100,7 +100,7 @@ def finished(results: pd.DataFrame) -> pd.DataFrame:
         log.warning("%d of %d rows have no score and are left out", len(results) - len(scored), len(results))
     for column in NUMBERS:
         _check_numbers(scored, column)
-    known = (*CHOICES, *KEEPS, *MEASURED)
+    known = (*CHOICES, *KEEPS, "bits_keep", *MEASURED)
     return scored.reindex(columns=[*scored, *(column for column in known if column not in scored)])
 
 
@@ -113,7 +113,7 @@ def _check_numbers(rows: pd.DataFrame, column: str) -> None:
 
 
 MEASURED = (
-    *(f"knowledge_{unit}" for unit in ("scalars", "bytes", "fraction")),
+    *(f"knowledge_{unit}" for unit in ("scalars", "bytes", "token_bits", "shared_bytes", "fraction")),
     *(f"{kind}_{stage}" for kind in ("seconds", "steps") for stage in ("hidden", "prediction")),
     *("metric", "teacher_score", "layer_map", "git_sha", "parameters_student", "parameters_teacher"),
 )
@@ -136,7 +136,7 @@ def settings_of(rows: pd.DataFrame) -> list[Setting]:
 
 def is_axis(column: str) -> bool:
     """A choice, an option of a strategy (width_masked, student_init_importance), or a key that was swept. No seed."""
-    option = column.startswith((*(f"{strategy}_" for strategy in STRATEGIES), "student_init_", "swept_"))
+    option = column.startswith((*(f"{strategy}_" for strategy in (*STRATEGIES, "bits")), "student_init_", "swept_"))
     return column in CHOICES or (option and not column.endswith("_seed"))
 
 
@@ -244,6 +244,7 @@ NAMES: Mapping[str, Callable[[Any], str]] = {
     "depth_keep": _kept("layer"),
     "length_keep": _kept("token"),
     "width_keep": _kept("unit"),
+    "bits_keep": lambda value: "" if value is None else f"{value:g}",
     "hsk_amount": lambda value: "" if value is None else f"{100 * value:.3g}% of HSK",
     "preset": lambda value: "" if value is None else f"preset={value}",
 }

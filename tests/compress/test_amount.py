@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from hskd_lightning.compress.amount import measure, spread_amount
+from hskd_lightning.compress.bits.base import BitsStrategy
+from hskd_lightning.compress.bits.fp16 import Fp16
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
@@ -34,8 +36,8 @@ def batch(lengths: list[int], separators: bool = False) -> TokenBatch:
     return TokenBatch(torch.arange(len(lengths)), zeros, real.long(), zeros, special, labels)
 
 
-def amount(depth, length, width, *batches: TokenBatch, **settings) -> KnowledgeAmount:
-    return measure(HskPlan.resolve(SHAPE, depth, length, width), batches or [batch([6, 4])], **settings)
+def amount(depth, length, width, *batches: TokenBatch, bits: BitsStrategy | None = None) -> KnowledgeAmount:
+    return measure(HskPlan.resolve(SHAPE, depth, length, width, bits=bits), batches or [batch([6, 4])])
 
 
 # hsk.amount
@@ -162,7 +164,7 @@ def test_masks_weigh_a_bit_a_unit() -> None:
 
 
 def test_half_precision_values_weigh_two_bytes() -> None:
-    kept = amount(UniformLayers(keep=1), ClsFirst(keep=5), MagnitudeMask(keep=2), value_bytes=2)
+    kept = amount(UniformLayers(keep=1), ClsFirst(keep=5), MagnitudeMask(keep=2), bits=Fp16())
     assert kept.bytes == 31.5  # 4.5 tokens x (2 x 2 + 8 / 8 + 2)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.width.all import AllUnits
-from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.compress.width.base import HiddenValues, Moments, UnitCode
 from hskd_lightning.compress.width.codes import EveryUnit, LargestMask, Projection, StaticMask
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.pca import Pca
@@ -31,6 +31,11 @@ def all_valid(values: Tensor) -> Tensor:
     return torch.ones(values.shape[:-1], dtype=torch.bool)
 
 
+def kept(code: UnitCode, teacher: Tensor, valid: Tensor) -> HiddenValues:
+    """What a student is compared with, where bits lose nothing."""
+    return code.recall(code.encode(teacher), valid, teacher.shape[-1])
+
+
 def moments(*covariances: list[list[float]], mean: list[list[float]] | None = None) -> Moments:
     covariance = torch.tensor(covariances, dtype=torch.float64)
     centre = torch.zeros(covariance.shape[:2]) if mean is None else torch.tensor(mean)
@@ -44,7 +49,7 @@ def diagonal(*variances: float) -> list[list[float]]:
 def loss(code, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
     """(P,) hidden losses of a student's states against a teacher's, both (B, P, K, D)."""
     valid = all_valid(teacher) if valid is None else valid
-    values, units = code.encode(teacher, valid)
+    values, units = kept(code, teacher, valid)
     positions = torch.zeros(valid.shape, dtype=torch.int64)
     return hidden_losses(code.view(student), HiddenTarget(values, TokenSelection(positions, valid), units))
 
@@ -138,61 +143,61 @@ TINY = states([1.0, -4.0, 2.0], [9.0, -8.0, 7.0])
 
 def counted(code: LargestMask, values: Tensor, valid: Tensor) -> Tensor:
     """Which values reach the loss."""
-    _, units = code.encode(values, valid)
+    _, units = kept(code, values, valid)
     assert units is not None
     return units & valid[..., None]
 
 
 def test_magnitude_per_token_keeps_the_largest_of_each() -> None:
-    kept = counted(MagnitudeMask(keep=1).fit(3, None), TINY, all_valid(TINY))
-    assert kept.int().tolist() == [[[[0, 1, 0], [1, 0, 0]]]]
+    heard = counted(MagnitudeMask(keep=1).fit(3, None), TINY, all_valid(TINY))
+    assert heard.int().tolist() == [[[[0, 1, 0], [1, 0, 0]]]]
 
 
 def test_magnitude_keeps_signs_and_zeroes_the_rest() -> None:
-    values, _ = MagnitudeMask(keep=2).fit(3, None).encode(TINY, all_valid(TINY))
+    values, _ = kept(MagnitudeMask(keep=2).fit(3, None), TINY, all_valid(TINY))
     assert values.tolist() == [[[[0.0, -4.0, 2.0], [9.0, -8.0, 0.0]]]]
 
 
 def test_magnitude_per_example_lets_a_large_token_take_more() -> None:
-    kept = counted(MagnitudeMask(keep=2, scope="example").fit(3, None), TINY, all_valid(TINY))
-    assert kept.int().tolist() == [[[[0, 1, 0], [1, 1, 1]]]]  # 2 units x 2 tokens: 9, 8, 7, 4
+    heard = counted(MagnitudeMask(keep=2, scope="example").fit(3, None), TINY, all_valid(TINY))
+    assert heard.int().tolist() == [[[[0, 1, 0], [1, 1, 1]]]]  # 2 units x 2 tokens: 9, 8, 7, 4
 
 
 def test_magnitude_per_example_does_not_look_at_the_neighbour() -> None:
     two = torch.stack([TINY[0], 100 * TINY[0]])  # (2, 1, 2, 3)
-    kept = counted(MagnitudeMask(keep=1, scope="example").fit(3, None), two, all_valid(two))
-    assert kept.int().tolist() == [[[[0, 0, 0], [1, 1, 0]]]] * 2
+    heard = counted(MagnitudeMask(keep=1, scope="example").fit(3, None), two, all_valid(two))
+    assert heard.int().tolist() == [[[[0, 0, 0], [1, 1, 0]]]] * 2
 
 
 def test_magnitude_per_batch_lets_a_large_neighbour_take_all() -> None:
     two = torch.stack([TINY[0], 100 * TINY[0]])
-    kept = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), two, all_valid(two))
-    assert kept.int().tolist() == [[[[0, 0, 0], [0, 0, 0]]], [[[0, 1, 0], [1, 1, 1]]]]  # 900, 800, 700, 400
+    heard = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), two, all_valid(two))
+    assert heard.int().tolist() == [[[[0, 0, 0], [0, 0, 0]]], [[[0, 1, 0], [1, 1, 1]]]]  # 900, 800, 700, 400
 
 
 def test_magnitude_per_batch_keeps_layers_apart() -> None:
     pairs = torch.stack([TINY[0, 0], 100 * TINY[0, 0]])[None]  # (1, 2, 2, 3)
-    kept = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), pairs, all_valid(pairs))
-    assert kept.int().tolist() == [[[[0, 0, 0], [1, 1, 0]], [[0, 0, 0], [1, 1, 0]]]]
+    heard = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), pairs, all_valid(pairs))
+    assert heard.int().tolist() == [[[[0, 0, 0], [1, 1, 0]], [[0, 0, 0], [1, 1, 0]]]]
 
 
 @pytest.mark.parametrize("scope", ["token", "example", "batch"])
 def test_magnitude_never_counts_a_token_that_is_not_there(scope: str) -> None:
     valid = torch.tensor([[[True, False]]])
-    kept = counted(MagnitudeMask(keep=2, scope=scope).fit(3, None), TINY, valid)
-    assert kept.int().tolist() == [[[[0, 1, 1], [0, 0, 0]]]]  # 2 units of the one token
+    heard = counted(MagnitudeMask(keep=2, scope=scope).fit(3, None), TINY, valid)
+    assert heard.int().tolist() == [[[[0, 1, 1], [0, 0, 0]]]]  # 2 units of the one token
 
 
 @pytest.mark.parametrize("scope", ["example", "batch"])
 def test_magnitude_share_of_a_wider_scope(scope: str) -> None:
-    kept = counted(MagnitudeMask(keep=0.5, scope=scope).fit(3, None), TINY, all_valid(TINY))
-    assert kept.int().tolist() == [[[[0, 0, 0], [1, 1, 1]]]]  # half of 6 values
+    heard = counted(MagnitudeMask(keep=0.5, scope=scope).fit(3, None), TINY, all_valid(TINY))
+    assert heard.int().tolist() == [[[[0, 0, 0], [1, 1, 1]]]]  # half of 6 values
 
 
 def test_magnitude_ties_keep_the_lower_unit() -> None:
     level = states([1.0, -1.0, 1.0])
-    kept = counted(MagnitudeMask(keep=2).fit(3, None), level, all_valid(level))
-    assert kept.int().tolist() == [[[[1, 1, 0]]]]
+    heard = counted(MagnitudeMask(keep=2).fit(3, None), level, all_valid(level))
+    assert heard.int().tolist() == [[[[1, 1, 0]]]]
 
 
 def test_magnitude_of_a_batch_cannot_be_stored() -> None:
@@ -262,8 +267,8 @@ def test_a_token_that_is_not_there_ties_with_nothing() -> None:
 
 def test_first_of_ties_alone_unless_all_are_asked_for() -> None:
     level = states([2.0, 2.0, 2.0])
-    kept = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), level, all_valid(level))
-    assert kept.int().tolist() == [[[[1, 0, 0]]]]
+    heard = counted(MagnitudeMask(keep=1, scope="batch").fit(3, None), level, all_valid(level))
+    assert heard.int().tolist() == [[[[1, 0, 0]]]]
 
 
 def test_ties_are_not_counted_as_knowledge() -> None:
@@ -296,7 +301,7 @@ def test_pca_makes_each_directions_largest_entry_positive() -> None:
 
 def test_pca_takes_the_teachers_mean_off_both() -> None:
     code = Pca(keep=1).fit(2, moments(diagonal(4, 1), mean=[[10.0, 20.0]]))
-    values, _ = code.encode(states([13.0, 99.0]), torch.ones(1, 1, 1, dtype=torch.bool))
+    values, _ = kept(code, states([13.0, 99.0]), torch.ones(1, 1, 1, dtype=torch.bool))
     assert values.tolist() == [[[[3.0]]]]
     assert code.view(states([8.0, -7.0])).tolist() == [[[[-2.0]]]]
 

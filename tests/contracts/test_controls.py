@@ -28,7 +28,7 @@ WIDTHS = {
     "masks of examples": ["width=magnitude_mask", "width.keep=5", "width.scope=example"],
     "masks as zeros": ["width=magnitude_mask", "width.keep=5", "preset.masked=zero"],
 }
-KEEPS = ("depth=uniform", "depth.keep=2", "length=random", "length.keep=7", "store.dtype=fp32")
+KEEPS = ("depth=uniform", "depth.keep=2", "length=random", "length.keep=7", "bits=fp32")
 """Tokens are drawn, so that no teacher has a say in where they are; seven are more than some examples have."""
 
 Make = Callable[..., Assets]

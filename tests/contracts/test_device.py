@@ -172,9 +172,24 @@ def test_strategies_from_a_store_wait_for_nothing(make: Make, strategies: Strate
     check_stored(make, setting(*MANY, **strategies))
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
-def test_a_dtype_from_a_store_waits_for_nothing(make: Make, dtype: str) -> None:
-    check_stored(make, setting(*MANY, f"store.dtype={dtype}"))
+BITS = ["bits=fp32", "bits=int8", "bits=int4", "bits=planes bits.keep=12", "bits=residual bits.keep=3"]
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_bits_from_a_store_wait_for_nothing(make: Make, bits: str) -> None:
+    needs_faiss(bits)
+    check_stored(make, setting(*MANY, *bits.split()))
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_bits_with_their_teacher_wait_for_nothing(make: Make, bits: str) -> None:
+    needs_faiss(bits)
+    check(make, HIDDEN, setting("knowledge=online", *bits.split()))
+
+
+def needs_faiss(bits: str) -> None:
+    if "residual" in bits:
+        pytest.importorskip("faiss")
 
 
 @pytest.mark.parametrize("stage", [HIDDEN, PREDICTION])
@@ -186,10 +201,14 @@ def test_a_control_waits_for_nothing(make: Make, control: str, knowledge: str, s
 
 
 KEPT = {
-    "components": setting("store.dtype=fp16"),
-    "components, int8": setting("store.dtype=int8"),
-    "masks": setting("store.dtype=bf16", width=("magnitude_mask", {})),
-    "masks of examples, int8": setting("store.dtype=int8", width=("magnitude_mask", {"scope": "example"})),
+    "components": setting("bits=fp16"),
+    "components, int8": setting("bits=int8"),
+    "components, int4": setting("bits=int4"),
+    "components, planes": setting("bits=planes", "bits.keep=12"),
+    "masks, int4": setting("bits=int4", width=("magnitude_mask", {})),
+    "masks, planes": setting("bits=planes", "bits.keep=12", width=("magnitude_mask", {})),
+    "masks": setting("bits=bf16", width=("magnitude_mask", {})),
+    "masks of examples, int8": setting("bits=int8", width=("magnitude_mask", {"scope": "example"})),
     "ranked by attention": setting(length=("attention_no_sep", {})),
     "logits alone": ["knowledge=logits"],
 }

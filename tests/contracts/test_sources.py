@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from hskd_lightning.assets import Assets
+from hskd_lightning.assets.fits import fit
 from hskd_lightning.config import plain
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.source import KnowledgeSource
@@ -20,7 +21,7 @@ from tests.helpers import batch_of
 def online(assets: Assets) -> KnowledgeSource:
     teacher, plan = assets.teacher.load(), assets.experiment.plan
     assert plan is not None
-    return TeacherSource(teacher, plan, lambda: assets.taught_states.moments(teacher, plan.layer_map.teacher_states))
+    return TeacherSource(teacher, plan, lambda: fit(assets.taught_states, teacher, plan, assets.stores.request))
 
 
 def offline(assets: Assets) -> KnowledgeSource:
@@ -35,7 +36,7 @@ KEEPS = (
     "length.keep=3",
     "width=magnitude_mask",
     "width.keep=5",
-    "store.dtype=fp32",
+    "bits=fp32",
 )
 
 

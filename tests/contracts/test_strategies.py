@@ -1,17 +1,19 @@
-"""What every strategy of conf/depth, conf/length, conf/width promises. A yaml added there is tested too."""
+"""What every strategy of conf/depth, length, width and bits promises. A yaml added there is tested too."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
-from hskd_lightning.compress.width.base import Moments, UnitCode
+from hskd_lightning.compress.width.base import HiddenValues, Moments, UnitCode
 from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenSelection
@@ -21,13 +23,14 @@ from tests.contracts.strategies import make, node, one_option, with_keep
 from tests.helpers import options
 
 UNITS, PAIRS = 12, 2
-EVERY = [(axis, name) for axis in ("depth", "length", "width") for name in options(axis)]
+EVERY = [(axis, name) for axis in ("depth", "length", "width", "bits") for name in options(axis)]
 
 
 def test_every_axis_has_strategies() -> None:
     assert {"all", "uniform"} <= set(options("depth"))
     assert {"all", "attention_no_sep"} <= set(options("length"))
     assert {"all", "pca", "magnitude_mask"} <= set(options("width"))
+    assert {"fp32", "fp16", "int8", "planes", "residual"} <= set(options("bits"))
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])
@@ -222,8 +225,13 @@ def code_of(name: str, keep: Any = None, **given: Any) -> UnitCode:
     return make("width", name, **given).fit(UNITS, moments())
 
 
+def kept_of(code: UnitCode, teacher: Tensor, valid: Tensor) -> HiddenValues:
+    """What a student is compared with, where bits lose nothing."""
+    return code.recall(code.encode(teacher), valid, UNITS)
+
+
 def target(code: UnitCode, teacher: Tensor, valid: Tensor) -> HiddenTarget:
-    values, units = code.encode(teacher, valid)
+    values, units = kept_of(code, teacher, valid)
     return HiddenTarget(values, TokenSelection(torch.zeros(valid.shape, dtype=torch.int64), valid), units)
 
 
@@ -234,7 +242,7 @@ keep_units = pytest.mark.parametrize("keep", [None, 1, 4, 12, 0.25, 1.0])
 @width_cases
 def test_width_looks_at_teacher_and_student_in_one_shape(name: str, given: dict[str, Any], keep: Any) -> None:
     code = code_of(name, keep, **given)
-    values, units = code.encode(states(0), VALID)
+    values, units = kept_of(code, states(0), VALID)
     assert code.view(states(1)).shape == values.shape
     assert units is None or units.shape == values.shape
 
@@ -282,7 +290,7 @@ def test_width_what_the_teacher_says_off_the_kept_tokens_is_never_heard(
 @pytest.mark.parametrize("name", options("width"))
 def test_width_counts_the_values_that_count(name: str, keep: Any) -> None:
     code = code_of(name, keep)
-    values, units = code.encode(states(0), VALID)
+    values, units = kept_of(code, states(0), VALID)
     per_token = torch.full(VALID.shape, values.shape[-1]) if units is None else units.sum(dim=-1)
     assert set(per_token[VALID].tolist()) == {code.scalars(UNITS)}
 
@@ -291,7 +299,7 @@ def test_width_counts_the_values_that_count(name: str, keep: Any) -> None:
 @width_cases
 def test_width_counts_the_values_that_count_on_average(name: str, given: dict[str, Any], keep: Any) -> None:
     code = code_of(name, keep, **given)
-    values, units = code.encode(states(0), VALID)
+    values, units = kept_of(code, states(0), VALID)
     everywhere = torch.ones_like(values, dtype=torch.bool)
     heard = (everywhere if units is None else units) & VALID[..., None]
     # masked=zero compares all units, those off the mask with 0: what the teacher says is what is not 0.
@@ -303,9 +311,9 @@ def test_width_counts_the_values_that_count_on_average(name: str, given: dict[st
 def test_width_stored_targets_do_not_depend_on_the_batch(name: str, given: dict[str, Any]) -> None:
     strategy = make("width", name, **given, **({"keep": 3} if name in with_keep("width") else {}))
     code = strategy.fit(UNITS, moments())
-    together, units = code.encode(states(0), VALID)
+    together, units = kept_of(code, states(0), VALID)
     counted = VALID[..., None] if units is None else units & VALID[..., None]
-    alone = [code.encode(states(0)[row : row + 1], VALID[row : row + 1]) for row in range(2)]
+    alone = [kept_of(code, states(0)[row : row + 1], VALID[row : row + 1]) for row in range(2)]
     for row, (values, own) in enumerate(alone):
         own_counted = VALID[row, ..., None] if own is None else own[0] & VALID[row, ..., None]
         same = torch.equal(values[0] * own_counted, together[row] * counted[row])
@@ -315,13 +323,13 @@ def test_width_stored_targets_do_not_depend_on_the_batch(name: str, given: dict[
 
 @pytest.mark.parametrize("name", [name for name in with_keep("width") if re.search("pca|random", name)])
 def test_width_keeping_fewer_is_a_prefix_of_keeping_more(name: str) -> None:
-    few, more = (code_of(name, keep).encode(states(0), VALID)[0] for keep in (3, 7))
+    few, more = (code_of(name, keep).encode(states(0)) for keep in (3, 7))
     torch.testing.assert_close(few, more[..., :3])
 
 
 @pytest.mark.parametrize("name", with_keep("width"))
 def test_width_fitted_twice_is_the_same(name: str) -> None:
-    first, second = (code_of(name, 5).encode(states(0), VALID)[0] for _ in range(2))
+    first, second = (kept_of(code_of(name, 5), states(0), VALID)[0] for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -336,3 +344,134 @@ def test_width_refuses_more_units_than_there_are(name: str) -> None:
 def test_width_refuses_a_keep_that_makes_no_sense(name: str, keep: Any) -> None:
     with pytest.raises(ConfigError, match=f"(?s)`width.keep` = {keep} .*a whole number from 1"):
         make("width", name, keep=keep)
+
+
+# Bits. Every strategy behind every width and length, for two layer pairs.
+
+BUDGETS = {"planes": (2, 7, 24), "residual": (1, 4, 7)}
+"""Of a token of few units, for the strategies that have one."""
+GIVEN = [
+    pytest.param(name, keep, id=name if keep is None else f"{name}-{keep}")
+    for name in options("bits")
+    for keep in BUDGETS.get(name, (None,))
+]
+bits_cases = pytest.mark.parametrize(("name", "keep"), GIVEN)
+
+
+def coder_of(name: str, keep: int | None) -> BitsStrategy:
+    """With this budget, where it has one."""
+    if name == "residual":
+        pytest.importorskip("faiss")
+    made: BitsStrategy = make("bits", name, **({} if keep is None else {"keep": keep}))
+    return made
+
+
+@cache
+def seen_states() -> Tensor:
+    """(P, N, D) of a teacher that repeats itself, as text does."""
+    generator = torch.Generator().manual_seed(3)
+    words = torch.randn(PAIRS, 80, UNITS, generator=generator) * torch.linspace(0.5, 2.0, UNITS) + 3
+    drawn = words[:, torch.randint(80, (600,), generator=generator)]
+    return drawn + 0.1 * torch.randn(drawn.shape, generator=generator)
+
+
+def coded(name: str, keep: int | None, code: UnitCode, units: int = UNITS) -> BitsCode:
+    """Fitted on the values that a width has of the sample."""
+    coder = coder_of(name, keep)
+    return coder.code(
+        coder.fit(code.encode(seen_states().transpose(0, 1)[:, :, None]).squeeze(2).transpose(0, 1)), units
+    )
+
+
+def at_rest(name: str, keep: int | None, width: str, **given: Any) -> tuple[UnitCode, BitsCode, BitsStrategy, int]:
+    """Width and bits as a plan would have them; W."""
+    code, coder = code_of(width, None if width == "all" else 4, **given), coder_of(name, keep)
+    units = code.encode(states(0)).shape[-1]
+    return code, coded(name, keep, code, units), coder, units
+
+
+bits_widths = pytest.mark.parametrize(
+    ("width", "given"), one_option("width", ("masked", ["zero"]), ("scope", ["example"]))
+)
+
+
+@bits_cases
+@bits_widths
+def test_bits_codes_are_of_the_shape_that_is_said(name: str, keep: int | None, width: str, given: dict) -> None:
+    code, bits, coder, units = at_rest(name, keep, width, **given)
+    codes = bits.encode(code.encode(states(0)))
+    assert codes.dtype == coder.dtype
+    assert codes.shape == (2, PAIRS, 3, coder.columns(units))
+    assert bits.decode(codes).shape == (2, PAIRS, 3, units)
+    assert bits.decode(codes).dtype == torch.float32
+
+
+@bits_cases
+def test_bits_fits_are_of_the_layout_that_is_said(name: str, keep: int | None) -> None:
+    coder = coder_of(name, keep)
+    found = coder.fit(seen_states())
+    assert {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in found.items()} == coder.layout(PAIRS, UNITS)
+    assert coder.fault(found) is None
+    assert bool(found) == coder.needs_sample
+
+
+@bits_cases
+def test_bits_of_a_token_hang_on_no_other(name: str, keep: int | None) -> None:
+    bits = coded(name, keep, code_of("all"))
+    together = bits.encode(states(0))
+    alone = torch.cat([bits.encode(states(0)[row : row + 1, :, :1]) for row in range(2)])
+    assert torch.equal(together[:, :, :1], alone)
+    torch.testing.assert_close(bits.decode(together)[:, :, :1], bits.decode(alone))
+
+
+@bits_cases
+def test_bits_said_again_are_the_same(name: str, keep: int | None) -> None:
+    """What is read from a store and coded anew is not changed again."""
+    bits = coded(name, keep, code_of("all"))
+    once = bits.decode(bits.encode(states(0)))
+    again = bits.decode(bits.encode(once))
+    assert float((again - once).square().sum()) <= 1e-6 * float(once.square().sum()) or name == "residual"
+
+
+@bits_cases
+def test_bits_of_nothing_are_nothing(name: str, keep: int | None) -> None:
+    bits = coded(name, keep, code_of("all"))
+    codes = bits.encode(torch.zeros(2, PAIRS, 0, UNITS))
+    assert bits.decode(codes).shape == (2, PAIRS, 0, UNITS)
+
+
+@bits_cases
+def test_bits_of_an_outlier_stay_finite(name: str, keep: int | None) -> None:
+    bits = coded(name, keep, code_of("all"))
+    assert bits.decode(bits.encode(states(0) * 1e3)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", list(BUDGETS))
+@bits_widths
+def test_bits_of_a_smaller_budget_are_the_first_of_a_larger_one(name: str, width: str, given: dict) -> None:
+    """Fitted anew at the smaller budget, too: nothing is lost by having kept more."""
+    few, *_, many = BUDGETS[name]
+    code, small, coder, units = at_rest(name, few, width, **given)
+    _, large, larger, _ = at_rest(name, many, width, **given)
+    values = code.encode(states(0))
+    sample = code.encode(seen_states().transpose(0, 1)[:, :, None]).squeeze(2).transpose(0, 1)
+    inside = coder.code(larger.fit(sample), units)
+    taken = large.encode(values)[..., : coder.columns(units)]
+    assert torch.equal(inside.decode(taken), small.decode(small.encode(values)))
+
+
+@pytest.mark.parametrize("name", list(BUDGETS))
+def test_bits_lose_less_the_more_they_are(name: str) -> None:
+    sample = seen_states().transpose(0, 1)[:, :, None]
+    lost = []
+    for keep in BUDGETS[name]:
+        bits = coded(name, keep, code_of("all"))
+        lost.append(float((bits.decode(bits.encode(sample)) - sample).square().sum()))
+    assert lost == sorted(lost, reverse=True) and len(set(lost)) == len(lost)
+
+
+@bits_cases
+def test_bits_on_another_device_say_the_same(name: str, keep: int | None) -> None:
+    bits = coded(name, keep, code_of("all"))
+    moved = bits.to(torch.device("cpu"))
+    assert torch.equal(bits.encode(states(0)), moved.encode(states(0)))

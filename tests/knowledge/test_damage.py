@@ -160,7 +160,7 @@ OTHERS = {
     "longer texts": ("data.max_length=32", "tokens.max_length"),
     "another strategy": ("width=random_projection", "width.name"),
     "more tokens": ("length.keep=1.0", "length.keep"),
-    "another dtype": ("store.dtype=int8", "store.dtype"),
+    "another dtype": ("bits=int8", "bits.name"),
     "more layers": ("depth.keep=3", "depth"),
 }
 
@@ -199,9 +199,11 @@ def test_a_good_store_is_what_the_teacher_says(small: Small, store: Path) -> Non
 
 
 @pytest.mark.parametrize("width", ["magnitude_mask", "all"])
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8", "int4", "planes bits.keep=12", "residual bits.keep=3"])
 def test_other_stores_are_what_the_teacher_says(small: Small, width: str, dtype: str) -> None:
-    room = room_of(small, f"width={width}", f"store.dtype={dtype}")
+    if "residual" in dtype:
+        pytest.importorskip("faiss")
+    room = room_of(small, f"width={width}", *f"bits={dtype}".split())
     folder = room.find() or room.build()
     opened = Store(folder)
     assert max(recompute(opened, room.writer(folder, opened.request)).values()) < 0.03

@@ -18,7 +18,7 @@ STORE = Request(
     tokens=Count(32),
     width={"name": "pca"},
     units=77,
-    dtype="fp32",
+    bits={"name": "fp32"},
 )
 
 
@@ -36,9 +36,9 @@ def test_a_store_answers_what_it_was_built_for() -> None:
         {"layers": ((10, 7),)},
         {"tokens": Count(4)},
         {"units": 8},
-        {"dtype": "fp16"},
-        {"dtype": "bf16"},
-        {"layers": ((8, 5),), "tokens": Count(1), "units": 1, "dtype": "fp16"},
+        {"bits": {"name": "fp16"}},
+        {"bits": {"name": "bf16"}},
+        {"layers": ((8, 5),), "tokens": Count(1), "units": 1, "bits": {"name": "fp16"}},
         {"layers": ()},
     ],
 )
@@ -55,7 +55,7 @@ def test_a_store_answers_for_less(fewer: dict) -> None:
         ({"tokens": None}, "length.keep"),
         ({"tokens": Share(0.5)}, "length.keep"),
         ({"units": 78}, "width.keep"),
-        ({"dtype": "int8"}, "store.dtype"),
+        ({"bits": {"name": "int8"}}, "bits.name"),
         ({"length": {"name": "random", "seed": 0}}, "length.name"),
         ({"length": {"name": "attention_no_sep", "pin_cls": True}}, "length.pin_cls"),
         ({"width": {"name": "random_mask", "seed": 0}}, "width.name"),
@@ -75,7 +75,7 @@ def test_the_differing_field_is_named_with_both_values(more: dict, field: str) -
 
 @pytest.mark.parametrize(("narrow", "wide"), [("fp16", "bf16"), ("fp32", "fp16"), ("fp16", "int8"), ("int8", "fp32")])
 def test_a_dtype_is_not_had_from_one_that_says_less(narrow: str, wide: str) -> None:
-    assert other(dtype=narrow).missing_from(other(dtype=wide)) is not None
+    assert other(bits={"name": narrow}).missing_from(other(bits={"name": wide})) is not None
 
 
 def test_a_share_is_answered_by_a_larger_share_or_by_everything() -> None:
@@ -98,25 +98,46 @@ def test_units_chosen_over_an_example_hang_on_its_tokens() -> None:
     assert replace(over_example, tokens=Count(4)).missing_from(over_example) is not None
 
 
-def test_masks_are_of_one_dtype_and_int8_masks_of_one_size() -> None:
+def test_masks_are_of_bits_of_one_kind() -> None:
     masks = other(masks=True, width={"name": "magnitude_mask", "scope": "token"})
     assert replace(masks, units=8).missing_from(masks) is None
-    assert replace(masks, dtype="fp16").missing_from(masks) is not None
-    eight = replace(masks, dtype="int8")
-    assert eight.missing_from(eight) is None
-    assert replace(eight, units=8).missing_from(eight) is not None
+    assert replace(masks, bits={"name": "fp16"}).missing_from(masks) is not None
+    eight = replace(masks, bits={"name": "int8"})
+    assert replace(eight, units=8).missing_from(eight) is None
 
 
-def test_int8_is_of_one_shard_size_floats_of_any() -> None:
-    assert other(shard_tokens=1).missing_from(STORE) is None
-    assert other(dtype="int8", shard_tokens=1).missing_from(other(dtype="int8")) == ("store.shard_tokens", 65_536, 1)
+@pytest.mark.parametrize("bits", ["fp32", "int8", "planes"])
+def test_a_store_of_any_shard_size_answers(bits: str) -> None:
+    coded = other(bits={"name": bits})
+    assert replace(coded, shard_tokens=1).missing_from(coded) is None
+
+
+PLANES = other(bits={"name": "planes"}, budget=512, ordered=False)
+
+
+def test_a_smaller_budget_is_part_of_a_larger_one() -> None:
+    assert replace(PLANES, budget=64, tokens=Count(4)).missing_from(PLANES) is None
+    assert replace(PLANES, budget=513).missing_from(PLANES) == ("bits.keep", 512, 513)
+
+
+def test_values_that_are_coded_together_are_just_these() -> None:
+    assert replace(PLANES, units=8).missing_from(PLANES) == ("width.keep", 77, 8)
+
+
+def test_two_budgets_are_joined_in_the_larger_one() -> None:
+    few, many = replace(PLANES, budget=64, tokens=Count(40)), replace(PLANES, budget=256, tokens=Count(4))
+    assert few.joined(many) == replace(PLANES, budget=256, tokens=Count(40))
+
+
+def test_two_ways_of_coding_are_two_stores() -> None:
+    assert PLANES.joined(replace(PLANES, bits={"name": "residual"}, budget=16)) is None
 
 
 def test_the_union_of_two_requests_answers_both_with_no_more_than_needed() -> None:
-    one = other(layers=((8, 5),), tokens=Count(4), units=77, dtype="fp16")
-    two = other(layers=((12, 9),), tokens=Count(32), units=8, dtype="bf16")
+    one = other(layers=((8, 5),), tokens=Count(4), units=77, bits={"name": "fp16"})
+    two = other(layers=((12, 9),), tokens=Count(32), units=8, bits={"name": "bf16"})
     both = one.joined(two)
-    assert both == other(layers=((8, 5), (12, 9)), tokens=Count(32), units=77, dtype="fp32")
+    assert both == other(layers=((8, 5), (12, 9)), tokens=Count(32), units=77, bits={"name": "fp32"})
 
 
 def test_a_count_and_a_share_are_both_in_everything() -> None:
@@ -131,7 +152,7 @@ def test_logits_alone_join_any_store_of_the_same_teacher() -> None:
 
 
 @pytest.mark.parametrize(
-    "stranger", [{"width": {"name": "all"}}, {"length": {"name": "all"}}, {"dtype": "int8"}, {"origin": {}}]
+    "stranger", [{"width": {"name": "all"}}, {"length": {"name": "all"}}, {"bits": {"name": "int8"}}, {"origin": {}}]
 )
 def test_what_no_one_store_can_hold_is_not_joined(stranger: dict) -> None:
     assert STORE.joined(other(**stranger)) is None

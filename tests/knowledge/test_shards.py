@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hskd_lightning.knowledge.shards import flat_index, layer_key, pack_bits, partition, shares, unpack_bits
+from hskd_lightning.knowledge.shards import flat_index, layer_key, partition, shares
 
 
 def test_shards_are_neighbours_of_about_so_many_tokens() -> None:
@@ -24,18 +24,6 @@ def test_one_shard_where_all_fits() -> None:
 def test_a_layer_is_called_by_its_state_and_the_block_that_ranks_it() -> None:
     assert layer_key((8, None)) == "8"
     assert layer_key((8, 5)) == "8@5"
-
-
-def test_bits_come_back_whatever_the_width() -> None:
-    for units in (1, 8, 12, 77):
-        mask = torch.rand(5, units, generator=torch.Generator().manual_seed(units)) < 0.3
-        packed = pack_bits(mask)
-        assert packed.shape == (5, -(-units // 8))
-        assert torch.equal(unpack_bits(packed, units), mask)
-
-
-def test_the_lowest_bit_is_the_first_unit() -> None:
-    assert pack_bits(torch.tensor([[True, False, False, False, False, False, False, False, True]])).tolist() == [[1, 1]]
 
 
 def test_ragged_rows_become_one_index() -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from hskd_lightning.assets import Assets
+from hskd_lightning.assets.fits import fit
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.data.loader import Collate, eval_loader
@@ -26,7 +27,7 @@ from tests.helpers import batch_of, options
 Small = Callable[..., DictConfig]
 MANY = ("store.shard_tokens=200",)
 """Seven shards of the small run's 126 examples."""
-FP32 = ("store.dtype=fp32",)
+FP32 = ("bits=fp32",)
 
 
 def assets_of(small: Small, *overrides: str) -> Assets:
@@ -40,7 +41,7 @@ def stored(assets: Assets) -> StoreSource:
 def live(assets: Assets) -> TeacherSource:
     teacher, plan = assets.teacher.load(), assets.experiment.plan
     assert plan is not None
-    return TeacherSource(teacher, plan, lambda: assets.taught_states.moments(teacher, plan.layer_map.teacher_states))
+    return TeacherSource(teacher, plan, lambda: fit(assets.taught_states, teacher, plan, assets.stores.request))
 
 
 def counted(target: HiddenTarget) -> Tensor:
@@ -97,6 +98,81 @@ def test_every_width_is_stored_as_the_teacher_says(small: Small, name: str, opti
     assert_same(stored(assets).hidden(batch), live(assets).hidden(batch))
 
 
+CODED = {
+    "fp16": ("bits=fp16",),
+    "int8": ("bits=int8",),
+    "int4": ("bits=int4",),
+    "planes": ("bits=planes", "bits.keep=12"),
+    "residual": ("bits=residual", "bits.keep=3"),
+}
+"""A budget of few bits: the teacher is 16 wide."""
+WIDTHS = {
+    "all": ("width=all",),
+    "pca": ("width=pca", "width.keep=6"),
+    "a fixed mask": ("width=random_mask", "width.keep=5", "width.masked=zero"),
+    "a mask a token": ("width=magnitude_mask", "width.keep=4"),
+    "a mask an example": ("width=magnitude_mask", "width.scope=example", "width.keep=0.3"),
+}
+
+
+@pytest.mark.parametrize("bits", CODED)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_coded_values_are_stored_as_the_teacher_in_the_loop_says_them(small: Small, width: str, bits: str) -> None:
+    needs_faiss(bits)
+    assets = assets_of(small, *WIDTHS[width], *CODED[bits], "hsk.amount=null", "length.keep=0.6", *MANY)
+    batch = batch_of(assets, ROWS)
+    assert_same(stored(assets).hidden(batch), live(assets).hidden(batch))
+
+
+def needs_faiss(bits: str) -> None:
+    if bits == "residual":
+        pytest.importorskip("faiss")
+
+
+@pytest.mark.parametrize("bits", ["planes", "residual"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_smaller_budget_and_fewer_tokens_are_served_as_by_a_store_of_their_own(
+    small: Small, tmp_path: Path, width: str, bits: str
+) -> None:
+    needs_faiss(bits)
+    common = (*WIDTHS[width], f"bits={bits}", "hsk.amount=null", "length=attention", *MANY)
+    fewer, tokens = ("bits.keep=2", "length.keep=2"), "length.keep=5"
+    if width == "a mask an example":  # which hangs on the example's other tokens
+        fewer, tokens = ("bits.keep=2", "length.keep=5"), "length.keep=5"
+    less, more = assets_of(small, *common, *fewer), assets_of(small, *common, "bits.keep=7", tokens)
+    own, large = (build(assets.stores, tmp_path / name) for assets, name in ((less, "own"), (more, "large")))
+    less.stores.check(large)
+    batch, plan, request = batch_of(less, ROWS), less.experiment.plan, less.stores.request
+    one, other = (StoreSource(Store(folder), plan, request).hidden(batch) for folder in (own, large))
+    assert_same(one, other, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (("bits=planes", "bits.keep=13"), "bits.keep"),
+        (("bits=residual", "bits.keep=1"), "bits.name"),
+        (("bits=planes", "bits.keep=4", "width.keep=5"), "width.keep"),
+    ],
+)
+def test_a_store_of_other_bits_is_refused_by_the_field(small: Small, tmp_path: Path, asked: tuple, field: str) -> None:
+    common = ("width=pca", "width.keep=6", "hsk.amount=null")
+    there = build(assets_of(small, *common, *CODED["planes"]).stores, tmp_path)
+    with pytest.raises(ConfigError, match=field):
+        assets_of(small, *common, *asked, f"store.path={there}").stores.source()
+
+
+def test_a_budget_that_the_values_do_not_hold_is_refused(small: Small) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)`bits.keep` = 37.*from 1 up to 36"):
+        assets_of(small, "width=pca", "width.keep=6", "hsk.amount=null", "bits=planes", "bits.keep=37")
+
+
+def test_too_few_tokens_for_a_codebook_are_refused_before_training(small: Small) -> None:
+    needs_faiss("residual")
+    with pytest.raises(ConfigError, match="256 tokens to fit on"):
+        stored(assets_of(small, "bits=residual", "bits.keep=2", "data.distil_limit=12"))
+
+
 def test_distilled_padding_is_stored_too(small: Small) -> None:
     assets = assets_of(small, "preset.padding=distill", "length.keep=0.5", *FP32)
     batch = batch_of(assets, ROWS)
@@ -105,19 +181,24 @@ def test_distilled_padding_is_stored_too(small: Small) -> None:
     assert_same(source.hidden(batch), live(assets).hidden(batch))
 
 
-@pytest.mark.parametrize(("dtype", "allowed"), [("fp16", 1e-3), ("bf16", 1e-2), ("int8", 2e-2)])
+LOSSES = [("fp16", 1e-3), ("bf16", 1e-2), ("int8", 2e-2), ("int4", 0.3), ("planes", 0.7), ("residual", 0.9)]
+
+
+@pytest.mark.parametrize(("bits", "allowed"), LOSSES)
 @pytest.mark.parametrize("width", ["all", "pca", "magnitude_mask"])
-def test_narrow_dtypes_lose_as_little_as_the_manifest_says(
-    small: Small, tmp_path: Path, width: str, dtype: str, allowed: float
+def test_few_bits_lose_as_little_as_the_manifest_says(
+    small: Small, tmp_path: Path, width: str, bits: str, allowed: float
 ) -> None:
-    assets = assets_of(small, f"width={width}", f"store.dtype={dtype}", *MANY)
+    needs_faiss(bits)
+    chosen = CODED.get(bits, (f"bits={bits}",))
+    assets, exact_assets = (assets_of(small, f"width={width}", *given, *MANY) for given in (chosen, FP32))
     room = assets.stores
     source = StoreSource(Store(build(room, tmp_path)), assets.experiment.plan, room.request)
     every = batch_of(assets, list(range(96)))
-    exact, read = counted(live(assets).hidden(every)), counted(source.hidden(every))
+    exact, read = counted(live(exact_assets).hidden(every)), counted(source.hidden(every))
     (loss,) = source.store.facts["reconstruction"].values()
     assert 0 < loss["relative"] < allowed
-    if width != "magnitude_mask":  # where rounding may choose other units
+    if width == "pca":  # of masks rounding may choose others, and units have means
         error = float((exact - read).square().sum().sqrt() / exact.square().sum().sqrt())
         assert error < 1.5 * loss["relative"]
 
@@ -138,16 +219,13 @@ BOTH = ("length=attention", "hsk.amount=null", *MANY)
 def test_less_is_served_as_by_a_store_of_its_own(
     small: Small, tmp_path: Path, case: str, width: str, dtype: str
 ) -> None:
-    common = (*BOTH, f"width={width}", f"store.dtype={dtype}")
+    common = (*BOTH, f"width={width}", f"bits={dtype}")
     less, more = (
         assets_of(small, *common, *(f"{axis}.keep=4" for axis in ("length", "width")), *keeps.split())
         for keeps in LESS[case]
     )
     room = less.stores
-    covered = room.request.missing_from(more.stores.request) is None
-    assert covered or (width == "magnitude_mask" and dtype == "int8" and "width" in LESS[case][0])
-    if not covered:
-        return
+    room.check(build(more.stores, tmp_path / "covers"))
     own, large = (build(assets.stores, tmp_path / name) for assets, name in ((less, "own"), (more, "large")))
     batch = batch_of(less, ROWS)
     plan = less.experiment.plan
@@ -227,7 +305,7 @@ def test_all_tokens_are_one_store_however_they_are_asked_for(small: Small) -> No
 
 
 def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path: Path) -> None:
-    wide, narrow = (assets_of(small, f"store.dtype={dtype}") for dtype in ("fp32", "fp16"))
+    wide, narrow = (assets_of(small, f"bits={dtype}") for dtype in ("fp32", "fp16"))
     request = narrow.stores.request
     folders = [build(assets.stores, tmp_path / name) for assets, name in ((wide, "wide"), (narrow, "narrow"))]
     one, other = (StoreSource(Store(folder), narrow.experiment.plan, request) for folder in folders)
@@ -238,11 +316,15 @@ def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path
 def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> None:
     for number, overrides in enumerate(
         (
-            ("width=pca", "store.dtype=fp16"),
-            ("width=magnitude_mask", "store.dtype=fp16"),
-            ("width=magnitude_mask", "width.scope=example", "store.dtype=fp32"),
-            ("width=all", "store.dtype=int8"),
-            ("experiment=full_hsk", "store.dtype=fp32"),
+            ("width=pca", "bits=fp16"),
+            ("width=magnitude_mask", "bits=fp16"),
+            ("width=magnitude_mask", "width.scope=example", "bits=fp32"),
+            ("width=all", "bits=int8"),
+            ("width=magnitude_mask", "bits=int4"),
+            ("width=pca", "bits=int4", "width.keep=5"),
+            ("width=pca", *CODED["planes"]),
+            ("width=magnitude_mask", *CODED["planes"]),
+            ("experiment=full_hsk", "bits=fp32"),
             ("knowledge=logits",),
         )
     ):
@@ -320,7 +402,6 @@ REFUSED = {
     "width=magnitude_mask preset.magnitude_ties=all": "width.ties",
     "width=magnitude_mask width.scope=batch preset.magnitude_ties=all": "magnitude_mask with these options",
     "length.separators=first_row": "attention_no_sep with these options",
-    "store.dtype=fp8": "fp16, fp32, bf16 or int8",
     "store.shard_tokens=0": "store.shard_tokens",
     "knowledge.source=cloud": "store or teacher",
 }

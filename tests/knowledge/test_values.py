@@ -1,4 +1,4 @@
-"""Numbers on disk, by hand, and what they lose."""
+"""What bits lose, by hand."""
 
 from __future__ import annotations
 
@@ -6,61 +6,20 @@ import pytest
 import torch
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.knowledge.values import Loss, Meter, Range, check_holds, from_int8, largest, to_int8
-
-
-def ranged(*rows: list[float]) -> Range:
-    found = Range.of_nothing(len(rows[0]))
-    for row in rows:
-        found.widen(torch.tensor([row]))
-    return found
-
-
-def test_int8_has_254_steps_from_the_least_to_the_largest() -> None:
-    found = ranged([0.0, -1.0], [254.0, 1.0])
-    assert found.offset.tolist() == [127.0, 0.0]
-    torch.testing.assert_close(found.scale, torch.tensor([1.0, 1 / 127]))
-    values = torch.tensor([[0.0, -1.0], [127.0, 0.0], [254.0, 1.0], [100.0, 0.5]])
-    coded = to_int8(values, found.scale, found.offset)
-    assert coded.tolist() == [[-127, -127], [0, 0], [127, 127], [-27, 64]]
-    back = from_int8(coded, found.scale, found.offset)
-    torch.testing.assert_close(back, torch.tensor([[0.0, -1.0], [127.0, 0.0], [254.0, 1.0], [100.0, 64 / 127]]))
-
-
-def test_a_unit_that_never_moves_comes_back_as_it_was() -> None:
-    found = ranged([3.5], [3.5])
-    assert from_int8(to_int8(torch.tensor([[3.5]]), found.scale, found.offset), found.scale, found.offset) == 3.5
-
-
-def test_a_unit_that_was_never_seen_is_0() -> None:
-    found = Range.of_nothing(1)
-    assert found.offset.tolist() == [0.0]
-    assert found.scale.item() > 0
-
-
-def test_an_outlier_unit_survives_int8_and_spoils_no_other() -> None:
-    """BERT has units near -10 that vary by 0.5, beside units near 0: each has a scale and a middle of its own."""
-    drawn = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0))
-    values = drawn * torch.tensor([0.5, 0.05]) + torch.tensor([-10.0, 0.0])
-    found = Range.of_nothing(2)
-    found.widen(values)
-    error = (from_int8(to_int8(values, found.scale, found.offset), found.scale, found.offset) - values).square().mean(0)
-    assert (error.sqrt() / values.std(dim=0) < 0.01).all()
-    symmetric = values.abs().amax(dim=0) / 127  # what a scale without a middle would do to the outlier
-    naive = ((values / symmetric).round() * symmetric - values).square().mean(0)
-    assert (naive.sqrt() / values.std(dim=0))[0] > 0.04
+from hskd_lightning.knowledge.values import Loss, Meter, check_holds, largest
 
 
 def test_a_value_too_large_for_half_precision_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError, match=r"(?s)`store.dtype` = 'fp16'.*7e\+04.*store.dtype=bf16"):
-        check_holds("fp16", largest(torch.tensor([1.0, -70_000.0])).item())
-    check_holds("bf16", 70_000.0)
-    check_holds("fp16", 65_519.0)  # the last that is rounded down to 65,504
+    with pytest.raises(ConfigError, match=r"(?s)`bits` = 'fp16'.*7e\+04.*bits=bf16"):
+        check_holds(torch.float16, largest(torch.tensor([1.0, -70_000.0])).item(), "fp16")
+    check_holds(torch.bfloat16, 70_000.0, "bf16")
+    check_holds(torch.float16, 65_519.0, "fp16")  # the last that is rounded down to 65,504
 
 
-def test_a_nan_is_refused_by_every_dtype() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8])
+def test_a_nan_is_refused_whatever_the_bits(dtype: torch.dtype) -> None:
     with pytest.raises(ConfigError, match="a type that holds nan"):
-        check_holds("fp32", largest(torch.tensor([1.0, torch.nan])).item())
+        check_holds(dtype, largest(torch.tensor([1.0, torch.nan])).item(), "planes 8")
 
 
 def test_loss_is_relative_to_what_the_values_vary_by() -> None:

@@ -56,7 +56,6 @@ MISTAKES = {
     "teacher.seed=x": ("teacher.seed", "a whole number from 0"),
     "teacher.training.lr=0": ("teacher.training.lr", "a number above 0"),
     "teacher.label_map={a: x}": ("teacher.label_map.a", "a whole number"),
-    "store.dtype=fp8": ("store.dtype", "fp16, fp32, bf16 or int8"),
     "store.shard_tokens=0": ("store.shard_tokens", "a whole number from 1"),
     "knowledge.source=books": ("knowledge.source", "store or teacher"),
     "trainer.precision=64-true": ("trainer.precision", "32-true, tf32 or bf16-mixed"),
@@ -89,7 +88,7 @@ def test_of_two_mistakes_the_one_that_others_are_made_from_is_named(configure: C
 
 def test_a_long_value_is_repeated_in_part(configure: Configure) -> None:
     config = plain(configure())
-    config["store"]["dtype"] = "x" * 10_000_000
+    config["trainer"]["accelerator"] = "x" * 10_000_000
     with pytest.raises(ConfigError, match=r"xx \.\.\. xx+ \(10,000,000 characters\)") as refused:
         read_settings(config)
     assert len(str(refused.value)) < 500

@@ -55,7 +55,7 @@ def _measured(cell: dict[str, Any], dice: np.random.Generator) -> dict[str, Any]
     slow = 3.1 if cell["knowledge"] == "online" else 1.0
     hidden = cell["knowledge"] not in ("logits", "labels")
     return {
-        "knowledge_bytes": 2.1 * cell["knowledge_scalars"],
+        "knowledge_bytes": cell.get("knowledge_bytes", 2.1 * cell["knowledge_scalars"]),
         "knowledge_fraction": cell["knowledge_scalars"] / FULL,
         "teacher_score": 0.975,
         "steps_hidden": 940 if hidden else np.nan,
@@ -73,7 +73,7 @@ def _cells() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _of_student(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     figures = {"marginal_utility": _amounts, "depth": _depth, "length": _length, "width": _width, "joint": _joint}
-    figures |= {"quirks": _quirks, "controls": _controls, "efficiency": _efficiency}
+    figures |= {"bits": _bits, "quirks": _quirks, "controls": _controls, "efficiency": _efficiency}
     for figure, cells in figures.items():
         yield figure, {"knowledge": "logits", "knowledge_scalars": 0.0}
         yield figure, {"knowledge": "offline", **ALL, "knowledge_scalars": FULL}
@@ -130,6 +130,15 @@ def _joint() -> Iterator[dict[str, Any]]:
 def _default() -> dict[str, Any]:
     keeps = {"depth_keep": 1, "length_keep": 0.55, "width_keep": 0.55}
     return {**DEFAULT, **keeps, "hsk_amount": 0.1, "knowledge_scalars": 541.0}
+
+
+def _bits() -> Iterator[dict[str, Any]]:
+    yield {**_default(), "bits": "fp16", "knowledge_token_bits": 1120, "knowledge_bytes": 820.0}
+    for strategy, worse in (("planes", 1.0), ("residual", 0.4)):
+        for spent in (32, 64, 128, 256):
+            keep = spent if strategy == "planes" else spent // 8
+            cost = {"knowledge_token_bits": spent, "knowledge_bytes": 5.8 * (spent / 8 + 2)}
+            yield {**_default(), **cost, "bits": strategy, "bits_keep": keep, "bonus": -0.6 * worse / spent}
 
 
 def _quirks() -> Iterator[dict[str, Any]]:

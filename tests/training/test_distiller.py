@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from hskd_lightning.assets import Assets
+from hskd_lightning.assets.fits import fit
 from hskd_lightning.config import plain
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.hsk import TokenBatch
@@ -66,8 +67,8 @@ def stage(small: Callable[..., DictConfig]) -> Callable[..., tuple[Distiller, Kn
     def made(name: str, *overrides: str) -> tuple[Distiller, KnowledgeSource, list[TokenBatch]]:
         assets = Assets(Experiment.resolve(plain(small(*overrides))))
         experiment, teacher = assets.experiment, assets.teacher.load()
-        states = experiment.plan.layer_map.teacher_states
-        source = TeacherSource(teacher, experiment.plan, lambda: assets.taught_states.moments(teacher, states))
+        plan, request = experiment.plan, assets.stores.request
+        source = TeacherSource(teacher, plan, lambda: fit(assets.taught_states, teacher, plan, request))
         module = Distiller(
             teacher_width=16,
             stage=name,

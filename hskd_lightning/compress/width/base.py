@@ -14,6 +14,7 @@ from hskd_lightning.errors import ConfigError
 
 Masked = Literal["ignore", "zero"]
 Reach = Literal["token", "example", "batch"]
+HiddenValues = tuple[Tensor, Tensor | None]
 Joined = tuple[Tensor, Tensor]
 """(P, d, W) weight and (P, 1, W) bias of a map from the student's width; or (1, d, W) and (1, 1, W), of all pairs."""
 
@@ -42,14 +43,33 @@ class Moments:
 
 
 class UnitCode(Protocol):
-    """Width, resolved: encodes the teacher's states, and looks at the student's in the same way."""
+    """Width, resolved: encodes the teacher's states, and looks at the student's in the same way.
 
-    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, P, K, D) and (B, P, K) -> values (B, P, K, W), and which of them count, or None where all do."""
+    Between `encode` and `recall` the values go through bits, see `compress.bits`, and maybe to a disk and back.
+    """
+
+    def encode(self, states: Tensor) -> Tensor:
+        """What is kept of the teacher's states (B, P, K, D): (B, P, K, W); all D where each token has its own units,
+        which are then chosen by what bits leave of them.
+        """
+        ...
+
+    def recall(self, values: Tensor, valid: Tensor, units: int, mask: Tensor | None = None) -> HiddenValues:
+        """What the student is compared with, from what `encode` kept.
+
+        Args:
+            values: (B, P, K, W); or (B, P, K, D), zero off the mask, where there is one.
+            valid: (B, P, K) bool.
+            units: D.
+            mask: (B, P, K, D) bool, the units that a store has of each token; None where it has them all.
+
+        Returns:
+            (B, P, K, W) values, and which of them count, or None where all do.
+        """
         ...
 
     def view(self, states: Tensor) -> Tensor:
-        """The student's states (B, P, K, D) -> (B, P, K, W), to be compared with `encode`'s values."""
+        """The student's states (B, P, K, D) -> (B, P, K, W), to be compared with `recall`'s values."""
         ...
 
     def joined(self, weight: Tensor, bias: Tensor, rows: int) -> Joined | None:
@@ -80,17 +100,6 @@ class UnitCode(Protocol):
 
     def refitted(self, stored: Mapping[str, Tensor]) -> UnitCode:
         """This code as part of a stored fit: the same number of units of its own, taken from the stored ones."""
-        ...
-
-    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        """What `encode` would have returned, from what a store keeps of it.
-
-        Args:
-            values: (B, P, K, W); or (B, P, K, D), zero off the mask, where the store keeps masks.
-            mask: (B, P, K, D) bool, or None.
-            valid: (B, P, K) bool.
-            units: D.
-        """
         ...
 
 

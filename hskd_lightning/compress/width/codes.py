@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hskd_lightning.compress.counts import counts_kept
 from hskd_lightning.compress.keep import Count, Counts, Keep
-from hskd_lightning.compress.width.base import Joined, Masked, Reach
+from hskd_lightning.compress.width.base import HiddenValues, Joined, Masked, Reach
 
 Ties = Literal["first", "all"]
 
@@ -19,8 +19,11 @@ Ties = Literal["first", "all"]
 class EveryUnit:
     """All D units as they are."""
 
-    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
-        return states, None
+    def encode(self, states: Tensor) -> Tensor:
+        return states
+
+    def recall(self, values: Tensor, valid: Tensor, units: int, mask: Tensor | None = None) -> HiddenValues:
+        return values, None
 
     def view(self, states: Tensor) -> Tensor:
         return states
@@ -44,9 +47,6 @@ class EveryUnit:
     def refitted(self, stored: Mapping[str, Tensor]) -> EveryUnit:
         return self
 
-    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
-        return values, None
-
 
 class Projection:
     """Coordinates in W orthonormal directions, after the mean is taken off: teacher and student alike."""
@@ -55,8 +55,11 @@ class Projection:
         self.mean = mean.float()  # (P, D), or (1, D) shared by all pairs
         self.directions = directions.float()  # (P, D, W), or (1, D, W)
 
-    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
-        return self.view(states), None
+    def encode(self, states: Tensor) -> Tensor:
+        return self.view(states)
+
+    def recall(self, values: Tensor, valid: Tensor, units: int, mask: Tensor | None = None) -> HiddenValues:
+        return values, None
 
     def view(self, states: Tensor) -> Tensor:
         mean = self.mean.to(states)[:, None]  # (P, 1, D)
@@ -86,9 +89,6 @@ class Projection:
     def refitted(self, stored: Mapping[str, Tensor]) -> Projection:
         return Projection(stored["mean"], stored["directions"][..., : self.directions.shape[-1]])
 
-    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
-        return values, None
-
 
 class StaticMask:
     """A fixed set of units. `masked=ignore` compares these W units alone; `zero` is the paper's: all D are compared,
@@ -99,9 +99,11 @@ class StaticMask:
         self.units = units  # (P, W) int64, or (1, W) shared by all pairs
         self.masked = masked
 
-    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, None]:
-        values = self._take(states)
-        return (values if self.masked == "ignore" else self._place(values, states.shape[-1])), None
+    def encode(self, states: Tensor) -> Tensor:
+        return self._take(states)
+
+    def recall(self, values: Tensor, valid: Tensor, units: int, mask: Tensor | None = None) -> HiddenValues:
+        return (values if self.masked == "ignore" else self._place(values, units)), None
 
     def view(self, states: Tensor) -> Tensor:
         return self._take(states) if self.masked == "ignore" else states
@@ -127,9 +129,6 @@ class StaticMask:
 
     def refitted(self, stored: Mapping[str, Tensor]) -> StaticMask:
         return StaticMask(stored["units"][:, : self.units.shape[-1]], self.masked)
-
-    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, None]:
-        return (values if self.masked == "ignore" else self._place(values, units)), None
 
     def _place(self, values: Tensor, units: int) -> Tensor:
         """(B, P, K, W) -> (B, P, K, D), zero off the mask."""
@@ -158,12 +157,16 @@ class LargestMask:
     counts: Counts = "rounded"
     ties: Ties = "first"
 
-    def encode(self, states: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
-        if self.mask_bits(states.shape[-1]) == 0:
-            return states, None
-        kept = self._largest(states.abs(), valid)  # (B, P, K, D) bool
-        values = states.masked_fill(~kept, 0.0)
-        return values, kept if self.masked == "ignore" else None
+    def encode(self, states: Tensor) -> Tensor:
+        return states
+
+    def recall(self, values: Tensor, valid: Tensor, units: int, mask: Tensor | None = None) -> HiddenValues:
+        if mask is not None and not self._has_more(mask, valid, units):
+            return values, mask if self.masked == "ignore" else None
+        if self.mask_bits(units) == 0:
+            return values, None
+        kept = self._largest(values.abs(), valid)  # (B, P, K, D) bool
+        return values.masked_fill(~kept, 0.0), kept if self.masked == "ignore" else None
 
     def view(self, states: Tensor) -> Tensor:
         return states
@@ -187,10 +190,9 @@ class LargestMask:
     def refitted(self, stored: Mapping[str, Tensor]) -> LargestMask:
         return self
 
-    def recall(self, values: Tensor, mask: Tensor | None, valid: Tensor, units: int) -> tuple[Tensor, Tensor | None]:
-        if mask is None or self.reach == "token" and int(mask.sum()) > int(valid.sum()) * self.scalars(units):
-            return self.encode(values, valid)  # the store keeps more of each token
-        return values, mask if self.masked == "ignore" else None
+    def _has_more(self, mask: Tensor, valid: Tensor, units: int) -> bool:
+        """Whether a store keeps more of each token than this."""
+        return self.reach == "token" and int(mask.sum()) > int(valid.sum()) * self.scalars(units)
 
     def _largest(self, size: Tensor, valid: Tensor) -> Tensor:
         """True on the largest entries of each token, of each example's tokens, or of the whole batch's, per pair."""

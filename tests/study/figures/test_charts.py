@@ -108,6 +108,27 @@ def test_an_amount_of_one_is_full_hsk_and_no_second_point(study: pd.DataFrame) -
     assert len(path.settings) == rows["knowledge_scalars"].nunique()
 
 
+def test_the_main_figure_is_drawn_against_bytes_too(study: pd.DataFrame) -> None:
+    rows = of(study, "marginal_utility")
+    drawn = line(CHARTS["marginal_utility"](study), "polarity: bytes", "tiny")
+    by_bytes = rows.assign(knowledge_bytes=rows["knowledge_bytes"].where(rows["knowledge"] != "logits", 0.0))
+    assert [numbers(point) for point in drawn.points] == [
+        expected(size, group) for size, group in by_bytes.groupby("knowledge_bytes")
+    ]
+
+
+def test_bits_are_a_line_a_strategy_with_half_precision_beside(study: pd.DataFrame) -> None:
+    rows, chart = of(study, "bits"), CHARTS["bits"](study)
+    drawn = line(chart, "tiny on polarity", "planes")
+    coded = rows[rows["bits"] == "planes"]
+    assert [numbers(point) for point in drawn.points] == [
+        expected(spent, group) for spent, group in coded.groupby("knowledge_token_bits")
+    ]
+    names = {each.name for each in chart.lines if each.kind == "curve"}
+    assert names == {"planes", "residual", "fp16"}
+    assert {each.name for each in chart.lines if each.kind == "level"} == {"logits only", "full HSK", "fp16", "teacher"}
+
+
 def test_two_settings_that_cost_the_same_are_refused_on_one_path(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility")
     twin = rows[rows["hsk_amount"] == 0.1].assign(hsk_amount=0.1000001)

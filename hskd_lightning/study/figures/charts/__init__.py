@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from hskd_lightning.study.figures.chart import Chart
+from hskd_lightning.study.figures.charts.bits import bits
 from hskd_lightning.study.figures.charts.curve import sweep
 from hskd_lightning.study.figures.charts.differences import controls, quirks
 from hskd_lightning.study.figures.charts.dimension import along
@@ -21,6 +22,7 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "depth": partial(along, dimension="depth"),
     "length": partial(along, dimension="length"),
     "width": partial(along, dimension="width"),
+    "bits": bits,
     "joint": joint,
     "efficiency": efficiency,
     "quirks": quirks,

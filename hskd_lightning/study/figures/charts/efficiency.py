@@ -18,7 +18,7 @@ SOURCES = {"online": "teacher in the loop", "offline": "from the store"}
 def efficiency(results: pd.DataFrame) -> Chart:
     """Two points a row, for each student and stage; the ratio is of the same seed's runs."""
     settings = [each for each in of_figure(results, "efficiency") if each.distils and each.true]
-    axes = [axis for axis in varying(settings) if axis not in ("knowledge", "store_dtype")]
+    axes = [axis for axis in varying(settings) if axis not in ("knowledge", "bits")]
     pairs = [pair for members in grouped(settings, axes) if len(pair := _by_source(members)) == len(SOURCES)]
     distinguishing = telling([each for pair in pairs for each in pair.values()], ["student", *axes])
     rows = [row for pair in pairs for row in _rows(pair, distinguishing)]

@@ -20,6 +20,7 @@ from hskd_lightning.study.figures.chart import (
     score_axis,
     teacher_level,
 )
+from hskd_lightning.study.figures.charts.fronts import bytes_of
 from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import (
     Setting,
@@ -31,25 +32,26 @@ from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_servin
 from hskd_lightning.study.stats.saturation import fit_saturation
 
 SCALARS = "Hidden-state scalars per example"
+BYTES = "Bytes of knowledge per example"
 
 
 def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
-    """Score and gain per scalar against the amount, a row of panels for each task."""
+    """Score and gain per scalar against the amount, and score against bytes, a row of panels for each task."""
     settings = of_figure(results, "marginal_utility")
     panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, margin)]
     if not panels:
         raise Skipped("it takes two amounts of hidden-state knowledge, or one and logits only")
     caption = CAPTION.format(margin=margin, alpha=ALPHA)
-    return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", caption, tuple(panels), 2)
+    return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", caption, tuple(panels))
 
 
 CAPTION = (
-    "Left: means over seeds with 95% t intervals; 0 scalars is logits only. Bands: full HSK, give or take the margin "
+    "First: means over seeds with 95% t intervals; 0 scalars is logits only. Bands: full HSK, give or take the margin "
     "of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
     "(one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
     "its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
-    "holds. Right: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
-    "it is not 0 after Holm's correction."
+    "holds. Second: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
+    "it is not 0 after Holm's correction. Third: the same means against what the knowledge weighs."
 )
 
 
@@ -67,6 +69,10 @@ def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: floa
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
     yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
+    weighed = tuple(_by_bytes(path) for path in task_paths)
+    least = min(at.x for line in weighed for at in line.points if at.x > 0)
+    levels = teacher_level(members)
+    yield Panel(f"{task}: bytes", Axis(BYTES, "zero_log", least=least), score_axis(members), (*weighed, *levels))
 
 
 def _scores(path: Path) -> list[Line]:
@@ -78,6 +84,11 @@ def _scores(path: Path) -> list[Line]:
     amounts = [*np.linspace(0, least, 12).tolist(), *np.geomspace(least, most, 60).tolist()[1:]]
     drawn = tuple(Point(amount, fit.n, fit.at(amount)) for amount in amounts)
     return [Line(path.name, "points", points), Line("saturating fit", "fit", drawn, path.name)]
+
+
+def _by_bytes(path: Path) -> Line:
+    points = [point(each, bytes_of(each), "" if each.distils else "logits only") for each in path.settings]
+    return Line(path.name, "curve", tuple(sorted(points, key=lambda at: at.x)))
 
 
 def _marks(path: Path, margin: float) -> list[Line]:
