@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +87,9 @@ class BertBase:
         if not path.exists():
             torch.manual_seed(0)
             encoder.build_classifier(self.config or teacher_config("BERT-base")).save_pretrained(path)
-        return Teacher(str(path), [0, 1]).to(device())
+        teacher = Teacher(str(path), [0, 1]).to(device())
+        teacher.digest = functools.cache(teacher.digest)  # type: ignore[method-assign]  # a store's start, not its pass
+        return teacher
 
 
 class Anyone:

@@ -192,9 +192,12 @@ def test_padding_never_counts() -> None:
 
 
 def test_figures_for_result_json() -> None:
-    assert KnowledgeAmount(scalars=30.0, bytes=130.0, full_scalars=120.0).flat() == {
+    found = KnowledgeAmount(scalars=30.0, bytes=130.0, full_scalars=120.0, token_bits=64, shared_bytes=2.5)
+    assert found.flat() == {
         "knowledge_scalars": 30.0,
         "knowledge_bytes": 130.0,
         "knowledge_full_scalars": 120.0,
+        "knowledge_token_bits": 64,
+        "knowledge_shared_bytes": 2.5,
         "knowledge_fraction": 0.25,
     }
