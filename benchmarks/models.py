@@ -172,7 +172,7 @@ def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone) -> 
     stored = replace(plan, layer_map=LayerMap(tuple((state, state) for state, _ in asked.layers)))
 
     def fit() -> dict[str, Tensor]:
-        sample = torch.randn(len(asked.layers), FITTED_ON, stored.coded_units)
+        sample = torch.randn(len(asked.layers), FITTED_ON, stored.coded_width)
         return {**stored.unfitted.code.fitted, **stored.bits.fit(sample)}
 
     return Contents(

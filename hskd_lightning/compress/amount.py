@@ -45,7 +45,7 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch]) -> KnowledgeAmount:
 def shared_bytes(plan: HskPlan) -> int:
     """What the fits of width and bits weigh, each kept layer's once: whoever reads the values needs them."""
     width = plan.unfitted.code.fitted.values()
-    bits = plan.bits.layout(len(plan.layer_map), plan.coded_units).values()
+    bits = plan.bits.layout(len(plan.layer_map), plan.coded_width).values()
     return sum(tensor.nbytes for tensor in width) + sum(dtype.itemsize * math.prod(shape) for dtype, shape in bits)
 
 

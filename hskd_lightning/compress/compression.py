@@ -139,7 +139,7 @@ class HskPlan:
             ConfigError: these values do not hold so many.
         """
         plan = replace(self, bits=bits)
-        bits.columns(plan.coded_units)
+        bits.columns(plan.coded_width)
         return plan
 
     @property
@@ -168,12 +168,17 @@ class HskPlan:
         return self.bits.element_bits is not None and self.unfitted.code.mask_bits(self.shape.teacher_width) > 0
 
     @property
-    def coded_units(self) -> int:
-        """Values of a token that bits are spent on. All D where each token has its own units and is coded as a whole:
-        which units these are is then read from the code.
+    def coded_width(self) -> int:
+        """Values of a token that bits see: all D where each token has its own units, which are chosen of what bits
+        leave.
         """
         code, units = self.unfitted.code, self.shape.teacher_width
-        return code.scalars(units) if self.masked or code.mask_bits(units) == 0 else units
+        return code.scalars(units) if code.mask_bits(units) == 0 else units
+
+    @property
+    def coded_units(self) -> int:
+        """Values of a token that bits are spent on: of masked ones only those of its own."""
+        return self.unfitted.code.scalars(self.shape.teacher_width) if self.masked else self.coded_width
 
     @property
     def token_bits(self) -> int:
@@ -186,10 +191,10 @@ class HskPlan:
     @property
     def is_fitted(self) -> bool:
         """Whether width or bits find something that whoever reads the values needs."""
-        return bool(self.unfitted.code.fitted or self.bits.layout(len(self.layer_map), self.coded_units))
+        return bool(self.unfitted.code.fitted or self.bits.layout(len(self.layer_map), self.coded_width))
 
     def fitted(self, stored: Mapping[str, Tensor]) -> Compression:
         """The compression by the tensors of a fit, which may be of more units and a larger budget."""
         unfitted = self.unfitted
         code = unfitted.code.refitted(stored) if unfitted.code.fitted else unfitted.code
-        return replace(unfitted, code=code, bits=self.bits.code(stored, self.coded_units))
+        return replace(unfitted, code=code, bits=self.bits.code(stored, self.coded_width))

@@ -47,8 +47,8 @@ def _by_example(examples: int, classes: int, masks: bool) -> Layout:
 
 def _by_layer(request: Request, rows: int, values: int, width: int) -> Layout:
     layout: Layout = {}
-    coder = request.coder
     for layer in map(layer_key, request.layers):
+        coder = request.coder
         layout[f"positions.{layer}"] = (torch.int16, (rows,))
         shape = (coder.columns(values),) if request.masks else (rows, coder.columns(request.units))
         layout[f"values.{layer}"] = (coder.dtype, shape)

@@ -85,9 +85,10 @@ def open_store(folder: str | Path, states: Sequence[int] | None = None, budget: 
     request = _asked(store, states, budget)
     tensors = store.fit(request.layers)
     layer_map = LayerMap(tuple((state, state) for state, _ in request.layers))
-    bits = request.coder.code(tensors, request.units)
+    width = store.facts["width"]
+    bits = request.coder.code(tensors, width if request.masks else request.units)
     compression = Compression(layer_map, AllTokens(), _unit_code(store, request, tensors), bits=bits)
-    return StoredKnowledge(store, Wanted.of(request.layers, request, compression), compression)
+    return StoredKnowledge(store, Wanted.of(request.layers, request, compression, width), compression)
 
 
 def _asked(store: Store, states: Sequence[int] | None, budget: int | None) -> Request:
@@ -105,7 +106,8 @@ def _asked(store: Store, states: Sequence[int] | None, budget: int | None) -> Re
     asked = request if budget is None else replace(request, budget=budget)
     if (difference := asked.missing_from(store.request)) is not None:
         field, actual, wanted = difference
-        raise ConfigError(f"store {store.folder}: {field}", wanted, f"at most {actual}", "ask for what the store has")
+        remedy = "ask for no more, or leave it out for all"
+        raise ConfigError(f"store {store.folder}: {field}", wanted, f"what the store has: {actual}", remedy)
     return asked
 
 

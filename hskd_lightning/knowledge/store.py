@@ -42,12 +42,11 @@ class Wanted(NamedTuple):
     bits: BitsCode
 
     @classmethod
-    def of(cls, layers: tuple[Layer, ...], request: Request, compression: Compression) -> Wanted:
-        """What is asked for of these layers, by the fits that the store was made with."""
+    def of(cls, layers: tuple[Layer, ...], request: Request, compression: Compression, width: int) -> Wanted:
+        """What is asked for of these layers, by the fits that the store was made with, of D units."""
         coder = request.coder
-        return cls(
-            layers, request.tokens, coder.columns(request.units), coder.dtype, compression.code, compression.bits
-        )
+        seen = width if request.masks else request.units  # who chooses by token sees all that is kept
+        return cls(layers, request.tokens, coder.columns(seen), coder.dtype, compression.code, compression.bits)
 
 
 class _Gather(NamedTuple):

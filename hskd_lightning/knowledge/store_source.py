@@ -30,7 +30,7 @@ class StoreSource:
         if plan is None:
             return
         self.compression = plan.fitted(store.fit(plan.layers))
-        self.wanted = Wanted.of(plan.layers, request, self.compression)
+        self.wanted = Wanted.of(plan.layers, request, self.compression, store.facts["width"])
 
     @property
     def origin(self) -> str:

@@ -45,7 +45,7 @@ def recompute(store: Store, writer: Writer) -> dict[str, float]:
         ids, logits = writer.contents.split.ids[rows], said.logits.cpu().float()
         _note(errors, "logits", _relative(store.logits(ids), logits, centred=False), store, allowed=SLACK)
         if said.hidden is not None and here is not None:
-            wanted = Wanted.of(request.layers, request, here)
+            wanted = Wanted.of(request.layers, request, here, store.facts["width"])
             _compare(errors, store, store.hidden(ids, wanted), moved(said.hidden, torch.device("cpu")))
     return errors
 

@@ -276,7 +276,7 @@ class Writer:
 
     def _collect(self, said: Kept, kept: Tensor, layers: dict[Layer, LayerRows]) -> Tensor:
         """Add what is kept to the layers' rows, as many in each; (n,) values of each example."""
-        tokens, units = said.target.tokens, said.target.units
+        tokens, units = said.target.tokens, said.target.units if self.request.masks else None
         valid = tokens.valid[:, 0]  # (B, K)
         places = true_places(torch.arange(valid.shape[1]) < kept[:, None], valid.device)
         for pair, layer_rows in enumerate(layers.values()):

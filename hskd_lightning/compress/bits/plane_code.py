@@ -38,7 +38,7 @@ class PlaneCode:
         leaf = torch.searchsorted(self.cuts, columns, out_int32=True)
         bits = leaf.gather(1, self.order[..., None].expand(-1, -1, leaf.shape[-1])) >> self.drop[..., None] & 1
         packed = pack_bits(bits.bool().transpose(1, 2).contiguous())  # (P, B * K, C)
-        return packed.view(pairs, batch, tokens, -1).transpose(0, 1)
+        return packed.unflatten(1, (batch, tokens)).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
         bits = unpack_bits(codes, self.order.shape[-1]).long() << self.shift[:, None]  # (B, P, K, keep)

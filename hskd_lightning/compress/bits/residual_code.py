@@ -38,12 +38,13 @@ class ResidualCode:
             torch.cat([searched(part, books)[:, : self.keep] for part in rows.split(ROWS)])
             for rows, books in zip(by_pair, self.codebooks, strict=True)
         ]
-        return torch.stack(codes).to(torch.uint8).view(pairs, batch, tokens, -1).transpose(0, 1)
+        return torch.stack(codes).to(torch.uint8).unflatten(1, (batch, tokens)).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        rows = codes.long() + self.first  # (B, P, K, keep)
-        table = self.codebooks.flatten(0, 2)
-        return embedding_bag(rows.flatten(0, 2), table, mode="sum").view(*codes.shape[:3], -1)
+        rows = (codes.long() + self.first).flatten()  # (B * P * K * keep,)
+        bags = torch.arange(0, len(rows), self.keep, device=rows.device)
+        summed = embedding_bag(rows, self.codebooks.flatten(0, 2), bags, mode="sum")
+        return summed.unflatten(0, codes.shape[:3])
 
     def to(self, device: torch.device) -> ResidualCode:
         return ResidualCode(self.codebooks.to(device), self.keep)

@@ -10,8 +10,8 @@ from hskd_lightning.compress.bits.packing import nibbles, nibbles_at, pack_nibbl
 
 BLOCK = 64
 """Units that a fit looks at together: bounds its memory."""
-CLIPS = torch.linspace(0.3, 1.0, 15).tolist()
-"""Parts of a unit's range that steps may cover: beyond them values are cut off, within them they are finer."""
+CUT = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""Shares of a unit's values that may lie beyond its steps on either side: they are cut off, the others said finer."""
 
 
 class StepCode:
@@ -64,7 +64,7 @@ class HalfByteCode(StepCode):
 
 
 class Steps:
-    """A strategy with steps of equal size for each unit, by the least squared error over a sample."""
+    """A strategy with steps of equal size for each unit, with the least squared error over a sample."""
 
     keep: int | None = None
     needs_sample = True
@@ -100,11 +100,20 @@ def _to_steps(values: Tensor, scale: Tensor, offset: Tensor, most: int) -> Tenso
 
 def _best_steps(values: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """(N, W) values -> (W,) scale and offset."""
-    low, high = values.amin(dim=0), values.amax(dim=0)
-    offset, reach = (low + high) / 2, (high - low) / 2
-    least, best = torch.full_like(reach, torch.inf), torch.ones_like(reach)
-    for clip in CLIPS:
-        scale = (clip * reach / most).clamp(min=torch.finfo(torch.float32).tiny)
-        error = (_to_steps(values, scale, offset, most) * scale + offset - values).square().sum(dim=0)
-        best, least = torch.where(error <= least, scale, best), torch.minimum(error, least)
-    return best, offset
+    ordered, last = values.sort(dim=0).values, len(values) - 1
+    candidates = [_covering(ordered[round(cut * last)], ordered[round((1 - cut) * last)], most) for cut in CUT]
+    errors = torch.stack([_error(values, *candidate, most) for candidate in candidates])  # (candidates, W)
+    best = errors.argmin(dim=0)
+    scale, offset = (torch.stack(parts).gather(0, best[None])[0] for parts in zip(*candidates, strict=True))
+    return scale, offset
+
+
+def _covering(low: Tensor, high: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The scale and offset of steps from low to high; a unit that never moves has steps, too."""
+    scale = (high - low) / (2 * most)
+    return scale.clamp(min=torch.finfo(torch.float32).tiny), (low + high) / 2
+
+
+def _error(values: Tensor, scale: Tensor, offset: Tensor, most: int) -> Tensor:
+    """(W,) squared error of (N, W) values said in these steps."""
+    return (_to_steps(values, scale, offset, most) * scale + offset - values).square().sum(dim=0)

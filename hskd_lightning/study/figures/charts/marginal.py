@@ -69,10 +69,11 @@ def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: floa
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
     yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
-    weighed = tuple(_by_bytes(path) for path in task_paths)
-    least = min(at.x for line in weighed for at in line.points if at.x > 0)
-    levels = teacher_level(members)
-    yield Panel(f"{task}: bytes", Axis(BYTES, "zero_log", least=least), score_axis(members), (*weighed, *levels))
+    weighed = [_by_bytes(path) for path in task_paths]
+    sizes = [at.x for line in weighed for at in line.points if at.x > 0]
+    if sizes:
+        x = Axis(BYTES, "zero_log", least=min(sizes))
+        yield Panel(f"{task}: bytes", x, score_axis(members), (*weighed, *teacher_level(members)))
 
 
 def _scores(path: Path) -> list[Line]:
