@@ -143,6 +143,13 @@ def test_a_change_is_paired_with_the_default(study: pd.DataFrame, figure: str, a
     assert ("logits only" in drawn) == (figure == "controls")
 
 
+def test_changes_that_share_no_seed_with_the_default_are_not_drawn(study: pd.DataFrame) -> None:
+    rows = of(study, "quirks")
+    apart = rows.assign(seed=rows["seed"] + 100 * rows["quirk"].notna())
+    with pytest.raises(Skipped, match="to be compared to"):
+        CHARTS["quirks"](apart)
+
+
 def test_stars_are_for_what_holms_correction_leaves(study: pd.DataFrame) -> None:
     for panel in CHARTS["quirks"](study).panels:
         flags = {point.flag.endswith("*") for line in panel.lines if line.name == "differs" for point in line.points}

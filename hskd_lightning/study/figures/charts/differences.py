@@ -72,11 +72,12 @@ def controls(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
 
 def _differences(results: pd.DataFrame, figure: str, axis: str, title: str, reference: str, margin: float) -> Chart:
     settings = of_figure(results, figure)
-    panels = tuple(
+    drawn = (
         _panel(compared, members, settings, reference, margin)
         for members in grouped(settings, WHO)
         if (compared := changes(members, axis))
     )
+    panels = tuple(filter(None, drawn))
     if not panels:
         raise Skipped(f"no cell with a {axis} has one without it to be compared to")
     return Chart(figure, title, CAPTION.format(reference=reference, alpha=ALPHA, margin=margin), panels, columns=2)
@@ -90,8 +91,10 @@ CAPTION = (
 
 def _panel(
     compared: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str, margin: float
-) -> Panel:
+) -> Panel | None:
     shown = [change for change in compared if change.difference.n]
+    if not shown:  # they share no seed
+        return None
     verdicts: list[tuple[str, Callable[[Change], bool]]] = [
         ("differs", lambda change: change.difference.p_holm < ALPHA),
         ("not shown to differ", lambda change: not change.difference.p_holm < ALPHA),
