@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,7 +147,7 @@ def _others(
 
 
 def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
-    """The teacher's pass alone, and with everything kept and written."""
+    """The teacher's pass as far as a store needs it, alone, and with all kept and written; fits are made before."""
     rows = []
     split = sentences(256, 32)
     settings = {
@@ -157,21 +156,24 @@ def writing(root: Path, teacher: BertBase, rounds: int) -> list[dict[str, Any]]:
         "full width of 4 layers": plan(6, UniformLayers(keep=4), AllTokens(), AllUnits()),
         **{f"1l_10t_77, {name}": pca_setting(6, bits) for name, bits in BITS.items()},
     }
-    for name, setting in settings.items():
+    for number, (name, setting) in enumerate(settings.items()):
         contents = contents_of(setting, split, teacher.teacher)
-        folder = root / "write"
-        folder.mkdir(exist_ok=True)
+        folder = root / f"write-{number}"
+        folder.mkdir()
 
-        def teach() -> None:
+        def teach(contents: Contents = contents, looks: Any = setting.length.attention) -> None:
+            states, ranking = zip(*contents.request.layers, strict=True)
+            blocks = tuple(block for block in ranking if block is not None)
             for rows in torch.arange(len(split)).split(64):
-                teacher.teacher.logits(collate(split, rows, pad_id=0).to(device()))
+                teacher.teacher.everything(collate(split, rows, pad_id=0).to(device()), states, looks, blocks)
 
         def write(folder: Path = folder, contents: Contents = contents) -> None:
-            shutil.rmtree(folder)
-            folder.mkdir()
+            for shard in folder.glob("shard-*"):
+                shard.unlink()
             writer = Writer(folder, contents)
             writer.write(writer.missing())
 
+        write()
         seconds = taking_turns({"teacher": teach, "store": write}, rounds)
         toll = seconds["store"] / seconds["teacher"] - 1
         rows.append({"kept": name, **_named(seconds), "toll, %": 100 * toll})

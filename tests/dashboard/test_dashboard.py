@@ -24,7 +24,17 @@ from tests.offline_run import offline_runs
 
 pytestmark = pytest.mark.usefixtures("no_account")
 SECTIONS = [
-    *("Marginal utility", "Depth", "Length", "Width", "Bits", "Joint and Pareto", "Efficiency", "Losses by stage", "All cells"),
+    *(
+        "Marginal utility",
+        "Depth",
+        "Length",
+        "Width",
+        "Bits",
+        "Joint and Pareto",
+        "Efficiency",
+        "Losses by stage",
+        "All cells",
+    ),
 ]
 
 
