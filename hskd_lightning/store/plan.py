@@ -8,6 +8,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.compress.amount import shared_bytes
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.writer import Writer
 from hskd_lightning.store.probe import seconds_to_read
 
@@ -28,7 +29,7 @@ def plan_rows(ours: Stores) -> list[tuple[str, str]]:
         ("examples", f"{size.examples:,} (train and selection), {tokens:,} real tokens"),
         ("rows kept", f"{size.rows:,}: tokens x layers"),
         ("values kept", f"{size.values:,}, {size.values / full:.2%} of full HSK's {full:,}"),
-        ("on disk", f"{size.bytes:,} bytes as {request.said_bits}, {size.bytes / size.examples:,.0f} an example"),
+        ("on disk", f"{size.bytes:,} bytes{_said(request)}, {size.bytes / size.examples:,.0f} an example"),
         *_shared(writer),
         *_in_other_bits(ours, writer),
         ("full HSK", f"{full * 4:,} bytes as fp32, {full * 2:,} as fp16"),
@@ -36,6 +37,10 @@ def plan_rows(ours: Stores) -> list[tuple[str, str]]:
         ("free disk", f"{shutil.disk_usage(ours.folder.parent if ours.folder.parent.exists() else '.').free:,} bytes"),
         ("time to build", f"about {seconds:,.0f} s on {writer.contents.device}, by a probe of three batches"),
     ]
+
+
+def _said(request: Request) -> str:
+    return f" as {request.said_bits}" if request.layers else ""
 
 
 def _shared(writer: Writer) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ def test_plan_counts_before_anything_is_built(say: Say, tmp_path: Path) -> None:
 
 
 def test_plan_of_logits_alone(say: Say) -> None:
-    assert "3,024 bytes as fp32, 24 an example" in say("plan", "knowledge=logits")
+    assert "3,024 bytes, 24 an example" in say("plan", "knowledge=logits")
 
 
 def test_build_then_verify_info_list_rm(say: Say, tmp_path: Path) -> None:
