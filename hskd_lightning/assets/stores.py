@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.fits import fit
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.assets.teacher import TeacherStates
-from hskd_lightning.compress.compression import HskPlan
+from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.keep import as_number
 from hskd_lightning.data.tokens import concatenate
 from hskd_lightning.errors import ConfigError
@@ -199,20 +198,18 @@ class Stores:
         )
 
     def _plan_of(self, request: Request) -> HskPlan | None:
-        """What a store keeps: this cell's own strategies, with the store's layers and `keep`s."""
-        if self.plan is None or not request.layers:
+        """What a store keeps, by its own recipe: that of a sweep may be of other cells' strategies than this one's."""
+        if not request.layers:
             return None
-        keeps = {"length": as_number(request.tokens), "width": request.units or None}
-        if not self.plan.width.ordered:
-            keeps["width"] = as_number(self.experiment.keeps.get("width"))  # the store's own, spelling included
-        length, width = (self._strategy(axis, keep) for axis, keep in keeps.items())
-        layer_map = LayerMap(tuple((state, state) for state, _ in request.layers))
-        return replace(self.plan, layer_map=layer_map, length=length, width=width, bits=request.coder)
-
-    def _strategy(self, axis: str, keep: int | float | None) -> Any:
-        choice = self.settings.axis(axis)
-        changed = {name: value for name, value in (("keep", keep), ("masked", "ignore")) if name in choice.options}
-        return configuration.build(choice, axis, **changed)
+        teacher, student = self.experiment.teacher_config, self.experiment.student_config
+        return HskPlan(
+            Shape(teacher.num_hidden_layers, teacher.hidden_size, student.num_hidden_layers),
+            LayerMap(tuple((state, state) for state, _ in request.layers)),
+            request.ranker,
+            request.chooser,
+            self.settings.preset.padding,
+            request.coder,
+        )
 
     def _sibling(self, config: Mapping[str, Any]) -> Request | None:
         """What another cell of the sweep needs; None where it needs no store, is wrong, or learns from other states."""

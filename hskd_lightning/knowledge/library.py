@@ -8,10 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hskd_lightning import config as configuration
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.all import AllTokens
-from hskd_lightning.compress.width.base import Moments, UnitCode, WidthStrategy
+from hskd_lightning.compress.width.base import Moments, UnitCode
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, LayerMap
 from hskd_lightning.knowledge.request import Request
@@ -113,11 +112,6 @@ def _asked(store: Store, states: Sequence[int] | None, budget: int | None) -> Re
 
 def _unit_code(store: Store, request: Request, tensors: dict[str, Tensor]) -> UnitCode:
     """How the width strategy that the store was made by looks at states."""
-    assert request.width is not None
-    choice = configuration.option("width", request.width["name"])
-    kept = {"keep": request.units} if "keep" in choice.options else {}
-    options = {**kept, **{name: value for name, value in request.width.items() if name != "name"}}
-    strategy: WidthStrategy = configuration.build(replace(choice, options=options), "width")
     width = store.facts["width"]
-    code = strategy.fit(width, Moments.of_nothing(len(request.layers), width))
+    code = request.chooser.fit(width, Moments.of_nothing(len(request.layers), width))
     return code.refitted(tensors) if code.fitted else code

@@ -18,6 +18,8 @@ from hskd_lightning.settings import Choice
 if TYPE_CHECKING:
     from hskd_lightning.compress.bits.base import BitsStrategy
     from hskd_lightning.compress.compression import HskPlan, Layer
+    from hskd_lightning.compress.length.base import LengthStrategy
+    from hskd_lightning.compress.width.base import WidthStrategy
 
 FORMAT = 2
 """The version of a store's files; a store of another format is refused. 1 had a dtype in the place of bits."""
@@ -146,11 +148,22 @@ class Request:
         """Who made the codes, and reads them.
 
         Raises:
-            ConfigError: there is no such strategy.
+            ConfigError: there is no such strategy, as for the next two.
         """
-        choice = Choice.of({**(self.bits or {}), **({} if self.budget is None else {"keep": self.budget})})
-        coder: BitsStrategy = configuration.build(choice, "bits")
+        coder: BitsStrategy = _strategy("bits", self.bits, self.budget)
         return coder
+
+    @property
+    def ranker(self) -> LengthStrategy:
+        """Who chose the tokens."""
+        ranker: LengthStrategy = _strategy("length", self.length, as_number(self.tokens))
+        return ranker
+
+    @property
+    def chooser(self) -> WidthStrategy:
+        """Who chose the units; of masks it leaves the others out."""
+        chooser: WidthStrategy = _strategy("width", self.width, self.units)
+        return chooser
 
     @property
     def name(self) -> str:
@@ -211,6 +224,15 @@ class Request:
         if self.bits != other.bits:
             return {"bits": {"name": WIDEST}, "budget": None}
         return {"budget": None if self.budget is None or other.budget is None else max(self.budget, other.budget)}
+
+
+def _strategy(axis: str, recipe: Recipe | None, keep: object) -> Any:
+    """A strategy by its name and options, with this `keep` where it has one that the options do not say."""
+    assert recipe is not None, "a store of hidden states"
+    options = {name: value for name, value in recipe.items() if name != "name"}
+    if "keep" in configuration.option(axis, recipe["name"]).options:
+        options = {"keep": keep, **options}
+    return configuration.build(Choice(name=recipe["name"], options=options), axis)
 
 
 def height(layer: Layer) -> tuple[int, int]:
