@@ -77,13 +77,21 @@ class Residual:
 
     def _codebooks(self, values: Tensor) -> Tensor:
         """(N, W) values -> (M, CODES, W), each fitted to what the ones before it leave."""
-        books = values.new_zeros(0, CODES, values.shape[1], dtype=torch.float16)
-        left = values
-        for _ in range(self._books):
-            books = torch.cat([books, _centroids(left).half()[None]])
-            exact = books.float()
-            left = values - said(exact, searched(values, exact))
-        return books
+        books: list[Tensor] = []
+        for _ in range(self._books // DECIDED):
+            together = _fit_together(values)
+            values = values - said(together, searched(values, together))
+            books.append(together)
+        return torch.cat(books).half()
+
+
+def _fit_together(values: Tensor) -> Tensor:
+    """(N, W) -> (DECIDED, CODES, W) codebooks, each fitted to what the ones before it leave, as a store keeps them."""
+    books = values.new_zeros(0, CODES, values.shape[1])
+    for _ in range(DECIDED):
+        left = values - said(books, searched(values, books)) if len(books) else values
+        books = torch.cat([books, _centroids(left).half().float()[None]])
+    return books
 
 
 def _centroids(values: Tensor) -> Tensor:

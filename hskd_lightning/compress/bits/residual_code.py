@@ -34,10 +34,7 @@ class ResidualCode:
     def encode(self, values: Tensor) -> Tensor:
         batch, pairs, tokens, units = values.shape
         by_pair = values.transpose(0, 1).reshape(pairs, -1, units)
-        codes = [
-            torch.cat([searched(part, books)[:, : self.keep] for part in rows.split(ROWS)])
-            for rows, books in zip(by_pair, self.codebooks, strict=True)
-        ]
+        codes = [searched(rows, books)[:, : self.keep] for rows, books in zip(by_pair, self.codebooks, strict=True)]
         return torch.stack(codes).to(torch.uint8).unflatten(1, (batch, tokens)).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -54,7 +51,9 @@ def searched(values: Tensor, codebooks: Tensor) -> Tensor:
     """(N, W) values and (M, CODES, W) codebooks -> (N, M) codes of the sums nearest to them, `DECIDED` by `DECIDED`."""
     left, codes = values, []
     for books in codebooks.split(DECIDED):
-        found = _beam(left, books)
+        flat = books.flatten(0, 1)
+        products = (2 * flat @ flat.T).unflatten(1, books.shape[:2]).unflatten(0, books.shape[:2]).transpose(1, 2)
+        found = torch.cat([_beam(rows, books, products) for rows in left.split(ROWS)])
         left = left - said(books, found)
         codes.append(found)
     return torch.cat(codes, dim=1)
@@ -65,16 +64,28 @@ def said(codebooks: Tensor, codes: Tensor) -> Tensor:
     return sum((book[column] for book, column in zip(codebooks, codes.T, strict=True)), torch.zeros(()))
 
 
-def _beam(values: Tensor, books: Tensor) -> Tensor:
-    """(N, W) values and (m, CODES, W) codebooks -> (N, m) codes, by the `BEAM` nearest sums of each stage."""
-    left, error = values[:, None], values.square().sum(dim=1, keepdim=True)  # (N, b, W), (N, b)
-    codes = torch.zeros(*error.shape, 0, dtype=torch.int64, device=values.device)
+def _beam(values: Tensor, books: Tensor, products: Tensor) -> Tensor:
+    """The `BEAM` nearest sums of each stage go on to the next.
+
+    What a vector adds to the error of a sum is |v|^2 - 2 v.x + 2 v.(the sum's own vectors), so the values are looked at
+    once, and each sum's vectors in a table.
+
+    Args:
+        values: (N, W) x.
+        books: (m, CODES, W) v.
+        products: (m, m, CODES, CODES) twice the products of their vectors.
+
+    Returns:
+        (N, m) codes.
+    """
+    alone = (books.square().sum(-1).flatten() - 2 * values @ books.flatten(0, 1).T).unflatten(1, books.shape[:2])
+    error = values.new_zeros(len(values), 1)  # (N, b), less the values' own square
+    codes = torch.zeros(len(values), 1, 0, dtype=torch.int64, device=values.device)
     every = torch.arange(len(values), device=values.device)[:, None]
-    for book in books:
-        farther = book.square().sum(dim=1) - 2 * left @ book.T  # (N, b, CODES) what a vector adds to the error
-        errors = (error[..., None] + farther).flatten(1)
-        error, best = errors.topk(min(BEAM, errors.shape[1]), largest=False)  # (N, BEAM)
-        parent, code = best // CODES, best % CODES
-        left = left[every, parent] - book[code]
-        codes = torch.cat([codes[every, parent], code[..., None]], dim=-1)
+    for stage in range(len(books)):
+        errors = error[..., None] + alone[:, None, stage]  # (N, b, CODES)
+        for earlier, code in enumerate(codes.unbind(-1)):
+            errors += products[earlier, stage, code]
+        error, best = errors.flatten(1).topk(min(BEAM, errors[0].numel()), largest=False)  # (N, BEAM)
+        codes = torch.cat([codes[every, best // CODES], best[..., None] % CODES], dim=-1)
     return codes[:, 0]
