@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
@@ -50,6 +51,9 @@ def check_weights(state: Mapping[str, Tensor], stage: str, step: int) -> None:
     Raises:
         TrainingError: with the stage and the number of steps made.
     """
-    norms = torch._foreach_norm([weight for weight in state.values() if weight.is_floating_point()])
-    if not torch.stack(norms).isfinite().all():
+    places = defaultdict(list)  # a table whose rows are not all in use stays where it was
+    for weight in state.values():
+        if weight.is_floating_point():
+            places[weight.device].append(weight)
+    if not all(torch.stack(torch._foreach_norm(weights)).isfinite().all() for weights in places.values()):
         raise TrainingError(f"weights became infinite or NaN in stage {stage}, by step {step}: {REMEDY}")

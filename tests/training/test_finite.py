@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from hskd_lightning.errors import TrainingError
 from hskd_lightning.training.finite import Losses, check_weights
+from tests.emulated_device import CUDA, emulated
 
 
 def after(*losses: float, first: int = 0) -> Losses:
@@ -48,3 +50,12 @@ def test_weights_that_are_no_numbers_are_not_kept(bad: float) -> None:
 
 def test_weights_that_are_numbers_are() -> None:
     check_weights({"weight": torch.ones(2), "rows": torch.arange(3)}, "hidden", 7)
+
+
+@pytest.mark.parametrize("bad", [1.0, math.nan])
+def test_weights_of_two_devices(bad: float) -> None:
+    """As those of a stage on a GPU whose table is where the rows that are not in use are."""
+    with emulated():
+        state = {"table": torch.tensor([bad]), "weight": torch.ones(2).to(CUDA)}
+        with contextlib.nullcontext() if bad == 1 else pytest.raises(TrainingError):
+            check_weights(state, "hidden", 7)
