@@ -145,9 +145,9 @@ def test_short_examples_are_filled_in_the_released_codes_order(tiny: Build, batc
     loss = (seen - target.values).square().mean(dim=(0, 2, 3)).sum()
     _, expected = released(teacher, student, batch, keep)
     assert torch.equal(target.tokens.positions, expected_positions)
-    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(loss, expected, rtol=1e-7, atol=1e-7)  # kept values are float32, also of such a teacher
     for ours, theirs in zip(torch.autograd.grad(loss, student), torch.autograd.grad(expected, student), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-7)
 
 
 def test_only_plain_dot_products_are_probed(kind: str, tiny: Build) -> None:
