@@ -1,8 +1,8 @@
 """What a code of so many bytes a token loses of a real encoder's states. Needs GLUE_ROOT and HSKD_MINILM.
 
-The share of the variance that is lost on tokens that the code was not fitted on; MiniLM's own states, SST-2's sentences.
-Beside the strategies of bits/: product quantisation (faiss's), plain and after a rotation fitted to it, which is not
-among them, to tell whether it should be.
+The share of the variance that is lost on tokens that the code was not fitted on; MiniLM's own states, on sentences of
+SST-2. Beside the strategies of bits/ stands product quantisation (faiss's), plain and after a rotation fitted to it, to
+tell whether it should be one of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +52,10 @@ def main() -> None:
             said = make(fitted_on)
             between = time.perf_counter()
             lost = _lost(held_out, said(held_out))
-            seconds = {"fit, s": between - started, "1,000 tokens, ms": (time.perf_counter() - between) / HELD_OUT * 1e6}
+            seconds = {
+                "fit, s": between - started,
+                "1,000 tokens, ms": (time.perf_counter() - between) / HELD_OUT * 1e6,
+            }
             rows.append({"state": state, "code": name, "bytes a token": size, "variance lost": lost, **seconds})
             print(rows[-1], flush=True)
     report("bits_error", rows)
@@ -75,7 +77,7 @@ def _states(tokens: int) -> Iterator[tuple[int, Tensor]]:
 
 def _codes() -> Iterator[tuple[str, int, Callable[[Tensor], Said]]]:
     for size in BYTES:
-        yield f"planes of all components", size, _with(Planes(8 * size), None)
+        yield "planes of all components", size, _with(Planes(8 * size), None)
         yield "residual", size, _with(Residual(size), None)
         yield "product", size, _product(size, turned=False)
         yield "product, turned", size, _product(size, turned=True)

@@ -49,6 +49,11 @@ class Setting:
         return self.mean("knowledge_scalars") if self.distils else 0.0
 
     @property
+    def bytes(self) -> float:
+        """Bytes of knowledge per example, positions and masks counted; nan where a table does not say."""
+        return self.mean("knowledge_bytes") if self.distils else 0.0
+
+    @property
     def cells(self) -> tuple[str, ...]:
         return tuple(self.rows["cell_id"].astype(str))
 

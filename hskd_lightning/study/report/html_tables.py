@@ -19,6 +19,7 @@ def settings_html(rows: Sequence[Row]) -> Markup:
         "setting": lambda row: ", ".join([*(str(row[axis]) for axis in distinguishing), row["setting"]]),
         "scalars": lambda row: f"{row['scalars']:,.0f}",
         "of full HSK": lambda row: f"{row['share']:.2%}" if row["share"] == row["share"] else DASH,
+        "bytes": lambda row: f"{row['bytes']:,.0f}" if row["bytes"] == row["bytes"] else DASH,
         "n": lambda row: f"{row['n']}",
         "mean [95% interval]": lambda row: between(row["mean"], row["low"], row["high"]),
         "sd": lambda row: number(row["sd"]),

@@ -48,7 +48,7 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin:
     named = about or telling(others, varying(others))
     to_full, to_logits = _beside(members, full), _beside(members, baseline)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
-    for at in sorted(range(len(members)), key=lambda at: members[at].amount):
+    for at in sorted(range(len(members)), key=lambda at: (members[at].amount, members[at].bytes)):
         setting, tier = members[at], tiers[str(at)]
         yield {
             "task": setting["task"],
@@ -56,6 +56,7 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin:
             "setting": _name(setting, full, baseline, named),
             "scalars": setting.amount,
             "share": setting.mean("knowledge_fraction") if setting.distils else 0.0,
+            "bytes": setting.bytes,
             **_mean(setting),
             **_difference("to_full", to_full.get(at)),
             **_difference("to_logits", to_logits.get(at)),

@@ -26,15 +26,15 @@ def show_results(table: pd.DataFrame, margin: float) -> None:
     for figure in table["figure"].unique():
         rows = tables.settings_table(table, figure, margin)
         students = {row["student"] for row in rows}
-        header = (figure, "values an example", "of full HSK", "score", "95% interval", "n", "as good as full HSK")
+        header = (figure, "values an example", "bytes", "score", "95% interval", "n", "as good as full HSK")
         console.show_table(header, [_formatted(row, len(students) > 1) for row in rows])
 
 
 def _formatted(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
     name = f"{row['student']}: {row['setting']}" if several else row["setting"]
-    amount = (f"{row['scalars']:,.0f}", f"{row['share']:.1%}")
-    return (name, *amount, f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
+    values = f"{row['scalars']:,.0f}" + (f" ({row['share']:.1%})" if row["scalars"] else "")
+    return (name, values, f"{row['bytes']:,.0f}", f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
 
 
 def finish(plan: Plan, folder: Path, margin: float) -> None:

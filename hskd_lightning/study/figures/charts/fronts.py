@@ -85,18 +85,13 @@ COSTS = (("knowledge", "Bytes of knowledge per example"), ("seconds", "Seconds o
 
 
 def _cost(members: Sequence[Setting], everyone: Sequence[Setting], kind: str, axis: str) -> Panel | None:
-    costs = {id(each): bytes_of(each) if kind == "knowledge" else seconds_of(each) for each in members}
+    costs = {id(each): each.bytes if kind == "knowledge" else seconds_of(each) for each in members}
     known = [each for each in members if costs[id(each)] >= 0]  # so written, nan is out
     if not known:
         return None
     positive = [cost for cost in costs.values() if cost > 0]
     x = Axis(axis, "zero_log" if len(positive) < len(known) else "log", least=min(positive, default=1.0))
     return Panel(titled(members, everyone), x, score_axis(known), tuple(_scatter(known, costs, ["knowledge"])))
-
-
-def bytes_of(setting: Setting) -> float:
-    """Bytes of knowledge per example, positions and masks counted."""
-    return setting.mean("knowledge_bytes") if setting.distils else 0.0
 
 
 def seconds_of(setting: Setting) -> float:

@@ -20,7 +20,6 @@ from hskd_lightning.study.figures.chart import (
     score_axis,
     teacher_level,
 )
-from hskd_lightning.study.figures.charts.fronts import bytes_of
 from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import (
     Setting,
@@ -88,7 +87,7 @@ def _scores(path: Path) -> list[Line]:
 
 
 def _by_bytes(path: Path) -> Line:
-    points = [point(each, bytes_of(each), "" if each.distils else "logits only") for each in path.settings]
+    points = [point(each, each.bytes, "" if each.distils else "logits only") for each in path.settings]
     return Line(path.name, "curve", tuple(sorted(points, key=lambda at: at.x)))
 
 
