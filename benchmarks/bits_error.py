@@ -105,7 +105,7 @@ def _product(size: int, turned: bool) -> Callable[[Tensor], Said]:
     import faiss
 
     def fit(values: Tensor) -> Said:
-        index = faiss.IndexPQ(values.shape[1], size, 8)
+        index: faiss.Index = faiss.IndexPQ(values.shape[1], size, 8)
         if turned:
             rotation = faiss.OPQMatrix(values.shape[1], size)
             rotation.niter = TURNS

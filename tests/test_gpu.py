@@ -21,7 +21,7 @@ from hskd_lightning.knowledge.source import KnowledgeSource
 from hskd_lightning.models import encoder
 from hskd_lightning.settings.groups import TrainerSettings
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
-from hskd_lightning.training import fit, graphs
+from hskd_lightning.training import fit, graphs, vocabulary
 from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import plain_config
@@ -134,6 +134,19 @@ def test_replayed_steps_are_those_launched_kernel_by_kernel(
     assets = Assets(Experiment.resolve(plain(small("trainer.accelerator=gpu", f"trainer.precision={precision}"))))
     compare(Distiller, stage, assets, tmp_path, precision)
     assert watched.recorded > 0
+
+
+def test_a_stage_with_the_rows_in_use_is_checkpointed(
+    small: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module is on two devices: the other rows stay where they were."""
+    monkeypatch.setattr(vocabulary, "WORTH", 1)
+    assets = Assets(Experiment.resolve(plain(small("trainer.accelerator=gpu"))))
+    module = distiller(Distiller, PREDICTION, assets, steps=9)
+    table = module.model.get_input_embeddings().weight.shape
+    _, weights = trained(module, assets, tmp_path, "32-true", replay=True)
+    kept = torch.load(tmp_path / "stage" / fit.LAST, map_location="cpu", weights_only=True)["state_dict"]
+    assert kept.keys() == weights.keys() and table in {value.shape for value in kept.values()}
 
 
 class Waits(Distiller):
