@@ -17,8 +17,8 @@ POSITION_BYTES = 2
 def measure(plan: HskPlan, batches: Iterable[TokenBatch]) -> KnowledgeAmount:
     """Count what `plan` keeps of these examples.
 
-    Positions cost two bytes each unless every token is kept; masks that differ by token cost a bit per unit. What all
-    examples share (a mean, components, a static mask, codebooks) is a figure of its own: it does not grow with the
+    Positions cost two bytes each, as they do in a store, which has the tokens by rank even where it has all of them;
+    masks that differ by token cost a bit per unit. What all examples share (a mean, components, a static mask, codebooks) is a figure of its own: it does not grow with the
     data. Where units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted,
     not the ties.
     """
@@ -30,12 +30,9 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch]) -> KnowledgeAmount:
         examples += len(batch.ids)
     pairs, units = len(plan.layer_map), plan.shape.teacher_width
     scalars_per_token = compression.code.scalars(units)
-    bytes_per_token = plan.token_bits / 8
-    if kept != real:
-        bytes_per_token += POSITION_BYTES
     return KnowledgeAmount(
         scalars=pairs * kept * scalars_per_token / examples,
-        bytes=pairs * kept * bytes_per_token / examples,
+        bytes=pairs * kept * (plan.token_bits / 8 + POSITION_BYTES) / examples,
         full_scalars=plan.shape.all_pairs * real * units / examples,
         token_bits=plan.token_bits,
         shared_bytes=shared_bytes(plan) / examples,

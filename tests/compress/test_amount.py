@@ -138,8 +138,8 @@ def test_full_hsk_by_keeps_is_all_of_it() -> None:
     assert amount(UniformLayers(keep=3), ClsFirst(keep=1.0), Pca(keep=8)).fraction == 1.0
 
 
-def test_full_hsk_weighs_its_values_alone() -> None:
-    assert amount(AllLayers(), AllTokens(), AllUnits()).bytes == 480.0  # 120 x 4
+def test_full_hsk_weighs_its_values_and_their_positions() -> None:
+    assert amount(AllLayers(), AllTokens(), AllUnits()).bytes == 510.0  # 120 x 4, and 3 pairs x 5 tokens x 2
 
 
 def test_scalars_by_hand() -> None:
@@ -153,14 +153,14 @@ def test_positions_weigh_two_bytes_a_token_and_pair() -> None:
     assert kept.bytes == 90.0  # 2 pairs x 4.5 tokens x (2 x 4 + 2)
 
 
-def test_no_positions_where_every_token_is_kept() -> None:
+def test_positions_weigh_as_much_where_every_token_is_kept() -> None:
     kept = amount(UniformLayers(keep=1), ClsFirst(keep=6), Pca(keep=2))
-    assert kept.bytes == 40.0  # 1 pair x 5 tokens x 2 x 4
+    assert kept.bytes == 50.0  # 1 pair x 5 tokens x (2 x 4 + 2)
 
 
 def test_masks_weigh_a_bit_a_unit() -> None:
     kept = amount(UniformLayers(keep=1), AllTokens(), MagnitudeMask(keep=2))
-    assert kept.bytes == 45.0  # 5 tokens x (2 x 4 + 8 / 8)
+    assert kept.bytes == 55.0  # 5 tokens x (2 x 4 + 8 / 8 + 2)
 
 
 def test_half_precision_values_weigh_two_bytes() -> None:
