@@ -35,6 +35,11 @@ NO_FLOCK = (
 Recipe = dict[str, Any]
 
 
+def folder_of(root: Path, kind: str, recipe: Recipe) -> Path:
+    """Where an artifact is, or would be."""
+    return root / kind / fingerprint(json.loads(json.dumps(recipe)))  # as it is read back: tuples become lists
+
+
 def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Recipe], vouched: bool = False) -> Path:
     """The folder of an artifact, built by `build` if it is not there yet, and what was built there if it is.
 
@@ -49,9 +54,9 @@ def build_once(root: Path, kind: str, recipe: Recipe, build: Callable[[Path], Re
     Raises:
         ConfigError: the folder cannot be written; an artifact there was made by another recipe, or damaged since.
     """
-    recipe = json.loads(json.dumps(recipe))  # as it will be read back: tuples become lists
-    name = fingerprint(recipe)
-    final = root / kind / name
+    recipe = json.loads(json.dumps(recipe))
+    final = folder_of(root, kind, recipe)
+    name = final.name
     if ranks.rank() > 0:
         _await(final)
     if final.is_dir():

@@ -67,10 +67,9 @@ def describe_amount(flat: Mapping[str, Any]) -> str:
     """One line on how much hidden-state knowledge an example costs."""
     if not flat["knowledge_scalars"]:
         return "no HSK"
-    return (
-        f"{flat['knowledge_fraction']:.2%} of full HSK: {flat['knowledge_scalars']:,.0f} values, "
-        f"{flat['knowledge_bytes']:,.0f} bytes an example"
-    )
+    bits = " ".join(str(flat[name]) for name in ("bits", "bits_keep") if flat.get(name) is not None)
+    values = f"{flat['knowledge_scalars']:,.0f} values" + (f" in {bits}" if bits else "")
+    return f"{flat['knowledge_fraction']:.2%} of full HSK: {values}, {flat['knowledge_bytes']:,.0f} B an example"
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

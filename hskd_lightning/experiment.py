@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from hskd_lightning import choices, consistency
 from hskd_lightning import config as configuration
-from hskd_lightning import consistency
 from hskd_lightning.compress.amount import spread_amount
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.keep import Keep, as_number, check_keep
@@ -56,12 +56,12 @@ class Experiment:
         """
         settings = read_settings(config)
         settings = replace(settings, student=settle_init(settings.student))
-        dataset: Dataset = configuration.build(settings.data.source, "data.source")
+        dataset: Dataset = choices.build(settings.data.source, "data.source")
         teacher_init = _teacher_init(settings.teacher)
         teacher_config = teacher_init.config(dataset.task)
-        shape: StudentShape = configuration.build(settings.student.shape, "student.shape")
+        shape: StudentShape = choices.build(settings.student.shape, "student.shape")
         student_config = shape.config(teacher_config, dataset.task)
-        student_init: StudentInit = configuration.build(settings.student.init, "student.init")
+        student_init: StudentInit = choices.build(settings.student.init, "student.init")
         student_init.check(student_config, teacher_config)
         settings, keeps, plan = _resolve_hidden(settings, teacher_config, student_config)
         experiment = cls(
@@ -141,7 +141,7 @@ def resolve_keeps(settings: Settings, shape: Shape) -> dict[str, Keep]:
         return {axis: check_keep(f"{axis}.keep", keep) for axis, keep in given.items()}
     available = shape.all_pairs
     if "depth" in given:
-        every = configuration.build(settings.depth, "depth", keep=None)
+        every = choices.build(settings.depth, "depth", keep=None)
         available = len(every.layer_map(shape.teacher_blocks, shape.student_blocks))
     return spread_amount(amount, given, available, shape.all_pairs)
 
@@ -149,22 +149,22 @@ def resolve_keeps(settings: Settings, shape: Shape) -> dict[str, Keep]:
 def resolve_plan(settings: Settings, shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:
     """Build the four strategies and check them against the models' shapes."""
     changed = {axis: {"keep": as_number(keeps[axis])} if axis in keeps else {} for axis in AXES}
-    depth, length, width = (configuration.build(settings.axis(axis), axis, **changed[axis]) for axis in AXES)
-    bits = configuration.build(settings.bits, "bits")
+    depth, length, width = (choices.build(settings.axis(axis), axis, **changed[axis]) for axis in AXES)
+    bits = choices.build(settings.bits, "bits")
     return HskPlan.resolve(shape, depth, length, width, settings.preset.padding, bits)
 
 
 def _control(choice: Choice) -> Control | None:
     if choice.name == "none":
         return None
-    control: Control = configuration.build(choice, "control")
+    control: Control = choices.build(choice, "control")
     return control
 
 
 def _teacher_init(settings: TeacherSettings) -> PretrainedTeacher | ScratchTeacher:
     if settings.checkpoint is not None:
         return PretrainedTeacher(settings.checkpoint, "teacher.checkpoint")
-    init: PretrainedTeacher | ScratchTeacher = configuration.build(settings.init, "teacher.init")
+    init: PretrainedTeacher | ScratchTeacher = choices.build(settings.init, "teacher.init")
     return init
 
 

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_module
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
 from omegaconf import DictConfig
 
-from hskd_lightning.config import CONF, options
+from hskd_lightning.choices import CONF, names
 from hskd_lightning.errors import RENAMED, ConfigError, command, renamed
 from hskd_lightning.usage import public_groups
 
@@ -86,9 +86,9 @@ def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
         key, _, value = _quoted(error).partition("=")
         return ConfigError(key, value, "one value for one run", f"add -m to run each, or write {key}=[{value}]: a list")
     nulled = [word.removesuffix("=null") for word in words if word.endswith("=null")]
-    if first.startswith(NO_OPTION) and (groups := [key for key in nulled if options(key)]):
+    if first.startswith(NO_OPTION) and (groups := [key for key in nulled if names(key)]):
         remedy = f"leave {groups[0]} out for what it is by default"
-        return ConfigError(groups[0], "null", ", ".join(options(groups[0])), remedy)
+        return ConfigError(groups[0], "null", ", ".join(names(groups[0])), remedy)
     remedy = f"{first}; {_see_help()}"
     return ConfigError("command line", " ".join(words), "GROUP=OPTION and KEY.SUBKEY=VALUE", remedy)
 

@@ -115,6 +115,7 @@ class _Run:
         say_plan(experiment)
         amount = measure_amount(experiment, assets.corpus)
         flat = {**axes(experiment), **amount.flat(), "cell_id": self.cell.id}
+        assets.knowledge.check_ready()
         assets.student.folder  # noqa: B018 | before the store: one from elsewhere must be of the teacher used here
         source = self.source
         tracked = trackers(self.settings.logger, self.cell.folder, flat, experiment.config, configuration.sweep_name())

@@ -13,6 +13,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from hskd_lightning import choices
 from hskd_lightning import config as configuration
 from hskd_lightning.data.dataset import Dataset
 from hskd_lightning.errors import ConfigError
@@ -32,7 +33,7 @@ def cell_id(config: Mapping[str, Any]) -> str:
     settings = replace(settings, student=settle_init(settings.student))
     if settings.knowledge.hidden:
         settings = settle_amount(settings)
-    dataset: Dataset = configuration.build(settings.data.source, "data.source")
+    dataset: Dataset = choices.build(settings.data.source, "data.source")
     return configuration.cell_id({**config, **settled(config, settings)}, dataset.digest())
 
 

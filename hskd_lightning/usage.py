@@ -7,7 +7,7 @@ import textwrap
 
 from omegaconf import OmegaConf
 
-from hskd_lightning.config import CONF, options
+from hskd_lightning.choices import CONF, names
 from hskd_lightning.errors import command
 
 WIDTH = 79
@@ -63,7 +63,7 @@ def describe_groups() -> str:
 
 
 def _listed(group: str) -> str:
-    return f"= {', '.join(options(group))}"
+    return f"= {', '.join(names(group))}"
 
 
 def _beside(name: str, text: str) -> str:

@@ -13,7 +13,8 @@ import torch
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import build, cell_id, check_options, plain
+from hskd_lightning.choices import build, check_options
+from hskd_lightning.config import cell_id, plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes

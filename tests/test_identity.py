@@ -11,6 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 import hskd_lightning.compress.width
+from hskd_lightning import choices
 from hskd_lightning import config as configuration
 from hskd_lightning.assets import Assets
 from hskd_lightning.compress.width import pca
@@ -35,9 +36,9 @@ def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yaml = conf / "width" / "pca.yaml"
     yaml.write_text(yaml.read_text().replace(PCA, MOVED))
     monkeypatch.setattr(configuration, "CONF", conf)
-    configuration.targets.cache_clear()
+    choices.targets.cache_clear()
     yield
-    configuration.targets.cache_clear()
+    choices.targets.cache_clear()
 
 
 def ids(config: dict[str, Any]) -> tuple[str, Any, Any, str]:

@@ -13,7 +13,7 @@ PACKAGE = "hskd_lightning"
 LAYERS = """
     errors interrupt ranks devices allocator
     hsk integrity hashed_random settings markdown
-    losses artifacts data compress config
+    losses artifacts data compress choices config
     models usage failure
     knowledge mistakes
     training consistency settled

@@ -15,7 +15,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from hskd_lightning.config import build, plain
+from hskd_lightning.choices import build
+from hskd_lightning.config import plain
 from hskd_lightning.settings import Choice
 from hskd_lightning.store import __main__ as store
 from hskd_lightning.study.sweep.collect import read

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import build, plain, targets
+from hskd_lightning.choices import build, targets
+from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.export.student import export

@@ -10,7 +10,7 @@ import pytest
 
 from hskd_lightning import usage
 from hskd_lightning.__main__ import COMMANDS, main
-from hskd_lightning.config import CONF
+from hskd_lightning.choices import CONF
 from hskd_lightning.errors import command as command_line
 from tests.helpers import ROOT
 
@@ -54,7 +54,7 @@ def test_a_yaml_that_is_added_shows_up(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "width").mkdir()
     (tmp_path / "width/mine.yaml").touch()
     monkeypatch.setattr(usage, "CONF", tmp_path)
-    monkeypatch.setattr("hskd_lightning.config.CONF", tmp_path)
+    monkeypatch.setattr("hskd_lightning.choices.CONF", tmp_path)
     assert usage.describe_groups().endswith("= mine")
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hskd_lightning.artifacts import Recipe, build_once
+from hskd_lightning.artifacts import Recipe, build_once, folder_of
 from hskd_lightning.assets.corpus import artifacts
 from hskd_lightning.assets.teacher import TeacherStates
 from hskd_lightning.compress.compression import HskPlan
@@ -50,7 +50,20 @@ def fit(states: TeacherStates, teacher: Teacher, plan: HskPlan, request: Request
         for group in _groups(plan, mapped)
         for state, tensors in _fits(states, teacher, plan, request, group)
     }
-    return {name: torch.cat([each[state][name] for state in mapped]) for name in each[mapped[0]]}
+    found = {name: [each[state][name] for state in mapped] for name in each[mapped[0]]}
+    shared = {name for name, tensor in plan.unfitted.code.fitted.items() if len(tensor) == 1}  # by all layers
+    return {name: tensors[0] if name in shared else torch.cat(tensors) for name, tensors in found.items()}
+
+
+def check_ready(states: TeacherStates, plan: HskPlan, request: Request) -> None:
+    """Refuse a fit that cannot be made here, before a teacher is trained for it. One that is there needs nothing.
+
+    Raises:
+        ConfigError: a package is missing.
+    """
+    recipes = (_recipe(states, request, state) for state in plan.layer_map.teacher_states)
+    if plan.bits.needs_sample and not all(folder_of(_root(states), KIND, recipe).is_dir() for recipe in recipes):
+        plan.bits.check_ready()
 
 
 def _groups(plan: HskPlan, mapped: Sequence[int]) -> list[list[int]]:
@@ -64,7 +77,6 @@ def _fits(
     states: TeacherStates, teacher: Teacher, plan: HskPlan, request: Request, group: Sequence[int]
 ) -> list[tuple[int, Tensors]]:
     """The fits of some states, from one pass of the teacher."""
-    experiment = states.teacher.experiment
 
     @cache
     def sample() -> Tensor:
@@ -82,16 +94,21 @@ def _fits(
         return build
 
     folders = [
-        (state, build_once(artifacts(experiment), KIND, {**_recipe(request, teacher), "state": state}, make(state)))
-        for state in group
+        (state, build_once(_root(states), KIND, _recipe(states, request, state), make(state))) for state in group
     ]
     return [(state, load_file(folder / FILE)) for state, folder in folders]
 
 
-def _recipe(request: Request, teacher: Teacher) -> dict[str, Any]:
+def _root(states: TeacherStates) -> Path:
+    return artifacts(states.teacher.experiment)
+
+
+def _recipe(states: TeacherStates, request: Request, state: int) -> dict[str, Any]:
+    dropout = states.teacher.experiment.settings.preset.teacher_dropout
     bits = {**(request.bits or {}), "keep": request.budget}
     width = {**(request.width or {}), "units": request.units}
-    return {"origin": request.origin, "dropout": teacher.dropout, "tokens": TOKENS, "width": width, "bits": bits}
+    common = {"origin": request.origin, "dropout": dropout, "tokens": TOKENS, "width": width, "bits": bits}
+    return {**common, "state": state}
 
 
 def _width(states: TeacherStates, teacher: Teacher, plan: HskPlan, mapped: tuple[int, ...]) -> UnitCode:

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hskd_lightning.assets.fits import fit
+from hskd_lightning.assets.fits import check_ready, fit
 from hskd_lightning.assets.stores import Stores, request_of
 from hskd_lightning.assets.teacher import TeacherStates
 from hskd_lightning.compress.compression import HskPlan
@@ -46,6 +46,20 @@ class Knowledge:
             return DeviceStoreSource(true, self._device)
         return true
 
+    def check_ready(self) -> None:
+        """Refuse bits that cannot be fitted here, before a teacher is trained for them.
+
+        Raises:
+            ConfigError: a package is missing.
+        """
+        plan, knowledge = self.experiment.plan, self.experiment.settings.knowledge
+        if plan is None or knowledge.source is None:
+            return
+        if knowledge.stored:
+            Stores(self.states, plan).check_ready()
+        else:
+            check_ready(self.states, plan, request_of(self.experiment, plan, self.states.origin))
+
     def first_step(self, source: KnowledgeSource | None) -> KnowledgeSource | None:
         """Who teaches in the very first step, where the released code leaves static masks out of it."""
         masked = self.experiment.settings.preset.mask_first_step
@@ -80,7 +94,6 @@ class Knowledge:
         if plan is None:
             return TeacherSource(states.teacher.load(), scores=states.teacher.scores)
         request = request_of(self.experiment, plan, states.origin)
-        plan.bits.check_ready()
         teacher = states.teacher.load()
         return TeacherSource(teacher, plan, partial(fit, states, teacher, plan, request), states.teacher.scores)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from hskd_lightning import config as configuration
+from hskd_lightning import choices
 from hskd_lightning.artifacts import PARTIAL, Recipe, build_once, hold, lock_of, make_writable
 from hskd_lightning.assets.corpus import artifacts
-from hskd_lightning.assets.fits import fit
+from hskd_lightning.assets.fits import check_ready, fit
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.assets.teacher import TeacherStates
 from hskd_lightning.compress.compression import HskPlan, Shape
@@ -62,9 +62,7 @@ class Stores:
             ConfigError: the values do not hold so many.
         """
         assert self.plan is not None
-        return request_of(
-            self.experiment, self.plan.in_bits(configuration.build(bits, "bits")), self.states.origin, bits
-        )
+        return request_of(self.experiment, self.plan.in_bits(choices.build(bits, "bits")), self.states.origin, bits)
 
     def source(self) -> StoreSource:
         """Knowledge without a teacher: from the store at `store.path`, one found among the artifacts, or a new one."""
@@ -87,26 +85,44 @@ class Stores:
 
     def check(self, folder: Path) -> None:
         """Refuse a store that does not answer this cell, naming the field."""
+        self._check(folder, self.request)
+
+    def _check(self, folder: Path, request: Request) -> None:
         stored = Request.read(read_sealed(folder)["recipe"])
-        if difference := self.request.missing_from(stored):
+        if difference := request.missing_from(stored):
             field, actual, asked = difference
             remedy = "ask for what the store has, or leave store.path out to have another found or built"
             raise ConfigError(f"store {folder}: {field}", actual, repr(asked), remedy)
 
+    def check_origin(self, folder: Path) -> None:
+        """Refuse a store of another teacher, or of other data, naming the field; whatever it keeps of them."""
+        self._check(folder, Request(self.request.origin))
+
+    def check_ready(self) -> None:
+        """Refuse a store that is not there and whose fit cannot be made here, before a teacher is trained for it.
+
+        Raises:
+            ConfigError: a package is missing.
+        """
+        if self.plan is not None and self.settings.store.path is None and self._smallest(self.request) is None:
+            check_ready(self.states, self.plan, self.request)
+
     def find(self, request: Request | None = None) -> Path | None:
         """The smallest whole store among the artifacts that answers the request."""
         request = request or self.request
+        folder = self._smallest(request)
+        if folder is not None:
+            how = "has just this" if folder.name == request.name else "covers this cell"
+            log.info("store %s: reused, %s", folder.name, how)
+        return folder
+
+    def _smallest(self, request: Request) -> Path | None:
         fitting = [
             (facts["bytes"], folder)
             for folder, recipe, facts in stores(self.folder)
             if request.missing_from(Request.read(recipe)) is None
         ]
-        if not fitting:
-            return None
-        _, folder = min(fitting)
-        how = "has just this" if folder.name == request.name else "covers this cell"
-        log.info("store %s: reused, %s", folder.name, how)
-        return folder
+        return min(fitting)[1] if fitting else None
 
     def build(self, others: Iterable[Mapping[str, Any]] | None = None) -> Path:
         """A store for this cell and others; None: those of the sweep that it is part of, if it is."""
@@ -181,6 +197,7 @@ class Stores:
 
         def make_fit() -> dict[str, Tensor]:
             assert plan is not None
+            check_ready(self.states, plan, request)
             return fit(self.states, load(), plan, request)
 
         return Contents(

@@ -18,9 +18,9 @@ def measure(plan: HskPlan, batches: Iterable[TokenBatch]) -> KnowledgeAmount:
     """Count what `plan` keeps of these examples.
 
     Positions cost two bytes each, as they do in a store, which has the tokens by rank even where it has all of them;
-    masks that differ by token cost a bit per unit. What all examples share (a mean, components, a static mask, codebooks) is a figure of its own: it does not grow with the
-    data. Where units are kept with all that equal the last one (`width.ties=all`), the number asked for is counted,
-    not the ties.
+    masks that differ by token cost a bit per unit. What all examples share (a mean, components, a static mask,
+    codebooks) is a figure of its own: it does not grow with the data. Where units are kept with all that equal the
+    last one (`width.ties=all`), the number asked for is counted, not the ties.
     """
     compression = plan.unfitted
     examples = kept = real = 0

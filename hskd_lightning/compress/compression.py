@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy
+from hskd_lightning.compress.bits.floats import FloatCode
 from hskd_lightning.compress.bits.fp32 import Fp32
 from hskd_lightning.compress.depth.base import DepthStrategy
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
@@ -64,7 +65,11 @@ class Compression:
     def compress(self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None) -> HiddenTarget:
         """The teacher's P mapped states, each (B, T, D), and (B, P, T) attention if `length` asked -> the target."""
         tokens, values = self.kept_values(states, batch, attention)
-        return self.target(tokens, self.bits.encode(values), states[0].shape[-1])
+        target = self.target(tokens, self.bits.encode(values), states[0].shape[-1])
+        if isinstance(self.bits, FloatCode):
+            return target
+        broken = (values - values).sum(dim=-1, keepdim=True)  # 0; what is no number has a code, and must not be taught
+        return target._replace(values=target.values + broken)
 
     def kept_values(
         self, states: Sequence[Tensor], batch: TokenBatch, attention: Tensor | None

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from hskd_lightning import usage
 from hskd_lightning.artifacts import make_writable
-from hskd_lightning.config import CONF
+from hskd_lightning.choices import CONF
 from hskd_lightning.errors import ConfigError
 
 DEFAULTS = CONF / "logger" / "wandb.yaml"

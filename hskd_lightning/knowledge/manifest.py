@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 KIND = "store"
 """Of these artifacts, see `artifacts`."""
 FIT = "fit.safetensors"
-"""What the width strategy's fit found, for the teacher's values and the student's view alike."""
+"""What the fits of width and bits found, for the teacher's values and the student's view alike."""
 REBUILD = f"fetch it again, or remove it ({command('store')} rm ...) and it is built anew"
 MOST_SHARDS = 50_000
 """Of a store: Linux maps 65,530 files for a process, and a manifest of so many is read at once."""

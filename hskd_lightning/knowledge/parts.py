@@ -24,7 +24,7 @@ from hskd_lightning.knowledge.schema import shard_file
 
 log = logging.getLogger(__name__)
 FIT_LOCK = ".fit.lock"
-NOTED = ("file", "sha256", "bytes", "examples", "rows", "weights", "loss")
+NOTED = ("file", "sha256", "bytes", "examples", "rows", "weights", "fit", "loss")
 """The fields that a shard's note holds."""
 FULL = "free some, keep less knowledge, or choose another disk with paths.artifacts=...; what is written stays"
 
@@ -76,7 +76,7 @@ class Parts:
         return (self.folder / MANIFEST).exists()
 
     def write_fit(self, fitted: dict[str, Tensor]) -> None:
-        """Write what the width strategy's fit found.
+        """Write what the fits of width and bits found.
 
         Raises:
             ConfigError: the disk does not take it.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hskd_lightning import config as configuration
+from hskd_lightning import choices
 from hskd_lightning.artifacts import Recipe
 from hskd_lightning.compress.keep import Count, Keep, as_number, check_keep, includes, least_including, said
 from hskd_lightning.integrity import fingerprint
@@ -230,9 +230,9 @@ def _strategy(axis: str, recipe: Recipe | None, keep: object) -> Any:
     """A strategy by its name and options, with this `keep` where it has one that the options do not say."""
     assert recipe is not None, "a store of hidden states"
     options = {name: value for name, value in recipe.items() if name != "name"}
-    if "keep" in configuration.option(axis, recipe["name"]).options:
+    if "keep" in choices.option(axis, recipe["name"]).options:
         options = {"keep": keep, **options}
-    return configuration.build(Choice(name=recipe["name"], options=options), axis)
+    return choices.build(Choice(name=recipe["name"], options=options), axis)
 
 
 def height(layer: Layer) -> tuple[int, int]:

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hskd_lightning import choices
 from hskd_lightning.knowledge.request import FORMAT
 
 MOST = 2**31 - 1
 """The largest count that a shard may claim of anything; positions and units are fewer by far."""
+FLOAT = 32
+"""Bits of a value that nothing was done to."""
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -109,6 +112,9 @@ def _contradiction(facts: Facts, hidden: Hidden | None) -> str | None:
 
 
 def _misfit(hidden: Hidden, width: int) -> str | None:
+    for axis in ("length", "width", "bits"):  # each is looked up among the files of conf/
+        if (name := getattr(hidden, axis).get("name")) not in choices.names(axis):
+            return f"field 'recipe.hidden.{axis}.name' is {name!r:.60}: one of {', '.join(choices.names(axis))}"
     units = hidden.width.get("units")
     if type(units) is not int or not 1 <= units <= width:
         return f"field 'recipe.hidden.width.units' is {units!r}: a whole number up to {width}, the teacher's width"
@@ -116,8 +122,8 @@ def _misfit(hidden: Hidden, width: int) -> str | None:
     if not (keep is None or (type(keep) is int and keep >= 1) or (type(keep) is float and 0 < keep <= 1)):
         return f"field 'recipe.hidden.length.keep' is {keep!r}: a count, a share, or null"
     bits = hidden.bits.get("keep")
-    if not isinstance(hidden.bits.get("name"), str) or not (bits is None or (type(bits) is int and bits >= 1)):
-        return f"field 'recipe.hidden.bits' is {hidden.bits!r:.60}: a name, and a count or null for `keep`"
+    if not (bits is None or (type(bits) is int and 1 <= bits <= FLOAT * width)):
+        return f"field 'recipe.hidden.bits.keep' is {bits!r:.60}: a count, no more than the values hold, or null"
     for state, block in hidden.layers:
         if state is None or state < 0 or (block is not None and block < 0):
             return f"field 'recipe.hidden.layers' has {[state, block]}: a state, and a block or null"

@@ -88,12 +88,12 @@ class Store:
         Raises:
             ConfigError: it is not what they can find.
         """
-        if self.facts["fit"] is None:
+        if not layers:
             return {}
         rows = [self.request.layers.index(layer) for layer in layers]
         path = self.folder / FIT
         try:
-            fitted = load_file(path)
+            fitted = {} if self.facts["fit"] is None else load_file(path)
         except SafetensorError as error:
             raise damaged(path, f"not a safetensors file ({error})") from error
         if (wrong := fit_fault(fitted, self.request, self.facts["width"])) is not None:

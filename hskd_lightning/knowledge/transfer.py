@@ -36,7 +36,7 @@ def push(folder: Path, url: str, card: str) -> str:
     Args:
         folder: of the store.
         url: where to.
-        card: the text of the README.md beside it, which nobody reads but people.
+        card: the text of the README.md beside it, and above it if there is none: of the place's first store.
 
     Returns:
         where it is now.
@@ -51,6 +51,8 @@ def push(folder: Path, url: str, card: str) -> str:
     with _reaching(url):
         files.makedirs(target, exist_ok=True)
         files.pipe_file(f"{target}/{CARD}", card.encode())
+        if not files.exists(f"{root}/{CARD}"):  # where a hub looks for what a data set is
+            files.pipe_file(f"{root}/{CARD}", card.encode())
         for name in [*(name for name, _ in files_of(facts)), MANIFEST]:
             files.put_file(str(folder / name), f"{target}/{name}")
     return f"{url.rstrip('/')}/{facts['recipe']}"
@@ -100,7 +102,9 @@ def _fit_bytes(manifest: dict[str, Any]) -> int:
     """More than a fit can weigh: D directions and a mean for each layer, in float32, and what bits have found."""
     request, width = Request.read(manifest["recipe"]), manifest["facts"]["width"]
     layers = len(request.layers)
-    bits = request.coder.layout(layers, width if request.masks else request.units).values()
+    units = width if request.masks else request.units
+    request.coder.columns(units)  # or a budget that no value holds could name any size
+    bits = request.coder.layout(layers, units).values()
     return CHUNK + 4 * layers * width * (width + 1) + sum(dtype.itemsize * math.prod(shape) for dtype, shape in bits)
 
 

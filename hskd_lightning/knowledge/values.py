@@ -32,7 +32,9 @@ def check_holds(dtype: torch.dtype, largest: float, said: str) -> None:
     """
     float_type = dtype if dtype.is_floating_point else torch.float32
     if not torch.tensor(largest).to(float_type).isfinite():
-        raise ConfigError("bits", said, f"a type that holds {largest:.4g}", "write bits=bf16 or bits=fp32")
+        held = torch.tensor(largest).isfinite()
+        remedy = "write bits=bf16 or bits=fp32" if held else "use a teacher whose hidden states are finite"
+        raise ConfigError("bits", said, f"a type that holds {largest:.4g}", remedy)
 
 
 class Meter:

@@ -142,12 +142,13 @@ class Writer:
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
         notes = [shard_note for number in range(len(self.shards)) if (shard_note := self.parts.read_shard_note(number))]
-        teachers = {note.pop("weights") for note in notes}
-        if len(teachers) != 1:
-            remedy = f"delete {self.folder} and build again with one teacher"
-            raise ConfigError("store.weights", sorted(teachers), "one teacher for all shards", remedy)
-        losses = reconstruction([note.pop("loss") for note in notes])
         fit = self.parts.fit_digest() if self.parts.has_fit else None
+        teachers, fits = ({note.pop(name) for note in notes} for name in ("weights", "fit"))
+        for name, of_shards in (("weights", teachers), ("fit", fits | {fit})):
+            if len(of_shards) != 1:
+                remedy = f"delete {self.folder} and build again, on machines that share its folder"
+                raise ConfigError(f"store.{name}", sorted(map(str, of_shards)), "the same for all shards", remedy)
+        losses = reconstruction([note.pop("loss") for note in notes])
         self.parts.tidy(len(self.shards))
         return {
             "weights": teachers.pop(),
@@ -193,11 +194,16 @@ class Writer:
     def _write_shard(self, number: int) -> None:
         tensors, losses = self._shard(self.shards[number])
         examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
-        self.parts.write_shard(number, tensors, examples=examples, rows=rows, weights=self._weights, loss=losses)
+        made_by = {"weights": self._weights, "fit": self._fit}
+        self.parts.write_shard(number, tensors, examples=examples, rows=rows, loss=losses, **made_by)
 
     @cached_property
     def _weights(self) -> str:
         return self.contents.teacher().digest()
+
+    @cached_property
+    def _fit(self) -> str | None:
+        return self.parts.fit_digest() if self.parts.has_fit else None
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""

@@ -144,11 +144,12 @@ def _verify(config: dict[str, Any], names: list[str], shard: str | None) -> None
     from hskd_lightning.knowledge.verify import recompute
 
     ours = _stores(config)
-    folder = ours.given() or _named(ours, names) or ours.find()
+    given = ours.settings.store.path
+    folder = Path(given) if given else _named(ours, names) or ours.find()
     if folder is None:
         remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
-    ours.check(folder)
+    ours.check_origin(folder)  # what it keeps is its own affair
     store = Store(folder)
     log.info("%s: %d files are what was written", folder, len(store.facts["shards"]) + (store.facts["fit"] is not None))
     for name, error in recompute(store, ours.writer(folder, store.request)).items():
@@ -193,7 +194,7 @@ def _push(config: dict[str, Any], names: list[str], shard: str | None) -> None:
     if folder is None:
         remedy = f"build it: {command('store')} build, with the same overrides"
         raise ConfigError("store", "none", "a store that answers this configuration", remedy)
-    print(push(folder, url, store_card(read_sealed(folder), ours.experiment)))
+    print(push(folder, url, store_card(folder, ours.experiment)))
 
 
 def _pull(config: dict[str, Any], names: list[str], shard: str | None) -> None:

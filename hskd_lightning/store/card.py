@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCardData, ModelCard
 
+from hskd_lightning import choices
+from hskd_lightning.artifacts import Recipe
+from hskd_lightning.compress.keep import as_number
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.knowledge.manifest import FIT, read_sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.markdown import line, text
 
@@ -20,17 +25,18 @@ layers, tokens, units and bits say less; none of them is a safeguard.
 """
 
 
-def store_card(manifest: dict[str, Any], experiment: Experiment) -> str:
+def store_card(folder: Path, experiment: Experiment) -> str:
     """The text of README.md.
 
     Args:
-        manifest: of the store.
+        folder: of the store.
         experiment: a cell that the store answers: it knows names, where a manifest has hashes.
     """
+    manifest = read_sealed(folder)
     parts = [
         _front(experiment),
-        _contents(manifest, experiment),
-        _use(manifest),
+        _contents(manifest, experiment, folder),
+        _use(manifest, experiment),
         GIVEN_AWAY,
         _origin(manifest, experiment),
     ]
@@ -51,7 +57,7 @@ def _title(experiment: Experiment) -> str:
     return f"Hidden states of {experiment.settings.teacher.name} on {experiment.task.name}"
 
 
-def _contents(manifest: dict[str, Any], experiment: Experiment) -> str:
+def _contents(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> str:
     facts, request = manifest["facts"], Request.read(manifest["recipe"])
     size, examples = facts["bytes"], facts["examples"]
     lines = [
@@ -64,6 +70,9 @@ def _contents(manifest: dict[str, Any], experiment: Experiment) -> str:
         f"- examples: {examples:,}, each with its id and the teacher's {facts['classes']} logits",
         f"- size: {size:,} bytes, {size / max(1, examples):,.0f} an example",
     ]
+    if facts["fit"] is not None:
+        shared = (folder / FIT).stat().st_size
+        lines.append(f"- what all examples share (means, components, codebooks): {shared:,} bytes")
     lines += [
         f"- layer {text(layer)}: its values are off by {loss['relative']:.2%} of what they vary by, "
         f"{loss['worst_unit']:.2%} in the worst unit"
@@ -75,15 +84,22 @@ def _contents(manifest: dict[str, Any], experiment: Experiment) -> str:
     return "\n".join([*lines, f"- the teacher's scores: {text(', '.join(scores))}", ""])
 
 
-def _use(manifest: dict[str, Any]) -> str:
+def _use(manifest: dict[str, Any], experiment: Experiment) -> str:
+    request = Request.read(manifest["recipe"])
     return f"""## How to use it
 
-With the same data and the same teacher, `verify` compares every file with its checksum, and a sample with the teacher:
+With the overrides that name the same data and the same teacher, `verify` compares every file with its checksum, and a
+sample with the teacher:
 
 ```bash
 hskd store pull ADDRESS/{manifest["facts"]["recipe"]}
 hskd store verify DATA_AND_TEACHER store.path=FOLDER
-hskd train DATA_AND_TEACHER store.path=FOLDER        # trains a student with no teacher loaded
+```
+
+A student is trained from it with no teacher loaded, by all of it or by less (tokens, units, bits).{_depth(request)}
+
+```bash
+hskd train DATA_AND_TEACHER store.path=FOLDER {" ".join(overrides(request, experiment))}
 ```
 
 Or in a loop of your own:
@@ -95,6 +111,32 @@ knowledge = open_store("FOLDER")
 target = knowledge.hidden(ids)        # of (B,) example ids
 ```
 """
+
+
+def _depth(request: Request) -> str:
+    states = ", ".join(str(state) for state, _ in request.layers)
+    return f" `depth` may choose among the teacher's states {states}." if states else ""
+
+
+def overrides(request: Request, experiment: Experiment) -> list[str]:
+    """What to type to have the tokens, units and bits that a store keeps, and the layers of a cell that it answers."""
+    if not request.layers:
+        return ["knowledge=logits"]
+    depth = experiment.settings.depth
+    kept = (
+        ("depth", {"name": depth.name, **depth.options}, as_number(experiment.keeps.get("depth"))),
+        ("length", request.length, as_number(request.tokens)),
+        ("width", request.width, request.units),
+        ("bits", request.bits, request.budget),
+    )
+    return ["hsk.amount=null", *(typed for axis, recipe, keep in kept for typed in _override(axis, recipe or {}, keep))]
+
+
+def _override(axis: str, recipe: Recipe, keep: object) -> list[str]:
+    known = choices.option(axis, recipe["name"]).options
+    said = {"keep": keep, **{name: value for name, value in recipe.items() if value is not None}}
+    options = {name: value for name, value in said.items() if name in known and value is not None}
+    return [f"{axis}={recipe['name']}", *(f"{axis}.{name}={json.dumps(value)}" for name, value in options.items())]
 
 
 def _origin(manifest: dict[str, Any], experiment: Experiment) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from hskd_lightning import config as configuration
+from hskd_lightning import choices
 from hskd_lightning.assets.stores import Stores
 from hskd_lightning.compress.amount import shared_bytes
 from hskd_lightning.errors import ConfigError
@@ -55,8 +55,8 @@ def _shared(writer: Writer) -> list[tuple[str, str]]:
 def _in_other_bits(ours: Stores, writer: Writer) -> list[tuple[str, str]]:
     """What the same layers, tokens and units weigh by each option of conf/bits/, as it is there."""
     rows = []
-    for name in configuration.options("bits") if ours.plan is not None else ():
-        choice = configuration.option("bits", name)
+    for name in choices.names("bits") if ours.plan is not None else ():
+        choice = choices.option("bits", name)
         try:
             size = ours.writer(writer.folder, ours.request_in(choice)).size
         except ConfigError:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from safetensors.torch import load_file
 
 from hskd_lightning.artifacts import lock_file, lock_of
 from hskd_lightning.assets import Assets
@@ -43,17 +44,28 @@ def room_at(root: Path, *overrides: str) -> Stores:
     return Assets(Experiment.resolve(config)).stores
 
 
-def build(root: Path) -> None:
+def build(root: Path, *overrides: str) -> None:
     """A builder's whole life, in a process of its own."""
     import torch
 
     torch.set_num_threads(1)
-    room_at(root).build()
+    room_at(root, *overrides).build()
 
 
 def checksums(folder: Path) -> list[str]:
     facts = Store(folder).facts
     return [facts["fit"], *(shard["sha256"] for shard in facts["shards"])]
+
+
+KINDS = {"plain": (), "coded": ("bits=planes", "bits.keep=20"), "masked": ("width=magnitude_mask", "bits=int4")}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+    """An unbroken build of each kind of store, and what asks for it."""
+    root, overrides = tmp_path_factory.mktemp(request.param), KINDS[request.param]
+    room_at(root, *overrides).build()
+    return root, overrides
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +81,17 @@ def without_store(unbroken: Path, root: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: Path, tmp_path: Path) -> None:
+def test_killed_at_twenty_random_moments_ends_in_identical_checksums(
+    kind: tuple[Path, tuple[str, ...]], tmp_path: Path
+) -> None:
+    unbroken, overrides = kind
     without_store(unbroken, tmp_path)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.assets.test_stores"])
     for _ in range(2):  # the first one's time has the imports in it, and the life to be cut short has none
         shutil.rmtree(tmp_path / "artifacts/store", ignore_errors=True)
         started = time.monotonic()
-        whole = context.Process(target=build, args=(tmp_path,))
+        whole = context.Process(target=build, args=(tmp_path, *overrides))
         whole.start()
         whole.join()
         assert whole.exitcode == 0
@@ -85,7 +100,7 @@ def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: P
     moments, kills, resumed = random.Random(0), 0, 0
     while kills < ROUNDS:
         resumed += any(tmp_path.glob("artifacts/store/*.partial/shard-*.json"))
-        child = context.Process(target=build, args=(tmp_path,))
+        child = context.Process(target=build, args=(tmp_path, *overrides))
         child.start()
         child.join(moments.uniform(0.0, life))
         child.kill()
@@ -95,16 +110,20 @@ def test_killed_at_twenty_random_moments_ends_in_identical_checksums(unbroken: P
             shutil.rmtree(tmp_path / "artifacts/store")  # whole before it could be killed: once more from the start
     assert kills == ROUNDS
     assert resumed > 0
-    room_at(tmp_path).build()
+    room_at(tmp_path, *overrides).build()
     assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
     assert not list(tmp_path.glob("artifacts/store/*/*.tmp"))
 
 
-def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(unbroken: Path, tmp_path: Path) -> None:
+def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(
+    kind: tuple[Path, tuple[str, ...]], tmp_path: Path
+) -> None:
+    unbroken, overrides = kind
     without_store(unbroken, tmp_path)
-    shutil.rmtree(tmp_path / "artifacts/moments")  # whoever comes first fits, the others wait
+    for fitted in ("moments", "fit"):
+        shutil.rmtree(tmp_path / "artifacts" / fitted, ignore_errors=True)  # whoever comes first fits, the others wait
     command = [sys.executable, "-m", "hskd_lightning.store"]
-    common = [*LARGER, f"paths.root={tmp_path}"]
+    common = [*LARGER, *overrides, f"paths.root={tmp_path}"]
     parts = [
         subprocess.Popen([*command, "build", "--shard", f"{number}/3", *common], cwd=ROOT, stdout=subprocess.PIPE)
         for number in (1, 2, 3)
@@ -220,6 +239,21 @@ def test_a_store_is_not_finished_while_shards_are_missing(unbroken: Path, tmp_pa
     half.write(list(range(3, len(half.shards))))
     with pytest.raises(ConfigError, match=r"3 of \d+ shards missing: 0, 1, 2"):
         room.finish(half)
+
+
+def test_shards_of_two_fits_make_no_store(unbroken: Path, tmp_path: Path) -> None:
+    """As where a half-made store went to another machine without its fit, which was made anew there."""
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    folder = room.partial(room.request)
+    half = room.writer(folder, room.request)
+    half.write([0])
+    fit = load_file(folder / "fit.safetensors")
+    half.parts.write_fit({**fit, "mean": fit["mean"] + 1})
+    other = room.writer(folder, room.request)
+    other.write(other.missing())
+    with pytest.raises(ConfigError, match=r"(?s)`store.fit`.*the same for all shards"):
+        room.finish(other)
 
 
 def test_more_shards_than_a_process_can_map_are_refused_before_the_first(

@@ -20,6 +20,10 @@ from hskd_lightning.compress.bits.planes import Planes
 from hskd_lightning.compress.bits.residual import Residual
 from hskd_lightning.compress.bits.residual_code import ResidualCode
 from hskd_lightning.compress.bits.trees import split_trees
+from hskd_lightning.compress.compression import Compression
+from hskd_lightning.compress.length.all import AllTokens
+from hskd_lightning.compress.width.codes import EveryUnit
+from hskd_lightning.hsk import LayerMap, TokenBatch
 from tests.helpers import refusal
 
 
@@ -259,3 +263,27 @@ def test_errors_fall_with_every_budget() -> None:
     sample = drawn(3000, 6)
     errors = [error(Planes(keep), sample) for keep in range(1, 37, 5)]
     assert all(more < less for less, more in itertools.pairwise(errors))
+
+
+# With a teacher in the loop.
+
+
+@pytest.mark.parametrize("strategy", [Fp16(), Int8(), Planes(4), Residual(2)], ids=lambda each: type(each).__name__)
+def test_what_is_no_number_is_not_taught_as_one(strategy: BitsStrategy) -> None:
+    if isinstance(strategy, Residual):
+        pytest.importorskip("faiss")
+    code = strategy.code(strategy.fit(drawn(300, 3)), 3)
+    compression = Compression(LayerMap(((1, 1),)), AllTokens(), EveryUnit(), bits=code)
+    nothing = torch.zeros(1, 4, dtype=torch.int64)
+    one = torch.zeros(1, dtype=torch.int64)
+    batch = TokenBatch(one, nothing, nothing + 1, nothing, nothing.bool(), one)
+    states = drawn(4, 3)  # (1, T, D)
+    states[0, 2, 1] = float("nan")
+    taught = compression.compress([states], batch, None).values  # (1, 1, T, D)
+    assert taught.isnan().any(dim=-1).tolist() == [[[False, False, True, False]]]
+
+
+def test_codebooks_that_fp16_does_not_hold_are_refused() -> None:
+    pytest.importorskip("faiss")
+    with refusal("bits", "values of up to 65,504"):
+        Residual(1).fit(1e6 * drawn(300, 3))

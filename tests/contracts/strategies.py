@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from hskd_lightning.config import build
+from hskd_lightning.choices import build
 from hskd_lightning.settings import Choice
 from tests.helpers import CONF, options, with_option
 

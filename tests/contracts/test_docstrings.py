@@ -14,7 +14,8 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from hskd_lightning.config import plain, targets
+from hskd_lightning.choices import targets
+from hskd_lightning.config import plain
 from tests.helpers import options
 
 GROUPS = ("depth", "length", "width", "control", "student/init")

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from hskd_lightning.choices import build
 from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.base import LengthStrategy, Tokens, kept_counts, select_tokens
 from hskd_lightning.compress.width.base import HiddenValues, Moments, UnitCode
-from hskd_lightning.config import build
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import HiddenTarget, LayerMap, TokenSelection
 from hskd_lightning.losses import hidden_losses
@@ -430,7 +430,9 @@ def test_bits_said_again_are_the_same(name: str, keep: int | None) -> None:
     bits = coded(name, keep, code_of("all"))
     once = bits.decode(bits.encode(states(0)))
     again = bits.decode(bits.encode(once))
-    assert float((again - once).square().sum()) <= 1e-6 * float(once.square().sum()) or name == "residual"
+    changed, lost = (float((one - other).square().sum()) for one, other in ((again, once), (once, states(0))))
+    # A sum of vectors may be found as another one that is nearly the same; the others are found to the last bit.
+    assert changed <= (0.1 * lost if name == "residual" else 1e-6 * float(once.square().sum()))
 
 
 @bits_cases
@@ -468,10 +470,3 @@ def test_bits_lose_less_the_more_they_are(name: str) -> None:
         bits = coded(name, keep, code_of("all"))
         lost.append(float((bits.decode(bits.encode(sample)) - sample).square().sum()))
     assert lost == sorted(lost, reverse=True) and len(set(lost)) == len(lost)
-
-
-@bits_cases
-def test_bits_on_another_device_say_the_same(name: str, keep: int | None) -> None:
-    bits = coded(name, keep, code_of("all"))
-    moved = bits.to(torch.device("cpu"))
-    assert torch.equal(bits.encode(states(0)), moved.encode(states(0)))

@@ -160,6 +160,13 @@ LIES: dict[str, tuple[Callable[[Manifest], object], str]] = {
     "a fit elsewhere": (facts(fit="../../x"), "field 'facts.fit' is '../../x'"),
     "a fact more": (facts(extra=1), "field 'facts.extra' is 1"),
     "dtype fp999": (hidden(dtype="fp999"), "field 'recipe.hidden.dtype' is 'fp999'"),
+    "bits of another program": (option("bits", name="nf4"), "field 'recipe.hidden.bits.name' is 'nf4': one of bf16, "),
+    "bits of another folder": (option("bits", name="../../x"), "field 'recipe.hidden.bits.name' is '../../x'"),
+    "a width of another program": (option("width", name=["x"]), "field 'recipe.hidden.width.name' is ['x']"),
+    "planes without end": (
+        option("bits", name="planes", keep=10**12),
+        "field 'recipe.hidden.bits.keep' is 1000000000000",
+    ),
     "no layers": (hidden(layers=[]), "field 'recipe.hidden.layers' is []"),
     "layers as text": (hidden(layers="x"), "field 'recipe.hidden.layers' is 'x'"),
     "half a layer": (hidden(layers=[[1]]), "field 'recipe.hidden.layers.0' is [1]"),

@@ -314,6 +314,7 @@ def test_an_fp32_store_serves_fp16_as_an_fp16_store_would(small: Small, tmp_path
 
 
 def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
     for number, overrides in enumerate(
         (
             ("width=pca", "bits=fp16"),
@@ -324,6 +325,7 @@ def test_size_is_known_before_the_teacher_runs(small: Small, tmp_path: Path) -> 
             ("width=pca", "bits=int4", "width.keep=5"),
             ("width=pca", *CODED["planes"]),
             ("width=magnitude_mask", *CODED["planes"]),
+            ("width=pca", "length=all", *CODED["residual"]),
             ("experiment=full_hsk", "bits=fp32"),
             ("knowledge=logits",),
         )

@@ -132,6 +132,32 @@ def test_a_store_travels(say: Say, tmp_path: Path, scheme: str) -> None:
     assert f"{built}: good" in say("verify")
 
 
+@pytest.mark.parametrize(
+    "kept", [(), ("bits=planes", "bits.keep=20", "width.keep=1.0"), ("bits=int4", "length=cls_first", "length.keep=3")]
+)
+def test_a_card_says_how_to_use_its_store(say: Say, tmp_path: Path, kept: tuple[str, ...]) -> None:
+    say("build", *kept)
+    built = only_store(tmp_path)
+    address = Path(say("push", str(tmp_path / "elsewhere"), *kept).split()[-1])
+    card = (address / "README.md").read_text()
+    assert card == (address.parent / "README.md").read_text()
+    assert "task_categories" in card and "can give away the text" in card
+    (line,) = (line for line in card.splitlines() if line.startswith("hskd train "))
+    typed = [word for word in line.split()[2:] if word != "DATA_AND_TEACHER"]
+    typed[typed.index("store.path=FOLDER")] = f"store.path={built}"
+    assert built.name in say("info", *typed)
+    assert f"{built}: good" in say("verify", f"store.path={built}")  # whatever is asked of it
+
+
+def test_a_place_keeps_its_own_card(say: Say, tmp_path: Path) -> None:
+    say("build")
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    (place / "README.md").write_text("mine")
+    say("push", str(place))
+    assert (place / "README.md").read_text() == "mine"
+
+
 def test_a_store_damaged_on_its_way_is_not_let_in(say: Say, tmp_path: Path) -> None:
     say("build")
     address = Path(say("push", str(tmp_path / "elsewhere")).split()[-1])

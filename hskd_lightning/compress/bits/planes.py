@@ -18,8 +18,8 @@ class Planes:
     A unit's values are halved where that leaves the least squared error, and the halves again: the tree of its
     quantiser, whose nth bit says which half of a half a value is in. All units' bits are put in the order in which
     each removes the most error (reverse water-filling, greedy), and a token keeps the first `keep` of them. So any
-    smaller budget is a prefix, across values and precision at once; where units have an order, as width=pca's,
-    width needs no choice of its own, and width.keep can stay null. Ours: the paper keeps whole floats.
+    smaller budget is a prefix, across values and precision at once; where units have an order, as width=pca's, width
+    needs no choice of its own: width.keep=1.0 gives it all. Ours: the paper keeps whole floats.
 
     Config::
 

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from hskd_lightning.compress.bits.base import Fitted, Layout, check_budget, check_finite
-from hskd_lightning.compress.bits.residual_code import CODES, DECIDED, ResidualCode, said, searched
+from hskd_lightning.compress.bits.residual_code import CODES, DECIDED, ResidualCode, products_of, said, searched
 from hskd_lightning.errors import ConfigError
 
 MOST = 64
 """Bytes a token."""
+FLOAT = 4
+"""Bytes that a value has before."""
+LARGEST = torch.finfo(torch.float16).max
 ROUNDS = 25
 """Of k-means, for each codebook."""
 
@@ -32,7 +35,7 @@ class Residual:
           keep: 16
 
     Args:
-        keep: bytes a token, up to 64.
+        keep: bytes a token, up to 64, and to 4 for each of its values.
     """
 
     dtype = torch.uint8
@@ -44,7 +47,7 @@ class Residual:
         self.keep = check_budget(keep, MOST, "bytes")
 
     def columns(self, units: int) -> int:
-        return self.keep
+        return check_budget(self.keep, min(MOST, FLOAT * units), "bytes")
 
     def layout(self, pairs: int, units: int) -> Layout:
         return {"codebooks": (torch.float16, (pairs, self._books, CODES, units))}
@@ -57,6 +60,9 @@ class Residual:
                 f"{CODES} tokens to fit on, as many as a codebook has codes; the training text has {sample.shape[1]}"
             )
             raise ConfigError("bits", "residual", allowed, "take bits=planes, or more text")
+        if (most := float(sample.abs().max())) > LARGEST:
+            allowed = f"values of up to {LARGEST:,.0f}, as its codebooks are kept in fp16; one is {most:,.0f}"
+            raise ConfigError("bits", "residual", allowed, "take bits=planes, or another layer")
         return {"codebooks": torch.stack([self._codebooks(values) for values in sample])}
 
     def code(self, fitted: Fitted, units: int) -> ResidualCode:
@@ -80,7 +86,7 @@ class Residual:
         books: list[Tensor] = []
         for _ in range(self._books // DECIDED):
             together = _fit_together(values)
-            values = values - said(together, searched(values, together))
+            values = values - _said(values, together)
             books.append(together)
         return torch.cat(books).half()
 
@@ -89,9 +95,13 @@ def _fit_together(values: Tensor) -> Tensor:
     """(N, W) -> (DECIDED, CODES, W) codebooks, each fitted to what the ones before it leave, as a store keeps them."""
     books = values.new_zeros(0, CODES, values.shape[1])
     for _ in range(DECIDED):
-        left = values - said(books, searched(values, books)) if len(books) else values
+        left = values - _said(values, books) if len(books) else values
         books = torch.cat([books, _centroids(left).half().float()[None]])
     return books
+
+
+def _said(values: Tensor, books: Tensor) -> Tensor:
+    return said(books, searched(values, books, products_of(books)))
 
 
 def _centroids(values: Tensor) -> Tensor:

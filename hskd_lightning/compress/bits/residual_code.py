@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -14,6 +17,8 @@ DECIDED = 4
 """Codebooks after which the nearest sum is taken for good."""
 ROWS = 4096
 """Tokens that are searched for together: bounds memory."""
+Products = list[Tensor]
+"""Of each book of a group, (books before it, CODES, CODES)."""
 
 
 class ResidualCode:
@@ -31,10 +36,16 @@ class ResidualCode:
         rows = torch.arange(pairs * books, device=codebooks.device) * CODES
         self.first = rows.view(pairs, 1, books)[..., :keep]  # (P, 1, keep) each codebook's in the table of all
 
+    @cached_property
+    def products(self) -> list[list[Products]]:
+        """Of each pair's codebooks. Whoever only decodes makes none."""
+        return [products_of(books) for books in self.codebooks]
+
     def encode(self, values: Tensor) -> Tensor:
         batch, pairs, tokens, units = values.shape
         by_pair = values.transpose(0, 1).reshape(pairs, -1, units)
-        codes = [searched(rows, books)[:, : self.keep] for rows, books in zip(by_pair, self.codebooks, strict=True)]
+        coded = zip(by_pair, self.codebooks, self.products, strict=True)
+        codes = [searched(rows, books, products)[:, : self.keep] for rows, books, products in coded]
         return torch.stack(codes).to(torch.uint8).unflatten(1, (batch, tokens)).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -47,13 +58,16 @@ class ResidualCode:
         return ResidualCode(self.codebooks.to(device), self.keep)
 
 
-def searched(values: Tensor, codebooks: Tensor) -> Tensor:
+def products_of(codebooks: Tensor) -> list[Products]:
+    """(M, CODES, W) codebooks -> of each that are decided on together, what `searched` looks up of their vectors."""
+    return [[2 * books[:stage] @ books[stage].T for stage in range(len(books))] for books in codebooks.split(DECIDED)]
+
+
+def searched(values: Tensor, codebooks: Tensor, products: Sequence[Products]) -> Tensor:
     """(N, W) values and (M, CODES, W) codebooks -> (N, M) codes of the sums nearest to them, `DECIDED` by `DECIDED`."""
     left, codes = values, []
-    for books in codebooks.split(DECIDED):
-        flat = books.flatten(0, 1)
-        products = (2 * flat @ flat.T).unflatten(1, books.shape[:2]).unflatten(0, books.shape[:2]).transpose(1, 2)
-        found = torch.cat([_beam(rows, books, products) for rows in left.split(ROWS)])
+    for books, known in zip(codebooks.split(DECIDED), products, strict=True):
+        found = torch.cat([_beam(rows, books, known) for rows in left.split(ROWS)])
         left = left - said(books, found)
         codes.append(found)
     return torch.cat(codes, dim=1)
@@ -64,7 +78,7 @@ def said(codebooks: Tensor, codes: Tensor) -> Tensor:
     return sum((book[column] for book, column in zip(codebooks, codes.T, strict=True)), torch.zeros(()))
 
 
-def _beam(values: Tensor, books: Tensor, products: Tensor) -> Tensor:
+def _beam(values: Tensor, books: Tensor, products: Products) -> Tensor:
     """The `BEAM` nearest sums of each stage go on to the next.
 
     What a vector adds to the error of a sum is |v|^2 - 2 v.x + 2 v.(the sum's own vectors), so the values are looked at
@@ -73,7 +87,7 @@ def _beam(values: Tensor, books: Tensor, products: Tensor) -> Tensor:
     Args:
         values: (N, W) x.
         books: (m, CODES, W) v.
-        products: (m, m, CODES, CODES) twice the products of their vectors.
+        products: twice the products of each book's vectors with those of the books before it.
 
     Returns:
         (N, m) codes.
@@ -85,7 +99,7 @@ def _beam(values: Tensor, books: Tensor, products: Tensor) -> Tensor:
     for stage in range(len(books)):
         errors = error[..., None] + alone[:, None, stage]  # (N, b, CODES)
         for earlier, code in enumerate(codes.unbind(-1)):
-            errors += products[earlier, stage, code]
-        error, best = errors.flatten(1).topk(min(BEAM, errors[0].numel()), largest=False)  # (N, BEAM)
+            errors += products[stage][earlier, code]
+        error, best = errors.flatten(1).topk(min(BEAM, CODES * errors.shape[1]), largest=False)  # (N, BEAM)
         codes = torch.cat([codes[every, best // CODES], best[..., None] % CODES], dim=-1)
     return codes[:, 0]

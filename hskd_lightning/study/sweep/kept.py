@@ -21,8 +21,8 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 import hskd_lightning
+from hskd_lightning import choices, console
 from hskd_lightning import config as configuration
-from hskd_lightning import console
 from hskd_lightning.data.dataset import Dataset
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint, read_json, sha256, write_json
@@ -124,7 +124,7 @@ def _inputs(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _data_digest(source: str) -> str:
-    dataset: Dataset = configuration.build(Choice.of(json.loads(source)), "data.source")
+    dataset: Dataset = choices.build(Choice.of(json.loads(source)), "data.source")
     return dataset.digest()
 
 
