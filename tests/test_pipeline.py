@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
 from hskd_lightning.training.distiller import Distiller
 from hskd_lightning.training.evaluate import score
-from tests.helpers import only_cell, read, result_of, trace
+from tests.helpers import only_cell, read, refusal, result_of, trace
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
@@ -75,6 +76,26 @@ def test_student_folder_scores_as_the_result_says(small: Small, tmp_path: Path) 
         logits = model(**tokenizer(dev.first, padding=True, return_tensors="pt")).logits
     assert (logits.argmax(-1) == torch.tensor(dev.labels)).float().mean().item() == pytest.approx(returned)
     assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+@pytest.mark.parametrize("knowledge", ["offline", "online"])
+def test_without_faiss_no_teacher_is_trained_for_residual(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knowledge: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    asked = small("bits=residual", "bits.keep=4", f"knowledge={knowledge}", f"paths.artifacts={tmp_path}/own")
+    with refusal("bits", "an installed faiss"):
+        run(asked)
+    assert not list(tmp_path.glob("own/teacher/*"))
+
+
+def test_a_store_that_is_there_needs_no_faiss(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    asked = ("bits=residual", "bits.keep=4", f"paths.artifacts={tmp_path}/own")
+    run(small(*asked, "seed=1"))
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    run(small(*asked))
+    run(small(*asked, "knowledge=online"))  # by the fit that is there
 
 
 def test_a_finished_cell_returns_without_work(small: Small, tmp_path: Path) -> None:

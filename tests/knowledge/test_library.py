@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +115,11 @@ def test_the_page_codes_values() -> None:
 def test_the_loop_of_the_page_is_ten_lines() -> None:
     loop, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len([line for line in loop.splitlines() if line.strip() and "import" not in line]) <= 10
+
+
+def test_it_imports_neither_hydra_nor_lightning() -> None:
+    """Nor what encoders and codebooks are made with: who reads a store needs none of them."""
+    heavy = ("hydra", "omegaconf", "pytorch_lightning", "transformers", "datasets", "faiss")
+    asked = f"import sys, hskd_lightning.knowledge.library; print([name for name in {heavy} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
