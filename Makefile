@@ -31,7 +31,7 @@ reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=co
 	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
 
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
-	@for results in results/*/results.csv; do \
+	@for results in results/*/results.csv results/*/bits/results.csv; do \
 		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) || exit 1; done
 
 dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
@@ -57,8 +57,9 @@ bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MI
 	$(BIN)/python -m benchmarks.store_io
 	$(BIN)/python -m benchmarks.sweep_jobs
 	$(BIN)/python -m benchmarks.start_up
-	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then $(BIN)/python -m benchmarks.store_size; \
-	else echo "store_size: skipped, it needs GLUE_ROOT and HSKD_MINILM"; fi
+	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then \
+		$(BIN)/python -m benchmarks.store_size && $(BIN)/python -m benchmarks.bits_error; \
+	else echo "store_size, bits_error: skipped, they need GLUE_ROOT and HSKD_MINILM"; fi
 
 check: $(READY) ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import BertConfig, PreTrainedConfig
 
+from hskd_lightning import choices
 from hskd_lightning.artifacts import PARTIAL, build_once
 from hskd_lightning.compress.bits.base import BitsStrategy
 from hskd_lightning.compress.bits.fp16 import Fp16
@@ -162,8 +163,14 @@ def plan(
 
 def request(plan: HskPlan) -> Request:
     """What a store of this plan holds."""
-    named = ({"name": type(part).__name__.lower()} for part in (plan.length, plan.width, plan.bits))
-    return Request.of(plan, {"benchmark": True}, *named, shard_tokens=65_536)
+    length, width, bits = (_named(axis, getattr(plan, axis)) for axis in ("length", "width", "bits"))
+    return Request.of(plan, {"benchmark": True}, length, width, bits, shard_tokens=65_536)
+
+
+def _named(axis: str, strategy: object) -> dict[str, str]:
+    """As its file of conf/ names it."""
+    made = f".{type(strategy).__name__}"
+    return {"name": next(name for name, target in choices.targets(axis).items() if target.endswith(made))}
 
 
 def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone) -> Contents:

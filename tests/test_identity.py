@@ -35,7 +35,7 @@ def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     shutil.copytree(CONF, conf)
     yaml = conf / "width" / "pca.yaml"
     yaml.write_text(yaml.read_text().replace(PCA, MOVED))
-    monkeypatch.setattr(configuration, "CONF", conf)
+    monkeypatch.setattr(choices, "CONF", conf)
     choices.targets.cache_clear()
     yield
     choices.targets.cache_clear()

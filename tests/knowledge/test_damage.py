@@ -205,7 +205,7 @@ def test_other_stores_are_what_the_teacher_says(small: Small, width: str, dtype:
     if "residual" in dtype:
         pytest.importorskip("faiss")
     room = room_of(small, f"width={width}", *f"bits={dtype}".split())
-    folder = room.find() or room.build()
+    folder = room.make(room.request)
     opened = Store(folder)
     errors = recompute(opened, room.writer(folder, opened.request))
     lost = {f"values.{layer}": loss["relative"] for layer, loss in opened.facts["reconstruction"].items()}

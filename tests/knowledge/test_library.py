@@ -18,6 +18,8 @@ from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge.library import open_store
+from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.store_source import StoreSource
 from tests.helpers import ROOT, batch_of, refusal
 
 Small = Callable[..., DictConfig]
@@ -30,7 +32,7 @@ def made(small: Small) -> Callable[..., tuple[Assets, Path]]:
 
     def make(*overrides: str) -> tuple[Assets, Path]:
         assets = Assets(Experiment.resolve(plain(small(*overrides))))
-        return assets, assets.stores.source().store.folder
+        return assets, assets.stores.make(assets.stores.request)  # and none that others' cells share
 
     return make
 
@@ -38,7 +40,8 @@ def made(small: Small) -> Callable[..., tuple[Assets, Path]]:
 @pytest.mark.parametrize("width", ["all", "pca", "random_mask", "magnitude_mask", "variance_mask"])
 def test_it_says_what_a_cell_is_taught(made: Callable[..., tuple[Assets, Path]], width: str) -> None:
     assets, folder = made(f"width={width}", "depth.keep=2")
-    source, knowledge = assets.stores.source(), open_store(folder)
+    knowledge = open_store(folder)
+    source = StoreSource(Store(folder), assets.stores.plan, assets.stores.request)
     batch = batch_of(assets, [3, 50, 7])
     ours, theirs = knowledge.hidden(batch.ids), source.hidden(batch)
     assert torch.equal(ours.values, theirs.values)

@@ -15,10 +15,10 @@ from hskd_lightning.study.seals import parse, seal
 from hskd_lightning.study.sweep.collect import read
 from tests.helpers import ROOT
 
-STUDIES = sorted(path.parent for path in ROOT.glob("results/*/results.csv"))
+STUDIES = sorted(path.parent for pattern in ("*", "*/bits") for path in ROOT.glob(f"results/{pattern}/results.csv"))
 
 
-@pytest.fixture(scope="module", params=STUDIES, ids=lambda folder: folder.name)
+@pytest.fixture(scope="module", params=STUDIES, ids=lambda folder: str(folder.relative_to(ROOT / "results")))
 def study(request: pytest.FixtureRequest) -> Path:
     return request.param
 
