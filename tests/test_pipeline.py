@@ -94,8 +94,13 @@ def test_a_store_that_is_there_needs_no_faiss(small: Small, tmp_path: Path, monk
     asked = ("bits=residual", "bits.keep=4", f"paths.artifacts={tmp_path}/own")
     run(small(*asked, "seed=1"))
     monkeypatch.setitem(sys.modules, "faiss", None)
-    run(small(*asked))
-    run(small(*asked, "knowledge=online"))  # by the fit that is there
+    offline = run(small(*asked))
+    assert run(small(*asked, "knowledge=online")) == pytest.approx(offline, abs=0.05)  # by the fit that is there
+    assert (
+        len(list(tmp_path.glob("own/fit/*/fit.safetensors")))
+        == len(list(tmp_path.glob("own/store/*/fit.safetensors")))
+        == 1
+    )
 
 
 def test_a_finished_cell_returns_without_work(small: Small, tmp_path: Path) -> None:

@@ -93,8 +93,10 @@ class Parts:
             self.fit_digest()
         return load_file(self.folder / FIT)
 
-    def fit_digest(self) -> str:
-        """The SHA-256 of the fit, once it is found to be what was written: the shards hang on it."""
+    def fit_digest(self) -> str | None:
+        """The SHA-256 of the fit, once found to be what was written: the shards hang on it. None: there is none."""
+        if not self.has_fit:
+            return None
         remedy = f"rm -r {self.folder}, and the same command builds the store from its start"
         known = read_json(_note(self.folder / FIT), "store", remedy, ("sha256",))
         check_file(self.folder / FIT, known, "store", remedy)

@@ -22,6 +22,8 @@ from hskd_lightning.compress.bits.base import BitsCode, BitsStrategy, ElementCod
 from hskd_lightning.compress.bits.packing import pack_bits
 from hskd_lightning.compress.compression import Layer
 from hskd_lightning.devices import sent_back
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.values import Loss, Meter, check_holds, largest
 
@@ -33,10 +35,19 @@ def layer_key(layer: Layer) -> str:
 
 
 def partition(lengths: Tensor, shard_tokens: int) -> list[Tensor]:
-    """Rows of a split -> the rows of each shard: neighbours, some `shard_tokens` real tokens, whatever is kept."""
+    """Rows of a split -> the rows of each shard: neighbours, some `shard_tokens` real tokens, whatever is kept.
+
+    Raises:
+        ConfigError: they are more than a process can map.
+    """
     before = lengths.cumsum(0) - lengths
     number = before // shard_tokens
-    return list(torch.arange(len(lengths)).split(number.unique_consecutive(return_counts=True)[1].tolist()))
+    shards = torch.arange(len(lengths)).split(number.unique_consecutive(return_counts=True)[1].tolist())
+    if len(shards) > MOST_SHARDS:
+        least = -(-int(lengths.sum()) // (MOST_SHARDS - 1))
+        allowed = f"{MOST_SHARDS:,} shards at most: it makes {len(shards):,} of this data"
+        raise ConfigError("store.shard_tokens", shard_tokens, allowed, f"set it to {least} or more")
+    return list(shards)
 
 
 @dataclass

@@ -22,7 +22,6 @@ from hskd_lightning.data.tokens import TokenSplit
 from hskd_lightning.devices import true_places
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.hsk import HiddenTarget, TokenBatch
-from hskd_lightning.knowledge.manifest import MOST_SHARDS
 from hskd_lightning.knowledge.parts import FULL, Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.shards import LayerRows, Size, check_values, empty_layers, layer_key, partition
@@ -119,7 +118,6 @@ class Writer:
         """
         if not numbers:
             return
-        self._check_count()
         self._check_space(len(numbers) / len(self.shards))
         keep_freed_memory()
         shared, progress = SharedShards(self.parts, numbers), Progress(len(self.shards))
@@ -142,11 +140,11 @@ class Writer:
             named = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             raise ConfigError("store", f"{len(missing)} of {len(self.shards)} shards missing: {named}", "all", remedy)
         notes = [shard_note for number in range(len(self.shards)) if (shard_note := self.parts.read_shard_note(number))]
-        fit = self.parts.fit_digest() if self.parts.has_fit else None
+        fit = self.parts.fit_digest()
         teachers, fits = ({note.pop(name) for note in notes} for name in ("weights", "fit"))
         for name, of_shards in (("weights", teachers), ("fit", fits | {fit})):
             if len(of_shards) != 1:
-                remedy = f"delete {self.folder} and build again, on machines that share its folder"
+                remedy = f"delete {self.folder} and build again with one teacher, in one folder"
                 raise ConfigError(f"store.{name}", sorted(map(str, of_shards)), "the same for all shards", remedy)
         losses = reconstruction([note.pop("loss") for note in notes])
         self.parts.tidy(len(self.shards))
@@ -194,16 +192,12 @@ class Writer:
     def _write_shard(self, number: int) -> None:
         tensors, losses = self._shard(self.shards[number])
         examples, rows = len(tensors["ids"]), int(tensors["kept"].sum())
-        made_by = {"weights": self._weights, "fit": self._fit}
-        self.parts.write_shard(number, tensors, examples=examples, rows=rows, loss=losses, **made_by)
+        self.parts.write_shard(number, tensors, examples=examples, rows=rows, loss=losses, **self._made_by)
 
     @cached_property
-    def _weights(self) -> str:
-        return self.contents.teacher().digest()
-
-    @cached_property
-    def _fit(self) -> str | None:
-        return self.parts.fit_digest() if self.parts.has_fit else None
+    def _made_by(self) -> dict[str, str | None]:
+        """What all shards of a store must have in common."""
+        return {"weights": self.contents.teacher().digest(), "fit": self.parts.fit_digest()}
 
     def in_order(self, rows: Tensor) -> Tensor:
         """A shard's rows as its batches take them: by length, for little padding."""
@@ -292,12 +286,6 @@ class Writer:
         if units is None:
             return kept * self.request.units
         return (units[:, 0] & valid[..., None]).sum(dim=(1, 2))
-
-    def _check_count(self) -> None:
-        if (count := len(self.shards)) > MOST_SHARDS:
-            least = -(-int(self.contents.split.lengths.sum()) // (MOST_SHARDS - 1))
-            allowed = f"{MOST_SHARDS:,} shards at most: it makes {count:,} of this data"
-            raise ConfigError("store.shard_tokens", self.request.shard_tokens, allowed, f"set it to {least} or more")
 
     def _check_space(self, share: float) -> None:
         need = int(self.size.bytes * share * MARGIN)

@@ -25,7 +25,7 @@ from hskd_lightning.assets.stores import Stores
 from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
-from hskd_lightning.knowledge import writer
+from hskd_lightning.knowledge import shards, writer
 from hskd_lightning.knowledge.parts import Parts
 from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
@@ -260,7 +260,7 @@ def test_more_shards_than_a_process_can_map_are_refused_before_the_first(
     unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_store(unbroken, tmp_path)
-    monkeypatch.setattr(writer, "MOST_SHARDS", 20)
+    monkeypatch.setattr(shards, "MOST_SHARDS", 20)
     with pytest.raises(ConfigError, match=r"(?s)`store.shard_tokens` = 100.*makes 79 of this data"):
         room_at(tmp_path).build()
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hskd_lightning.compress.bits.floats import FloatCode
 from hskd_lightning.compress.compression import Compression
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import MASKED_SCORE
@@ -135,7 +136,7 @@ def test_short_examples_are_filled_in_the_released_codes_order(tiny: Build, batc
     student = [torch.randn(shape, generator=torch.Generator().manual_seed(at), dtype=torch.float64) for at in (1, 2)]
     student = [state.requires_grad_() for state in student]
     length = AttentionWithoutSep(keep=keep, separators="first_row")
-    compression = Compression(LayerMap(PAIRS), length, EveryUnit(), padding="distill")
+    compression = Compression(LayerMap(PAIRS), length, EveryUnit(), "distill", FloatCode(torch.float64))
     with torch.no_grad():
         with AttentionProbe(teacher, BLOCKS, "cls_row") as probe:
             states = encoder.hidden_states(teacher, batch, tuple(state for _, state in PAIRS))
@@ -145,9 +146,9 @@ def test_short_examples_are_filled_in_the_released_codes_order(tiny: Build, batc
     loss = (seen - target.values).square().mean(dim=(0, 2, 3)).sum()
     _, expected = released(teacher, student, batch, keep)
     assert torch.equal(target.tokens.positions, expected_positions)
-    torch.testing.assert_close(loss, expected, rtol=1e-7, atol=1e-7)  # kept values are float32, also of such a teacher
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
     for ours, theirs in zip(torch.autograd.grad(loss, student), torch.autograd.grad(expected, student), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
 def test_only_plain_dot_products_are_probed(kind: str, tiny: Build) -> None:

@@ -21,7 +21,7 @@ class FloatCode:
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes of a wider float too: what is covered is rounded as its own store would have rounded it."""
-        return codes.to(self.dtype).float()
+        return codes.to(self.dtype).to(torch.promote_types(self.dtype, torch.float32))
 
     elements, restored = encode, decode
 
