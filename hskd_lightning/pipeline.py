@@ -21,6 +21,7 @@ from hskd_lightning import console, ranks
 from hskd_lightning.assets import Assets
 from hskd_lightning.data.loader import Reader, ResumableLoader
 from hskd_lightning.data.metrics import metric_of
+from hskd_lightning.data.predictions import Predictions, write_predictions
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.explain import measure_amount, say_plan
 from hskd_lightning.finished import say_done_before, say_result
@@ -37,7 +38,7 @@ from hskd_lightning.runs.trackers import replay, report, trackers, unreported
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training import fit
 from hskd_lightning.training.distiller import Distiller
-from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.evaluate import predict, score
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule, FineTuner, plain_config
 from hskd_lightning.training.team import ALONE, Team, assembled
@@ -129,6 +130,7 @@ class _Run:
                 **scores["summary"],
                 "dev": scores["dev"],
                 "teacher_dev": teacher_dev,
+                "teacher_weights": assets.teacher.digest() if source is None else source.teacher_weights(),
                 "store": None if source is None else source.origin,
                 "peak_memory_mb": peak_memory_mb(),
                 "gpu": gpu_name(device),
@@ -229,14 +231,19 @@ class _Run:
     def _score(self, teacher_dev: dict[str, dict[str, float]]) -> dict[str, Any]:
         """Score dev once for the selected and for the last weights, and leave the selected student to take away."""
         folder = self.cell.checkpoints / PREDICTION
-        last = self._score_checkpoint(folder / fit.LAST)
-        selected = self._score_checkpoint(folder / fit.best(folder), export=True)
+        said = self._predict(folder / fit.LAST)
+        last = self._figures(said)
+        said = self._predict(folder / fit.best(folder), export=True)
+        write_predictions(self.cell.predictions, said)
+        selected = self._figures(said)
         score_selected, score_last = self._headline(selected), self._headline(last)
         summary = {
             "score": score_selected,
             "score_last": score_last,
             "score_best": max(score_selected, score_last),
             "teacher_score": self._headline(teacher_dev),
+            "selection_score": None,
+            "dev_examples": len(next(iter(said.values())).ids),
         }
         return {"summary": summary, "dev": selected}
 
@@ -244,7 +251,10 @@ class _Run:
         """The figure that curves show, of the first split: dev, or MNLI's matched half."""
         return next(iter(dev.values()))[metric_of(self.experiment.task).headline]
 
-    def _score_checkpoint(self, path: Path, export: bool = False) -> dict[str, dict[str, float]]:
+    def _figures(self, said: dict[str, Predictions]) -> dict[str, dict[str, float]]:
+        return {name: score(of, self.experiment.task) for name, of in said.items()}
+
+    def _predict(self, path: Path, export: bool = False) -> dict[str, Predictions]:
         kind = FineTuner if self.settings.knowledge.target == "labels" else Distiller
         module = kind.load_from_checkpoint(fit.checked(path), map_location="cpu", weights_only=True)
         if export:
@@ -252,10 +262,8 @@ class _Run:
             self.assets.corpus.tokenizer.save_pretrained(self.cell.student)
         corpus, device = self.assets.corpus, self.settings.trainer.device
         module.eval().to(device)
-        return {
-            name: score(module, corpus.eval_batches(split), self.experiment.task, device)
-            for name, split in corpus.tokens.dev.items()
-        }
+        splits = corpus.tokens.dev.items()
+        return {name: predict(module, corpus.eval_batches(split), device) for name, split in splits}
 
 
 def _report_late(experiment: Experiment, cell: Cell) -> None:

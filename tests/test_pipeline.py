@@ -14,13 +14,15 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hskd_lightning.assets import Assets
 from hskd_lightning.config import plain
+from hskd_lightning.data.predictions import read_predictions
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.explain import explain
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
+from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.training.distiller import Distiller
-from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.evaluate import predict, score
 from tests.helpers import only_cell, read, refusal, result_of, trace
 
 pytestmark = pytest.mark.slow
@@ -36,6 +38,7 @@ def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None
         "status.json",
         "result.json",
         "metrics.csv",
+        "predictions.safetensors",
         "log.txt",
         "checkpoints/hidden/last.ckpt",
         "checkpoints/hidden/facts.json",
@@ -47,6 +50,31 @@ def test_a_cell_leaves_exactly_these_files(small: Small, tmp_path: Path) -> None
         "student/tokenizer.json",
         "student/tokenizer_config.json",
     }
+
+
+def test_what_the_student_says_of_each_dev_example_comes_to_its_score(small: Small, tmp_path: Path) -> None:
+    config = small()
+    run(config)
+    cell = CellFolder(only_cell(tmp_path))
+    said = read_predictions(cell.predictions, "dev", "cell", "")
+    split = Assets(Experiment.resolve(plain(config))).corpus.tokens.dev["dev"]
+    assert said.ids.tolist() == split.ids.tolist()
+    assert cell.result is not None
+    assert (said.predicted == said.labels).mean() == pytest.approx(cell.result.score, abs=1e-12)
+    assert cell.result.dev_examples == len(split)
+
+
+def test_the_teachers_answers_lie_beside_its_scores(small: Small, tmp_path: Path) -> None:
+    run(small())
+    (path,) = tmp_path.rglob("teacher_score/*/predictions.safetensors")
+    said = read_predictions(path, "dev", "teacher", "")
+    assert result_of(tmp_path)["teacher_score"] == pytest.approx((said.predicted == said.labels).mean(), abs=1e-12)
+
+
+def test_a_result_names_the_teacher_by_its_weights(small: Small, tmp_path: Path) -> None:
+    config = small()
+    run(config)
+    assert result_of(tmp_path)["teacher_weights"] == Assets(Experiment.resolve(plain(config))).teacher.load().digest()
 
 
 def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path) -> None:
@@ -318,10 +346,8 @@ def test_a_share_of_the_batch_decides_nothing(small: Small) -> None:
     assets = Assets(experiment)
     teacher = assets.teacher.load()
     split = assets.corpus.tokens.dev["dev"]
-    whole = score(
-        teacher.logits, assets.corpus.eval_batches(split), experiment.task, assets.experiment.settings.trainer.device
-    )
-    assert whole == assets.teacher.scores()["dev"]
+    said = predict(teacher.logits, assets.corpus.eval_batches(split), experiment.settings.trainer.device)
+    assert score(said, experiment.task) == assets.teacher.scores()["dev"]
 
 
 def test_loss_that_is_not_a_number_stops_and_names_stage_and_step(small: Small, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, checked, read_manifest
 from hskd_lightning.assets.corpus import Corpus, artifacts
 from hskd_lightning.compress.width.base import Moments
+from hskd_lightning.data.predictions import PREDICTIONS, write_predictions
 from hskd_lightning.data.split import limit
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import fingerprint
@@ -104,10 +105,14 @@ class TeacherAssets:
         return Teacher(self.path, self.experiment.label_order, dropout).to(settings.trainer.device)
 
     def scores(self) -> DevScores:
-        """Its figures on each dev split."""
-        recipe = {"teacher": self.identity, "tokens": self.corpus.recipe}
+        """Its figures on each dev split; its predictions lie beside them."""
+        recipe = {"teacher": self.identity, "tokens": self.corpus.recipe, "keeps": PREDICTIONS}
         scores: DevScores = read_manifest(build_once(self._root, "teacher_score", recipe, self._score))["facts"]
         return scores
+
+    def digest(self) -> str:
+        """A hash of its weights, whoever made it."""
+        return self.weights or self.load(dropout=False).digest()
 
     @property
     def _given(self) -> str | None:
@@ -161,13 +166,13 @@ class TeacherAssets:
         return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def _score(self, folder: Path) -> Recipe:
-        from hskd_lightning.training.evaluate import score  # here: its metrics take seconds to import
+        from hskd_lightning.training.evaluate import predict, score  # here: its metrics take seconds to import
 
         teacher, device = self.load(dropout=False), self.experiment.settings.trainer.device
-        return {
-            name: score(teacher.logits, self.corpus.eval_batches(split), self.experiment.task, device)
-            for name, split in self.corpus.tokens.dev.items()
-        }
+        splits = self.corpus.tokens.dev.items()
+        said = {name: predict(teacher.logits, self.corpus.eval_batches(split), device) for name, split in splits}
+        write_predictions(folder / PREDICTIONS, said)
+        return {name: score(of, self.experiment.task) for name, of in said.items()}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from hskd_lightning.models.rosita import RositaConfig
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.result import FILES, Result
 from hskd_lightning.settings import read_settings
-from hskd_lightning.training.evaluate import score
+from hskd_lightning.training.evaluate import predict, score
 
 log = logging.getLogger(__name__)
 EXPORT, FIGURES = "export", "export.json"
@@ -194,11 +194,11 @@ class _Exporter:
             "latency": [dataclasses.asdict(each) for each in timed],
         }
 
-    def _score(self, predict: Predict) -> float:
+    def _score(self, classify: Predict) -> float:
         """The headline figure on the first dev split, as in result.json."""
         split = next(iter(self.assets.corpus.tokens.dev.values()))
-        figures = score(predict, self.assets.corpus.eval_batches(split), self.experiment.task, torch.device("cpu"))
-        return figures[metric_of(self.experiment.task).headline]
+        said = predict(classify, self.assets.corpus.eval_batches(split), torch.device("cpu"))
+        return score(said, self.experiment.task)[metric_of(self.experiment.task).headline]
 
     def _check(self, student: PreTrainedModel, written: Path) -> float:
         """The largest difference of a logit, on dev's own batches, on one example, and on one token."""

@@ -79,6 +79,7 @@ class DeviceStoreSource:
         self.source = source
         self.device = device
         self.teacher_scores: Callable[[], DevScores] = source.teacher_scores
+        self.teacher_weights: Callable[[], str] = source.teacher_weights
         self._resident: Resident | None = None
 
     @property

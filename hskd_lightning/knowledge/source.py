@@ -32,6 +32,10 @@ class KnowledgeSource(Protocol):
         """The figures that the teacher behind the logits reaches on each dev split."""
         ...
 
+    def teacher_weights(self) -> str:
+        """A hash of that teacher's weights."""
+        ...
+
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         """The hidden stage's target on the batch's device."""
         ...

@@ -40,6 +40,10 @@ class StoreSource:
         scores: DevScores = self.store.facts["teacher_dev"]
         return scores
 
+    def teacher_weights(self) -> str:
+        weights: str = self.store.facts["weights"]
+        return weights
+
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught

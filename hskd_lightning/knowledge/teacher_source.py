@@ -48,6 +48,9 @@ class TeacherSource:
         whole.compression = None if self.compression is None else self.compression.without_mask()
         return whole
 
+    def teacher_weights(self) -> str:
+        return self.teacher.digest()
+
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         assert self.plan is not None and self.compression is not None
         states, attention = self.teacher.states(

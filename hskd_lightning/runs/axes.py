@@ -20,6 +20,7 @@ def axes(experiment: Experiment) -> dict[str, Any]:
     flat: dict[str, Any] = {
         "task": experiment.task.name,
         "teacher": settings.teacher.name,
+        "teacher_seed": settings.teacher.seed,
         "student": settings.student.name,
         **_init(settings.student.init),
         "knowledge": settings.knowledge.name,

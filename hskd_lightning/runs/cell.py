@@ -56,7 +56,7 @@ class Cell(CellFolder):
 
     def finish(self, result: Result) -> None:
         """Write the result: from here on the cell is done."""
-        files = {path.name: digest(path) for path in (self.config, self.metrics) if path.exists()}
+        files = {path.name: digest(path) for path in (self.config, self.metrics, self.predictions) if path.exists()}
         files |= {f"student/{name}": each for name, each in digests(self.student).items()}
         result.write(self._result, files)
 

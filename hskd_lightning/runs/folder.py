@@ -2,10 +2,12 @@
 
 config.yaml     what was asked, resolved          status.json   see `Status`
 log.txt         what was said                     metrics.csv   stage, step, name, value
-checkpoints/    the student's, by stage           result.json   see `Result`: all that a study reads
-student/        a Hugging Face folder             error.txt     a failed cell's traceback
+checkpoints/    the student's, by stage           error.txt     a failed cell's traceback
+student/        a Hugging Face folder             result.json   see `Result`
+predictions.safetensors                           what the student says of every dev example, see `Predictions`
 
-result.json vouches for what is read back of a finished cell: config.yaml, metrics.csv and student/, by their digests.
+A study reads result.json and the predictions. result.json vouches for what is read back of a finished cell: the
+predictions, config.yaml, metrics.csv and student/, by their digests.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hskd_lightning.artifacts import is_held
+from hskd_lightning.data.predictions import PREDICTIONS
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_files, damaged
 from hskd_lightning.runs.result import Result, anew, read_digests
@@ -48,6 +51,11 @@ class CellFolder:
     def metrics(self) -> Path:
         """The metrics of the training, as `MetricsCsv` writes them."""
         return self.folder / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """What the student says of every dev example."""
+        return self.folder / PREDICTIONS
 
     @property
     def config(self) -> Path:
@@ -122,7 +130,7 @@ class CellFolder:
         """Compare files of a finished cell with their digests.
 
         Args:
-            parts: config.yaml, metrics.csv, student.
+            parts: config.yaml, metrics.csv, predictions.safetensors, student.
 
         Raises:
             ConfigError: one is not what was written; it is named.

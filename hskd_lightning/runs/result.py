@@ -10,10 +10,11 @@ from typing import Any
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import Digests, damaged, read_json, write_json
 
-SCHEMA = 4
-"""Of the columns below. 3 has `store_dtype` for bits, and no `knowledge_token_bits`; 2 has no GPU; 1 is every result
+SCHEMA = 5
+"""Of the columns below. 4 has no predictions beside it, and none of `ADDED_BY_5`; 3 has `store_dtype` for bits, and no `knowledge_token_bits`; 2 has no GPU; 1 is every result
 from before results said which: as 2, without `schema`.
 """
+ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples")
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
@@ -39,6 +40,8 @@ class Result:
     """What was learned, such as sst2 or polarity."""
     teacher: str
     """The name of the teacher: that of its yaml."""
+    teacher_seed: int | None
+    """Of its fine-tuning, which is the same for all cells that have one teacher."""
     student: str
     """The name of the student: that of its yaml."""
     student_init: str
@@ -90,6 +93,10 @@ class Result:
     """The same of the last checkpoint."""
     score_best: float
     """The better of the two."""
+    selection_score: float | None
+    """The headline figure of the selected checkpoint on the selection split, which chose it; null: nothing was held out."""
+    dev_examples: int
+    """Examples of the first dev split, of which `score` is."""
     teacher_score: float
     """The same of the teacher."""
     dev: Mapping[str, Mapping[str, float]]
@@ -116,6 +123,8 @@ class Result:
 
     # Where it comes from.
 
+    teacher_weights: str | None
+    """A hash of the teacher's weights: one recipe is another teacher on another machine."""
     layer_map: str | None
     """Which state of the student learned from which of the teacher: `1<-2, 2<-4`; null where none did."""
     store: str | None

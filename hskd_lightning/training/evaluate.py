@@ -1,4 +1,4 @@
-"""Score a classifier on whole splits, in one process: no padded duplicates, no averages of batches."""
+"""What a classifier says of whole splits, in one process: no padded duplicates, no averages of batches."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from torch import Tensor
 
 from hskd_lightning.data import metrics
 from hskd_lightning.data.examples import Task
+from hskd_lightning.data.predictions import Predictions
 from hskd_lightning.hsk import TokenBatch
 
 
 @torch.inference_mode()
-def score(
-    predict: Callable[[TokenBatch], Tensor], batches: Iterable[TokenBatch], task: Task, device: torch.device
-) -> dict[str, float]:
-    """All figures of the task's metric over every example of the batches; the first is the headline.
+def predict(
+    classify: Callable[[TokenBatch], Tensor], batches: Iterable[TokenBatch], device: torch.device
+) -> Predictions:
+    """The predictions of every example of the batches.
 
     Logits stay on the device until the last batch: one copy, for which nothing waits on the way.
 
     Args:
-        predict: batch -> (B, C) logits, on `device`.
+        classify: batch -> (B, C) logits, on `device`.
     """
-    predicted, labels = [], []
-    for batch in batches:
-        predicted.append(predict(batch.to(device)).float())
-        labels.append(batch.labels)
-    return metrics.compute(task, torch.cat(predicted).cpu(), torch.cat(labels))
+    said = [(batch.ids, batch.labels, classify(batch.to(device)).float()) for batch in batches]
+    return Predictions(*(torch.cat(column).cpu().numpy() for column in zip(*said, strict=True)))
+
+
+def score(predictions: Predictions, task: Task) -> dict[str, float]:
+    """All figures of the task's metric over a whole split; the first is the headline."""
+    return metrics.compute(task, torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels))

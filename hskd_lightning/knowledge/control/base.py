@@ -106,6 +106,9 @@ class Controlled:
     def teacher_scores(self) -> DevScores:
         return self.true.teacher_scores()
 
+    def teacher_weights(self) -> str:
+        return self.true.teacher_weights()
+
     def hidden(self, batch: TokenBatch) -> HiddenTarget:
         if isinstance(batch.taught, HiddenTarget):
             return batch.taught  # changed where the batch was made
