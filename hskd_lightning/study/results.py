@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.stats.intervals import Scores
+from hskd_lightning.study.stats.scores import Scores
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Setting:
 
     @cached_property
     def scores(self) -> Scores:
-        return self.by_seed("score")
+        return Scores(self.by_seed("score"))
 
     @cached_property
     def amount(self) -> float:

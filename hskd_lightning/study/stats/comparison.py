@@ -11,14 +11,13 @@ from statsmodels.stats.multitest import multipletests
 
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import (
-    Scores,
     Summary,
     check_share,
-    checked,
     p_above,
     p_below,
     summarize_values,
 )
+from hskd_lightning.study.stats.scores import BySeed, checked
 
 Key = TypeVar("Key")
 
@@ -35,7 +34,7 @@ class Difference(Summary):
     p_holm: float = math.nan
 
 
-def paired_difference(scores: Scores, reference: Scores, level: float = LEVEL) -> Difference:
+def paired_difference(scores: BySeed, reference: BySeed, level: float = LEVEL) -> Difference:
     """`scores` minus `reference`, seed by seed, on the seeds that both have. No shared seed: n = 0, the rest nan.
 
     Raises:
@@ -51,7 +50,7 @@ def difference_of(differences: Sequence[float], level: float) -> Difference:
     return Difference(**asdict(summary), p=two_sided if summary.n > 1 else math.nan)
 
 
-def compare(settings: Mapping[Key, Scores], reference: Scores, level: float = LEVEL) -> dict[Key, Difference]:
+def compare(settings: Mapping[Key, BySeed], reference: BySeed, level: float = LEVEL) -> dict[Key, Difference]:
     """Every setting minus `reference`, with p corrected over all of them."""
     return corrected({name: paired_difference(scores, reference, level) for name, scores in settings.items()})
 
@@ -69,7 +68,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [p if math.isnan(p) else float(next(adjusted)) for p in ps]
 
 
-def _shared(scores: Scores, reference: Scores) -> list[float]:
+def _shared(scores: BySeed, reference: BySeed) -> list[float]:
     checked(scores)
     checked(reference)
     return [score - reference[seed] for seed, score in scores.items() if seed in reference]
@@ -109,7 +108,7 @@ class Equivalence:
     serves: bool
 
 
-def equivalence(scores: Scores, reference: Scores, margin: float = MARGIN, alpha: float = ALPHA) -> Equivalence:
+def equivalence(scores: BySeed, reference: BySeed, margin: float = MARGIN, alpha: float = ALPHA) -> Equivalence:
     """Two one-sided paired t tests (Schuirmann 1987) on the shared seeds.
 
     A test of difference cannot show that two settings serve alike: with few seeds it finds nothing. Here the burden

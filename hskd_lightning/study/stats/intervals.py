@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr, stdtrit
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.stats.defaults import LEVEL
-
-Scores = Mapping[int, float]
-"""The score of one setting by seed."""
-
-Array = NDArray[np.float64]
+from hskd_lightning.study.stats.scores import Array, BySeed, checked
 
 DECIMALS = 12
 """Scores are compared to this many decimals: far finer than one example's worth, far coarser than rounding errors."""
@@ -38,7 +33,7 @@ class Summary:
     level: float
 
 
-def summarize(scores: Scores, level: float = LEVEL) -> Summary:
+def summarize(scores: BySeed, level: float = LEVEL) -> Summary:
     """Mean, spread and two-sided t interval of one setting.
 
     Raises:
@@ -127,15 +122,6 @@ def bootstrap_interval(values: Array, n: int, level: float) -> tuple[float, floa
 
 
 # What callers mistype.
-
-
-def checked(scores: Scores) -> Scores:
-    """Refuse scores that are not finite: a run that diverged is counted as a 0 or left out, but not by chance."""
-    for seed, score in scores.items():
-        if not math.isfinite(score):
-            remedy = "leave the seed out of every setting, or give it the score of a constant prediction"
-            raise ConfigError(f"scores[{seed}]", score, "a finite number", remedy)
-    return scores
 
 
 def check_share(key: str, value: float, below: float = 1.0) -> None:

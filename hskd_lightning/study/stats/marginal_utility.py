@@ -12,9 +12,9 @@ import numpy as np
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.stats.comparison import Difference, corrected, difference_of, paired_difference
 from hskd_lightning.study.stats.defaults import LEVEL
-from hskd_lightning.study.stats.intervals import Array, Scores, checked
+from hskd_lightning.study.stats.scores import Array, BySeed, checked
 
-Curve = Mapping[float, Scores]
+Curve = Mapping[float, BySeed]
 """Scores by seed at each amount, in scalars per example. Amount 0 is the baseline: logits only."""
 
 

@@ -11,14 +11,13 @@ import numpy as np
 from hskd_lightning.study.stats.comparison import Equivalence, equivalence
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import (
-    Array,
-    Scores,
     bootstrap_interval,
     check_share,
     mean_curve,
     resampled_means,
 )
 from hskd_lightning.study.stats.marginal_utility import Curve, ascending, on_shared_seeds
+from hskd_lightning.study.stats.scores import Array, BySeed
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Serving:
 
 
 def judge(
-    curve: Curve, full: Scores | None = None, margin: float = MARGIN, alpha: float = ALPHA
+    curve: Curve, full: BySeed | None = None, margin: float = MARGIN, alpha: float = ALPHA
 ) -> dict[float, Equivalence]:
     """Every amount of a curve against full HSK, in ascending order.
 
@@ -61,7 +60,7 @@ def judge(
     return {amount: equivalence(curve[amount], full or {}, margin, alpha) for amount in amounts}
 
 
-def smallest_serving(curve: Curve, full: Scores | None = None, margin: float = MARGIN, alpha: float = ALPHA) -> Serving:
+def smallest_serving(curve: Curve, full: BySeed | None = None, margin: float = MARGIN, alpha: float = ALPHA) -> Serving:
     """The smallest amount that serves as well as full HSK together with all larger ones.
 
     Not the smallest that passes: of many amounts tested, the luckiest would be reported. Going down from the

@@ -11,13 +11,13 @@ from scipy.optimize import minimize_scalar
 from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import (
     DECIMALS,
-    Array,
     bootstrap_interval,
     check_share,
     mean_curve,
     resampled_means,
 )
 from hskd_lightning.study.stats.marginal_utility import Curve, on_shared_seeds
+from hskd_lightning.study.stats.scores import Array
 
 TRIED_SCALES = 48
 BEYOND = 5.0
