@@ -28,7 +28,7 @@ LAYERS = """
 STUDY = """
     study.markup study.stats
     study.results
-    study.paths study.seals
+    study.paths study.seals study.examples
     study.figures
     study.report
     study.sweep

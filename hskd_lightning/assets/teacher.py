@@ -17,7 +17,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.artifacts import Recipe, build_once, checked, read_manifest
 from hskd_lightning.assets.corpus import Corpus, artifacts
 from hskd_lightning.compress.width.base import Moments
-from hskd_lightning.data.predictions import PREDICTIONS, write_predictions
+from hskd_lightning.data.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from hskd_lightning.data.split import limit
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import fingerprint
@@ -106,9 +106,12 @@ class TeacherAssets:
 
     def scores(self) -> DevScores:
         """Its figures on each dev split; its predictions lie beside them."""
-        recipe = {"teacher": self.identity, "tokens": self.corpus.recipe, "keeps": PREDICTIONS}
-        scores: DevScores = read_manifest(build_once(self._root, "teacher_score", recipe, self._score))["facts"]
+        scores: DevScores = read_manifest(self._scored)["facts"]
         return scores
+
+    def predictions(self, split: str) -> Predictions:
+        """What it says of each example of a dev split."""
+        return read_predictions(self._scored / PREDICTIONS, split, "teacher_score", f"rm -r {self._scored}")
 
     def digest(self) -> str:
         """A hash of its weights, whoever made it."""
@@ -126,6 +129,11 @@ class TeacherAssets:
     def _folder(self) -> Path:
         """Where the teacher that is made here is, or will be."""
         return self._root / "teacher" / fingerprint(self.recipe)
+
+    @property
+    def _scored(self) -> Path:
+        recipe = {"teacher": self.identity, "tokens": self.corpus.recipe, "keeps": PREDICTIONS}
+        return build_once(self._root, "teacher_score", recipe, self._score)
 
     def _fine_tune(self, folder: Path) -> Recipe:
         module, facts = self.team.everywhere(TeacherAssets.fine_tune, self, folder / "fit")

@@ -18,7 +18,7 @@ PREDICTIONS = "predictions.safetensors"
 
 
 class Predictions(NamedTuple):
-    """A model's logits of one split, beside what is true there. The order is the split's own."""
+    """A model's logits of one split, beside what is true there, in any order: examples are known by their ids."""
 
     ids: NDArray[np.int64]  # (N,) | the examples' own
     labels: NDArray[Any]  # (N,) int64 class ids, or float32 scores

@@ -11,8 +11,8 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import Digests, damaged, read_json, write_json
 
 SCHEMA = 5
-"""Of the columns below. 4 has no predictions beside it, and none of `ADDED_BY_5`; 3 has `store_dtype` for bits, and no `knowledge_token_bits`; 2 has no GPU; 1 is every result
-from before results said which: as 2, without `schema`.
+"""Of the columns below. 4 has no predictions beside it, and none of `ADDED_BY_5`; 3 has `store_dtype` for bits, and no
+`knowledge_token_bits`; 2 has no GPU; 1 is every result from before results said which: as 2, without `schema`.
 """
 ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples")
 FILES = "files"
@@ -94,7 +94,7 @@ class Result:
     score_best: float
     """The better of the two."""
     selection_score: float | None
-    """The headline figure of the selected checkpoint on the selection split, which chose it; null: nothing was held out."""
+    """The selected checkpoint's headline figure on the selection split, which chose it; null: nothing was held out."""
     dev_examples: int
     """Examples of the first dev split, of which `score` is."""
     teacher_score: float
@@ -223,6 +223,18 @@ def read_digests(path: Path) -> Digests:
     """
     files: Digests = _read(path)[FILES]
     return files
+
+
+def older(path: Path) -> dict[str, Any] | None:
+    """The columns, and the digests, of a result of schema 4; None where there is no such result.
+
+    Raises:
+        ConfigError: the file is not what was written.
+    """
+    if not path.exists():
+        return None
+    columns = read_json(path, "cell", anew(path.parent), ("cell_id", FILES))
+    return columns if columns.get("schema") == SCHEMA - 1 else None
 
 
 def _read(path: Path) -> dict[str, Any]:

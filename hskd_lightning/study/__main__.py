@@ -7,6 +7,8 @@ stores    build what its cells learn from; start it as often and on as
 status    where they stand; works while the sweep runs
 collect   results.csv and Parquet from what is there, also of a half-done
           sweep; names what is missing
+score     let the students of cells that an earlier version finished say
+          again what they say of each dev example; none is trained
 retry     run the failed ones again
 clean     what can go: checkpoints of finished cells, folders of unfinished
           ones (--yes removes them)
@@ -99,9 +101,16 @@ def _collect(given: argparse.Namespace) -> None:
     table = collect.collect(plan)
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", f"run it: {command('train')} -m ...")
-    print(collect.write(table, given.to))
+    print(collect.write(table, given.to, collect.said(plan)))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
+
+
+def _score(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.sweep.rescore import rescore
+
+    scored, other = rescore(_planned(given))
+    log.info("scored again: %d cells, %d of them to another score", scored, other)
 
 
 def _retry(given: argparse.Namespace) -> None:
@@ -146,6 +155,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "stores": _stores,
     "status": _status,
     "collect": _collect,
+    "score": _score,
     "retry": _retry,
     "clean": _clean,
     "figures": _figures,

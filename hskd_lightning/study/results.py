@@ -14,20 +14,23 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.stats.scores import Scores
+from hskd_lightning.study.stats.scores import Array, Scores
 
 log = logging.getLogger(__name__)
 
+CONTRIBUTIONS = "contributions"
+"""The column of a table joined with `examples`: (E,) what each dev example, by rising id, adds to a score; or None."""
 NEEDED = ("figure", "cell_id", "task", "student", "knowledge", "seed", "score")
-CONTEXT = ("task", "teacher", "student", "student_init", "preset")
+CONTEXT = ("task", "teacher", "teacher_seed", "student", "student_init", "preset")
 """What a baseline has in common with the settings it is the baseline of."""
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
 CHOICES = (*CONTEXT, "knowledge", "control", "quirk", "hsk_amount", *STRATEGIES, "bits")
-NUMBERS = ("seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
+NUMBERS = ("seed", "teacher_seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
 WHOLE = 0.999
 """A share of full HSK from here on is all of it: the means of counts over a split are not exact."""
 
@@ -41,7 +44,9 @@ class Setting:
 
     @cached_property
     def scores(self) -> Scores:
-        return Scores(self.by_seed("score"))
+        """By seed; with what each dev example adds to them where that is known of every seed."""
+        by_seed = self.by_seed("score")
+        return Scores(by_seed, self._contributions(by_seed), self._examples)
 
     @cached_property
     def amount(self) -> float:
@@ -80,6 +85,21 @@ class Setting:
         values = pd.to_numeric(self.rows[column], errors="coerce")
         pairs = zip(self.rows["seed"], values, strict=True)
         return {int(seed): float(value) for seed, value in pairs if math.isfinite(value)}
+
+    def _contributions(self, seeds: Iterable[int]) -> dict[int, Array] | None:
+        if CONTRIBUTIONS not in self.rows:
+            return None
+        known = dict(zip(self.rows["seed"].astype(int), self.rows[CONTRIBUTIONS], strict=True))
+        return (
+            {seed: known[seed] for seed in seeds}
+            if all(isinstance(known[seed], np.ndarray) for seed in seeds)
+            else None
+        )
+
+    @property
+    def _examples(self) -> int | None:
+        counts = self.by_seed("dev_examples").values()
+        return int(min(counts)) if counts else None
 
     def mean(self, column: str) -> float:
         values = self.by_seed(column).values()
@@ -120,7 +140,16 @@ def _check_numbers(rows: pd.DataFrame, column: str) -> None:
 MEASURED = (
     *(f"knowledge_{unit}" for unit in ("scalars", "bytes", "token_bits", "shared_bytes", "fraction")),
     *(f"{kind}_{stage}" for kind in ("seconds", "steps") for stage in ("hidden", "prediction")),
-    *("metric", "teacher_score", "layer_map", "git_sha", "parameters_student", "parameters_teacher"),
+    *(
+        "metric",
+        "teacher_score",
+        "teacher_weights",
+        "dev_examples",
+        "layer_map",
+        "git_sha",
+        "parameters_student",
+        "parameters_teacher",
+    ),
 )
 
 

@@ -14,8 +14,12 @@ from typing import Any
 
 import pandas as pd
 
+from hskd_lightning.data.predictions import PREDICTIONS, Predictions, read_predictions
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.runs.result import SCHEMA, Result
+from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.runs.result import SCHEMA, Result, anew
+from hskd_lightning.runs.state import State
+from hskd_lightning.study import examples
 from hskd_lightning.study.seals import intact, sealed
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
@@ -75,9 +79,29 @@ def quirk(cell: PlannedCell) -> str | None:
     return ", ".join(name.removeprefix("preset.") for name in switched) or None
 
 
-def write(table: pd.DataFrame, folder: Path) -> Path:
-    """Write results.csv, and the same as Parquet, each row with its seal; whole or not at all."""
+def said(plan: Plan) -> pd.DataFrame:
+    """What a plan's students said of the first dev split, see `examples`; damaged files are named and left out."""
+    cells = {cell.id: cell.files for cell in plan.in_state(State.DONE) if cell.id is not None}
+    known = ((name, _said(files)) for name, files in cells.items())
+    return examples.table_of({name: predictions for name, predictions in known if predictions is not None})
+
+
+def _said(files: CellFolder) -> Predictions | None:
+    try:
+        files.check(PREDICTIONS)
+        result = files.result
+        assert result is not None
+        return read_predictions(files.predictions, next(iter(result.dev)), "cell", anew(files.folder))
+    except ConfigError as error:
+        log.warning("what the student of cell %s said is left out.\n%s", files.id, error)
+        return None
+
+
+def write(table: pd.DataFrame, folder: Path, said: pd.DataFrame | None = None) -> Path:
+    """Write results.csv, and the same as Parquet, each row with its seal; and what was said. Whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    if said is not None:
+        examples.write(said, folder)
     table = sealed(table)
     parquet, csv = folder / "results.parquet", folder / "results.csv"
     for path, save in ((parquet, table.to_parquet), (csv, table.to_csv)):
@@ -88,7 +112,7 @@ def write(table: pd.DataFrame, folder: Path) -> Path:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """What `write` wrote as CSV, as far as it still is that; without the seals, which say nothing of a cell.
+    """What `write` wrote as CSV, as far as it still is that, joined with what was said; without the seals.
 
     Raises:
         ConfigError: it is no such table, none of its rows is as it was written, or one is of a newer schema.
@@ -100,7 +124,8 @@ def read(path: Path) -> pd.DataFrame:
     writer.writeheader()
     writer.writerows(rows)
     text.seek(0)
-    return pd.read_csv(text, dtype={"cell_id": str, "store": str})
+    table = pd.read_csv(text, dtype={"cell_id": str, "store": str, "teacher_weights": str})
+    return examples.joined(table, examples.read(path.parent))
 
 
 def _check_schema(rows: Sequence[Mapping[str, str]], path: Path) -> None:

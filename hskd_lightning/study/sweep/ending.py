@@ -12,6 +12,7 @@ import pandas as pd
 
 from hskd_lightning import console
 from hskd_lightning.runs.state import State
+from hskd_lightning.study import examples
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report import tables
 from hskd_lightning.study.report.page import write_report
@@ -41,7 +42,9 @@ def finish(plan: Plan, folder: Path, margin: float) -> None:
     """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
     table = collect.collect(plan)
     if len(table):
-        csv = collect.write(table, folder)
+        said = collect.said(plan)
+        csv = collect.write(table, folder, said)
+        table = examples.joined(table, said)
         show_results(table, margin)
         drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
         written = write_report(table, folder / "report.html", margin)
