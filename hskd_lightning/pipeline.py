@@ -33,7 +33,7 @@ from hskd_lightning.runs.cell import Cell
 from hskd_lightning.runs.device import check_devices, count_gpu_memory, gpu_name, peak_gpu_memory_mb, settle
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.provenance import git_sha, peak_memory_mb, versions
-from hskd_lightning.runs.result import Result
+from hskd_lightning.runs.result import FAMILIES, Result
 from hskd_lightning.runs.trackers import replay, report, trackers, unreported
 from hskd_lightning.settings.stages import HIDDEN, PREDICTION
 from hskd_lightning.training import fit
@@ -137,7 +137,7 @@ class _Run:
                 "peak_gpu_memory_mb": peak_gpu_memory_mb(device),
                 "parameters_teacher": encoder.count_from_config(experiment.teacher_config),
                 "parameters_student": encoder.count_parameters(self.student),
-                **{f"{name}_{stage}": value for stage, kept in facts.items() for name, value in kept.items()},
+                **{f"{name}_{stage}": kept[name] for stage, kept in facts.items() for name in FAMILIES if name in kept},
                 "layer_map": None if experiment.plan is None else str(experiment.plan.layer_map),
                 "data_digest": experiment.dataset.digest(),
                 "versions": versions(),

@@ -88,6 +88,7 @@ def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path)
     assert result["knowledge_scalars"] == 1 * 2 * 4
     assert result["knowledge_bytes"] == 1 * 2 * (4 * 2 + 2)  # fp16
     assert result["steps_hidden"] == result["steps_prediction"] == 2 * 3  # 96 examples, batches of 32
+    assert all(0 <= result[f"clipped_{stage}"] <= 1 for stage in ("hidden", "prediction"))
     assert result["seconds_hidden"] > 0 and result["seconds_prediction"] > 0
     assert result["score_best"] == max(result["score"], result["score_last"])
     assert {"parameters_teacher", "parameters_student", "teacher_score", "versions", "git_sha"} <= set(result)

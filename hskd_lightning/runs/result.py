@@ -18,15 +18,17 @@ ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_example
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
+FAMILIES = ("seconds", "steps", "clipped")
+"""The fields of `Result` with a value for each stage, in tables `<family>_<stage>`."""
 OPTIONS = ("depth_", "length_", "width_", "bits_", "control_", "student_init_")
 """What the columns of `Result.options` begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished cell. Each field is a column of result.json, results.csv and the trackers, except for three families.
+    """A finished cell. Each field is a column of result.json, results.csv and the trackers, except for four families.
 
-    `options`, `seconds` and `steps` are columns of their own for each entry; see there for their names.
+    `options`, `seconds`, `steps` and `clipped` are columns of their own for each entry; see there for their names.
     """
 
     schema: int = SCHEMA
@@ -110,6 +112,8 @@ class Result:
     """Seconds of training by stage, those before a kill included: `seconds_hidden`, `seconds_prediction`."""
     steps: Mapping[str, int]
     """Optimiser steps by stage: `steps_hidden`, `steps_prediction`."""
+    clipped: Mapping[str, float]
+    """The share of these steps whose gradients were clipped, 0 to 1: `clipped_hidden`, `clipped_prediction`."""
     peak_memory_mb: float
     """The most memory that the process had resident, in 10^6 bytes."""
     gpu: str | None
@@ -143,7 +147,7 @@ class Result:
         Raises:
             TypeError: a column is missing, or there is none of such a name.
         """
-        families: dict[str, Any] = {kind: _family(kind, columns) for kind in ("seconds", "steps")}
+        families: dict[str, Any] = {kind: _family(kind, columns) for kind in FAMILIES}
         timed = {f"{kind}_{stage}" for kind, by_stage in families.items() for stage in by_stage}
         options = {name: value for name, value in columns.items() if name.startswith(OPTIONS)}
         own = {name: value for name, value in columns.items() if name not in {*timed, *options}}
@@ -152,13 +156,17 @@ class Result:
     def columns(self) -> dict[str, Any]:
         """What `of` takes: every column by its name."""
         own = {name: getattr(self, name) for name in COLUMNS}
-        return own | dict(self.options) | _spread("seconds", self.seconds) | _spread("steps", self.steps)
+        return own | dict(self.options) | self._by_stage()
 
     def figures(self) -> dict[str, float]:
         """What came of the cell in numbers: scores and costs, but none of its axes and amounts."""
         scores = {name: getattr(self, name) for name in FIGURES}
         there = {name: value for name, value in scores.items() if value is not None}
-        return there | _spread("seconds", self.seconds) | _spread("steps", self.steps)
+        return there | self._by_stage()
+
+    def _by_stage(self) -> dict[str, float]:
+        """The columns of the families that have a value for each stage."""
+        return {f"{kind}_{stage}": value for kind in FAMILIES for stage, value in getattr(self, kind).items()}
 
     def write(self, path: Path, files: Digests) -> None:
         """Write result.json, whole or not at all.
@@ -191,7 +199,7 @@ class Result:
         return teacher + [{"curve/fraction": at, f"curve/{name}": self.score} for at in where]
 
 
-COLUMNS = tuple(field.name for field in fields(Result) if field.name not in ("options", "seconds", "steps"))
+COLUMNS = tuple(field.name for field in fields(Result) if field.name not in ("options", *FAMILIES))
 """The columns that every result has."""
 FIGURES = (
     *("score", "score_last", "score_best", "teacher_score"),
@@ -248,7 +256,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _family(kind: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     return {stage: columns[f"{kind}_{stage}"] for stage in STAGES if f"{kind}_{stage}" in columns}
-
-
-def _spread(kind: str, by_stage: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{kind}_{stage}": value for stage, value in by_stage.items()}

@@ -139,17 +139,9 @@ def _check_numbers(rows: pd.DataFrame, column: str) -> None:
 
 MEASURED = (
     *(f"knowledge_{unit}" for unit in ("scalars", "bytes", "token_bits", "shared_bytes", "fraction")),
-    *(f"{kind}_{stage}" for kind in ("seconds", "steps") for stage in ("hidden", "prediction")),
-    *(
-        "metric",
-        "teacher_score",
-        "teacher_weights",
-        "dev_examples",
-        "layer_map",
-        "git_sha",
-        "parameters_student",
-        "parameters_teacher",
-    ),
+    *(f"{kind}_{stage}" for kind in ("seconds", "steps", "clipped") for stage in ("hidden", "prediction")),
+    *("metric", "teacher_score", "teacher_weights", "dev_examples", "layer_map", "git_sha"),
+    *("parameters_student", "parameters_teacher"),
 )
 
 

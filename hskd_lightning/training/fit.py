@@ -30,6 +30,7 @@ from hskd_lightning.training import checkpoints, rendezvous
 from hskd_lightning.training.graphs import Replays
 from hskd_lightning.training.metrics_csv import MetricsCsv
 from hskd_lightning.training.module import EncoderModule
+from hskd_lightning.training.optim import clipped_steps
 from hskd_lightning.training.rendezvous import KeepSignals
 from hskd_lightning.training.step_progress import progress
 from hskd_lightning.training.vocabulary import VocabularyInUse
@@ -86,7 +87,8 @@ def fit_stage(
     nothing is lost but time.
 
     Returns:
-        the facts: seconds and optimiser steps, those before a kill included.
+        the facts: seconds and optimiser steps, those before a kill included; `clipped`, the share of these steps whose
+        gradients were clipped, 0 to 1; and, where a checkpoint was chosen, `selection`: the figure that chose it.
     """
     keep_freed_memory()
     timer = Timer()
@@ -114,10 +116,24 @@ def fit_stage(
             ckpt_path=resume,
             weights_only=True,
         )
-    facts = {"seconds": round(timer.time_elapsed("train"), 3), "steps": runner.global_step}
+    facts = _measured(runner, timer)
     runner.save_checkpoint(folder / LAST, weights_only=True)
     if ranks.rank() == 0:
         _finish(folder, facts)
+    return facts
+
+
+def _measured(runner: pl.Trainer, timer: Timer) -> dict[str, float]:
+    """What a stage that has just ended took, and what came of its clipping and its choice of a checkpoint."""
+    clipped = clipped_steps(runner.optimizers[0]) / max(1, runner.global_step)
+    facts = {
+        "seconds": round(timer.time_elapsed("train"), 3),
+        "steps": runner.global_step,
+        "clipped": round(clipped, 6),
+    }
+    for kept in runner.checkpoint_callbacks:
+        if isinstance(kept, ModelCheckpoint) and kept.best_model_score is not None:
+            facts["selection"] = float(kept.best_model_score)
     return facts
 
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from hskd_lightning.settings.stages import StageSettings
 
+CLIPPED = "clipped"
+"""The entry of an optimiser's first group that counts clipped steps."""
+
 
 def decayed(module: nn.Module) -> list[dict[str, Any]]:
     """Parameter groups: no weight decay on biases and normalisation weights (everything of one dimension)."""
@@ -44,13 +47,35 @@ def clip_divisor(gradients: list[Tensor], limit: float) -> Tensor:
     return ((norm + 1e-6) / limit).clamp(min=1.0)
 
 
-def clip_gradients(gradients: list[Tensor], settings: StageSettings) -> None:
-    """Clip gradients by their common norm, or each tensor's by its own."""
+def clip_gradients(gradients: list[Tensor], settings: StageSettings) -> Tensor | None:
+    """Clip gradients by their common norm, or each tensor's by its own.
+
+    Returns:
+        () the largest number by which one of them was divided, on the device; None where nothing is clipped.
+    """
     if settings.clip is None or not gradients:
-        return
+        return None
     groups = [[gradient] for gradient in gradients] if settings.clip_per_tensor else [gradients]
-    for group in groups:
-        torch._foreach_div_(group, clip_divisor(group, settings.clip))
+    divisors = [clip_divisor(group, settings.clip) for group in groups]
+    for group, divisor in zip(groups, divisors, strict=True):
+        torch._foreach_div_(group, divisor)
+    return torch.stack(divisors).max()
+
+
+def count_clipped(optimizer: torch.optim.Optimizer, divisor: Tensor | None) -> None:
+    """Count a step whose gradients were divided by more than 1; nothing waits for the count, which stays on the device.
+
+    It lies in the first group of parameters, so it is part of the optimiser's state and goes on after a kill.
+    """
+    if divisor is not None:
+        first, clipped = optimizer.param_groups[0], (divisor > 1).long()
+        before = first.get(CLIPPED)
+        first[CLIPPED] = clipped if before is None else before.to(divisor.device) + clipped  # a resumed one: CPU
+
+
+def clipped_steps(optimizer: torch.optim.Optimizer) -> int:
+    """In how many steps a gradient was larger than the stage's limit; whoever asks waits for the device."""
+    return int(optimizer.param_groups[0].get(CLIPPED, 0))
 
 
 class AdamW(torch.optim.Optimizer):
@@ -80,9 +105,10 @@ class AdamW(torch.optim.Optimizer):
         gradients = present_gradients(self)
         divisor = None
         if self.settings.clip_per_tensor:
-            clip_gradients(gradients, self.settings)
+            count_clipped(self, clip_gradients(gradients, self.settings))
         elif self.settings.clip is not None and gradients:
             divisor = clip_divisor(gradients, self.settings.clip)
+            count_clipped(self, divisor)
         for group in self.param_groups:
             self._update(group, divisor)
         return loss
@@ -139,7 +165,7 @@ class BertAdam(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         loss = _evaluated(closure)
-        clip_gradients(present_gradients(self), self.settings)
+        count_clipped(self, clip_gradients(present_gradients(self), self.settings))
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

@@ -26,6 +26,7 @@ COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("score", "score_last", "score_best"), 0.5),
     **{"teacher_score": 1.0, "dev": {"dev": {"x": 0.5}}, "teacher_dev": {"dev": {"x": 1.0}}},
     **{"seconds_hidden": 2.0, "steps_hidden": 4, "seconds_prediction": 1.0, "steps_prediction": 2},
+    **{"clipped_hidden": 0.25, "clipped_prediction": 0.5},
     **{"gpu": None, "peak_gpu_memory_mb": None},
     **{"peak_memory_mb": 100.0, "parameters_teacher": 1000, "parameters_student": 100, "versions": {"python": "3"}},
 }

@@ -21,7 +21,7 @@ OF_A_TABLE = {"figure", "quirk", "seal"}
 
 def is_column(name: str) -> bool:
     nested = ("dev_", "teacher_dev_", "versions_")
-    return name in COLUMNS or name.startswith((*OPTIONS, *nested, "seconds_", "steps_", "swept_"))
+    return name in COLUMNS or name.startswith((*OPTIONS, *nested, "seconds_", "steps_", "clipped_", "swept_"))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -36,12 +36,17 @@ def test_families_are_columns_of_their_own() -> None:
     assert result.options["control_seed"] == 3 and result.seconds == {"hidden": 2.0, "prediction": 1.0}
     columns = result.columns()
     assert (columns["control_seed"], columns["seconds_hidden"], columns["width_masked"]) == (3, 2.0, "ignore")
-    assert not {"options", "seconds", "steps"} & set(columns)
+    assert not {"options", "seconds", "steps", "clipped"} & set(columns)
 
 
 def test_a_cell_without_a_hidden_stage_has_no_seconds_of_it() -> None:
     columns = {name: value for name, value in a_result().columns().items() if not name.endswith("_hidden")}
     assert Result.of(columns).columns() == columns
+
+
+def test_a_stage_whose_clipped_steps_nobody_counted_has_no_share_of_them() -> None:
+    columns = {name: value for name, value in a_result().columns().items() if name != "clipped_hidden"}
+    assert Result.of(columns).clipped == {"prediction": 0.5}
 
 
 def test_figures_are_what_came_of_it_and_no_axes() -> None:

@@ -107,6 +107,34 @@ def test_a_stage_of_less_than_an_epoch_is_judged_by_its_last_weights(
     assert not recwarn.list
 
 
+@pytest.mark.parametrize(("clip", "share"), [(1e-6, 1.0), (1e6, 0.0)])
+def test_a_stage_says_in_which_share_of_its_steps_it_clipped(clip: float, share: float, tmp_path: Path) -> None:
+    facts = fit.fit_stage(fine_tuner(clip=clip), batches(), tmp_path, trainer())
+    assert facts["clipped"] == fit.read_facts(tmp_path)["clipped"] == share
+
+
+class Killed(Exception):
+    """In the place of a signal."""
+
+
+class UntilKilled(FineTuner):
+    """A stage that ends in its sixth step, after a checkpoint at its fourth."""
+
+    def loss(self, batch: Any) -> Tensor:
+        if self.global_step == STEPS - 1:
+            raise Killed
+        return super().loss(batch)
+
+
+def test_steps_that_were_clipped_before_a_kill_are_counted(tmp_path: Path) -> None:
+    middling = fine_tuner(clip=0.3)
+    unbroken = fit.fit_stage(middling, batches(), tmp_path / "unbroken", trainer())["clipped"]
+    assert 0 < unbroken < 1
+    with pytest.raises(Killed):
+        fit.fit_stage(UntilKilled(**middling.hparams), batches(), tmp_path / "stage", trainer())
+    assert fit.fit_stage(fine_tuner(clip=0.3), batches(), tmp_path / "stage", trainer())["clipped"] == unbroken
+
+
 class ElsewhereUntil(FineTuner):
     """A stage whose loss is no number from a step on, on a device where losses are not looked at as they come."""
 

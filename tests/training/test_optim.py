@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from hskd_lightning.settings.stages import StageSettings
-from hskd_lightning.training.optim import AdamW, BertAdam, build_optimizer, clip_gradients, decayed, rate_factor
+from hskd_lightning.training.optim import (
+    AdamW,
+    BertAdam,
+    build_optimizer,
+    clip_gradients,
+    clipped_steps,
+    decayed,
+    rate_factor,
+)
 
 
 def settings(**given) -> StageSettings:
@@ -208,6 +216,53 @@ def test_a_norm_below_the_limit_is_not_stretched() -> None:
 
 def test_no_clip() -> None:
     assert clipped(clip=None) == [[3.0, 4.0], [0.0, 12.0]]
+
+
+# Clipped steps are counted: gradients (2, 0) in the first step, (4, 0) in the second.
+
+
+def clipped_of_two(**given) -> int:
+    parameter = nn.Parameter(torch.zeros(1))
+    built = build_optimizer(nn.ParameterList([parameter, nn.Parameter(torch.zeros(1))]), settings(**given))
+    two_steps(built, parameter)
+    return clipped_steps(built)
+
+
+KINDS = [(optimizer, per_tensor) for optimizer in ("adamw", "bert_adam") for per_tensor in (False, True)]
+
+
+@pytest.mark.parametrize(("optimizer", "per_tensor"), KINDS)
+@pytest.mark.parametrize(
+    ("clip", "count"),
+    [
+        pytest.param(1.0, 2, id="both"),
+        pytest.param(3.0, 1, id="the second"),
+        pytest.param(5.0, 0, id="none"),
+        pytest.param(None, 0, id="no limit"),
+    ],
+)
+def test_a_step_is_counted_where_its_norm_is_above_the_limit(
+    optimizer: str, per_tensor: bool, clip: float | None, count: int
+) -> None:
+    assert clipped_of_two(optimizer=optimizer, clip_per_tensor=per_tensor, clip=clip) == count
+
+
+def test_a_step_is_counted_once_however_many_tensors_are_clipped() -> None:
+    module = nn.Linear(2, 2)
+    built = build_optimizer(module, settings(clip=0.1, clip_per_tensor=True))
+    for parameter in module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    built.step()
+    assert clipped_steps(built) == 1
+
+
+def test_the_count_goes_on_where_the_state_says() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    before, after = AdamW([parameter], settings(clip=3.0)), AdamW([parameter], settings(clip=3.0))
+    two_steps(before, parameter)
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    two_steps(after, parameter)
+    assert clipped_steps(after) == 2
 
 
 # One pass: clipping inside of the fused kernel is torch's clip_grad_norm_, then its AdamW.
