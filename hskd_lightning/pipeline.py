@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,7 @@ class _Run:
                 **flat,
                 "metric": experiment.task.metric,
                 **scores["summary"],
+                "selection_score": self._selection_score(facts[PREDICTION]),
                 "dev": scores["dev"],
                 "teacher_dev": teacher_dev,
                 "teacher_weights": assets.teacher.digest() if source is None else source.teacher_weights(),
@@ -246,6 +247,10 @@ class _Run:
             "dev_examples": len(next(iter(said.values())).ids),
         }
         return {"summary": summary, "dev": selected}
+
+    def _selection_score(self, facts: Mapping[str, float]) -> float | None:
+        """What chose the checkpoint, where that was not dev."""
+        return None if self.settings.stage.prediction.select_on == "dev" else facts.get("selection")
 
     def _headline(self, dev: dict[str, dict[str, float]]) -> float:
         """The figure that curves show, of the first split: dev, or MNLI's matched half."""

@@ -94,6 +94,20 @@ def test_result_names_axes_scores_costs_and_origin(small: Small, tmp_path: Path)
     assert {"parameters_teacher", "parameters_student", "teacher_score", "versions", "git_sha"} <= set(result)
 
 
+def test_the_selection_score_is_what_chose_the_checkpoint(small: Small, tmp_path: Path) -> None:
+    run(small("data.prediction_epochs=4"))
+    looks = [value for _, _, name, value in trace(tmp_path / "runs") if name == "selection_accuracy"]
+    assert len(looks) == 4 and result_of(tmp_path)["selection_score"] == pytest.approx(max(looks))
+
+
+@pytest.mark.parametrize("without", ["preset.select_on=dev", "data.selection=0"])
+def test_without_a_selection_split_to_choose_by_there_is_no_selection_score(
+    without: str, small: Small, tmp_path: Path
+) -> None:
+    run(small("knowledge=logits", without))
+    assert result_of(tmp_path)["selection_score"] is None
+
+
 def test_student_folder_scores_as_the_result_says(small: Small, tmp_path: Path) -> None:
     config = small()
     returned = run(config)

@@ -96,11 +96,11 @@ class Result:
     score_best: float
     """The better of the two."""
     selection_score: float | None
-    """The selected checkpoint's headline figure on the selection split, which chose it; null: nothing was held out."""
+    """The same figure on the selection split, of the checkpoint that it chose; null where it chose none."""
     dev_examples: int
     """Examples of the first dev split, of which `score` is."""
     teacher_score: float
-    """The same of the teacher."""
+    """The headline figure of the teacher on dev."""
     dev: Mapping[str, Mapping[str, float]]
     """Every metric of the student by dev split; in tables `dev_<split>_<metric>`."""
     teacher_dev: Mapping[str, Mapping[str, float]]
@@ -202,7 +202,7 @@ class Result:
 COLUMNS = tuple(field.name for field in fields(Result) if field.name not in ("options", *FAMILIES))
 """The columns that every result has."""
 FIGURES = (
-    *("score", "score_last", "score_best", "teacher_score"),
+    *("score", "score_last", "score_best", "selection_score", "teacher_score"),
     *("peak_memory_mb", "peak_gpu_memory_mb", "parameters_teacher", "parameters_student"),
 )
 

@@ -24,7 +24,7 @@ COLUMNS: dict[str, Any] = {
     **{"knowledge_scalars": 8.0, "knowledge_bytes": 20.0, "knowledge_full_scalars": 80.0, "knowledge_fraction": 0.1},
     **{"knowledge_token_bits": 64, "knowledge_shared_bytes": 3.0, "bits_keep": None},
     **dict.fromkeys(("score", "score_last", "score_best"), 0.5),
-    **{"teacher_score": 1.0, "dev": {"dev": {"x": 0.5}}, "teacher_dev": {"dev": {"x": 1.0}}},
+    **{"selection_score": 0.75, "teacher_score": 1.0, "dev": {"dev": {"x": 0.5}}, "teacher_dev": {"dev": {"x": 1.0}}},
     **{"seconds_hidden": 2.0, "steps_hidden": 4, "seconds_prediction": 1.0, "steps_prediction": 2},
     **{"clipped_hidden": 0.25, "clipped_prediction": 0.5},
     **{"gpu": None, "peak_gpu_memory_mb": None},
