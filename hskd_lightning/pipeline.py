@@ -243,7 +243,6 @@ class _Run:
             "score_last": score_last,
             "score_best": max(score_selected, score_last),
             "teacher_score": self._headline(teacher_dev),
-            "selection_score": None,
             "dev_examples": len(next(iter(said.values())).ids),
         }
         return {"summary": summary, "dev": selected}

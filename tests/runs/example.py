@@ -13,7 +13,6 @@ COLUMNS: dict[str, Any] = {
     **{
         "teacher_seed": 0,
         "teacher_weights": "x",
-        "selection_score": 0.5,
         "dev_examples": 2,
         "seed": 0,
         "depth_keep": None,
