@@ -19,6 +19,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
+from hskd_lightning.study import rules
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.at_once import is_launcher, several_at_once
 from hskd_lightning.study.sweep.kept import planned
@@ -42,6 +43,12 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         outcome.show_plan(plan)
         return
     place = Path(config.hydra.sweep.dir).absolute()
+    name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
+    folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
+    try:
+        rules.fixed(folder, rules.Rules(_seeds(plan), settings.margin))
+    except ConfigError as error:
+        sys.exit(f"\n{error}\n")
     if cells:
         try:
             config, launcher, cells = several_at_once(config, launcher, cells)
@@ -51,9 +58,11 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         launch(cells, launcher, plan, place, settings.max_batch_size)
     from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
 
-    name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
-    folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
     ending.finish(plan, folder, settings.margin)
+
+
+def _seeds(plan: Plan) -> tuple[int, ...]:
+    return tuple(sorted({cell.settings.seed for cell in plan.to_run if cell.settings is not None}))
 
 
 def _prepare(config: DictConfig, cells: Sequence[PlannedCell], plan: Plan, place: Path) -> None:
