@@ -107,16 +107,18 @@ class Experiment:
         """How a stage of this cell trains.
 
         A baseline without a hidden stage trains its prediction stage for both stages' epochs: the same number of
-        optimiser steps, so that what hidden states gain is not what longer training gains. The released code's has
-        the hidden stage's epochs, and a warm-up of its own.
+        optimiser steps, so that what hidden states gain is not what longer training gains. It may have the
+        prediction stage's alone: as many steps on logits as a distilled student, so that what hidden states gain is
+        not what fewer looks at the logits lose. The released code's has the hidden stage's epochs, and a warm-up of
+        its own.
         """
         hidden, prediction = self.settings.stage.hidden, self.settings.stage.prediction
         if name == HIDDEN:
             return hidden.common
         if self.plan is not None:
             return prediction.common
-        baseline = prediction.baseline
-        epochs = hidden.epochs + (prediction.epochs if baseline.epochs == "both" else 0)
+        baseline, stages = prediction.baseline, {HIDDEN: hidden, PREDICTION: prediction}
+        epochs = sum(stage.epochs for name, stage in stages.items() if baseline.epochs in (name, "both"))
         warmup = prediction.warmup if baseline.warmup is None else baseline.warmup
         return replace(prediction.common, epochs=epochs, warmup=warmup)
 

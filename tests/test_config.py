@@ -242,6 +242,25 @@ def test_the_released_codes_baseline_has_the_hidden_stages_epochs(configure: Con
     assert (found.epochs, found.warmup) == (30, 0.0)
 
 
+def test_the_other_baseline_has_the_prediction_stages_epochs(configure: Configure) -> None:
+    assert baseline(configure, "preset.baseline_epochs=prediction").epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "column"),
+    [
+        pytest.param(["knowledge=logits"], "total", id="all steps"),
+        pytest.param(["knowledge=logits", "preset.baseline_epochs=prediction"], "prediction", id="prediction steps"),
+        pytest.param(["knowledge=labels"], None, id="labels"),
+        pytest.param(["preset.baseline_epochs=prediction"], None, id="hidden states"),
+    ],
+)
+def test_a_result_says_whose_steps_a_baseline_has(
+    configure: Configure, overrides: list[str], column: str | None
+) -> None:
+    assert axes(Experiment.resolve(plain(configure(*overrides))))["baseline"] == column
+
+
 def test_the_released_codes_baseline_warms_up(configure: Configure) -> None:
     found = baseline(configure, "preset.baseline_warmup=0.1")
     assert (found.epochs, found.warmup) == (35, 0.1)

@@ -211,6 +211,11 @@ def test_the_released_codes_baseline_trains_as_many_steps_as_its_hidden_stage(sm
     assert result_of(tmp_path)["steps_prediction"] == 3 * 3
 
 
+def test_the_other_baseline_trains_as_many_steps_as_a_students_prediction_stage(small: Small, tmp_path: Path) -> None:
+    run(small("knowledge=logits", "preset.baseline_epochs=prediction", "data.hidden_epochs=3"))
+    assert result_of(tmp_path)["steps_prediction"] == 2 * 3
+
+
 def test_the_hidden_stage_ends_before_the_update_at_which_the_released_code_saves(small: Small, tmp_path: Path) -> None:
     run(small("preset.hidden_saved_every=4"))
     result = result_of(tmp_path)

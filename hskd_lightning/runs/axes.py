@@ -24,6 +24,7 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         "student": settings.student.name,
         **_init(settings.student.init),
         "knowledge": settings.knowledge.name,
+        "baseline": _baseline(experiment),
         "preset": settings.preset.name,
         **_control(experiment),
         "hsk_amount": settings.hsk.amount,
@@ -61,6 +62,14 @@ def _control(experiment: Experiment) -> dict[str, Any]:
         return {"control": None}
     choice = experiment.settings.control
     return {"control": choice.name, **_prefixed("control", choice.options)}
+
+
+def _baseline(experiment: Experiment) -> str | None:
+    """Whose steps a student has that learns from logits alone: `total`, or those of one stage."""
+    if experiment.plan is not None or experiment.settings.knowledge.target != "logits":
+        return None
+    epochs = experiment.settings.stage.prediction.baseline.epochs
+    return "total" if epochs == "both" else epochs
 
 
 def _init(choice: Choice) -> dict[str, Any]:

@@ -14,7 +14,7 @@ SCHEMA = 5
 """Of the columns below. 4 has no predictions beside it, and none of `ADDED_BY_5`; 3 has `store_dtype` for bits, and no
 `knowledge_token_bits`; 2 has no GPU; 1 is every result from before results said which: as 2, without `schema`.
 """
-ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples")
+ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples", "baseline")
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
@@ -50,6 +50,9 @@ class Result:
     """How the student's first weights came about."""
     knowledge: str
     """Where knowledge came from: offline, online, logits, labels."""
+    baseline: str | None
+    """How long a student learned from logits alone: `total`, as many steps as a distilled student has in both stages;
+    `prediction` or `hidden`, as many as in that one; null for every other student."""
     preset: str
     """The switches of the released code: default, paper."""
     control: str | None
@@ -190,11 +193,12 @@ class Result:
         """The cell's part of the marginal-utility curve: rows of `curve/fraction` and a score.
 
         Trackers' line plots know no reference lines, so what belongs to no single fraction of full HSK has a row at
-        both ends: the teacher's `curve/teacher`, and a baseline's `curve/logits` or `curve/labels`. Other cells are
-        points.
+        both ends: the teacher's `curve/teacher`, and a baseline's `curve/logits` or `curve/labels`, with
+        `_prediction` or `_hidden` behind it where it has that stage's steps alone. Other cells are points.
         """
         fraction = self.knowledge_fraction
-        name, where = ("score", [fraction]) if fraction else (self.knowledge, [0.0, 1.0])
+        shorter = f"_{self.baseline}" if self.baseline not in (None, "total") else ""
+        name, where = ("score", [fraction]) if fraction else (f"{self.knowledge}{shorter}", [0.0, 1.0])
         teacher = [{"curve/fraction": end, "curve/teacher": self.teacher_score} for end in (0.0, 1.0)]
         return teacher + [{"curve/fraction": at, f"curve/{name}": self.score} for at in where]
 

@@ -52,7 +52,7 @@ class Preset:
     """What the learned map d -> D starts from."""
     warmup_from_zero: Flag
     """Whether the first step of a warm-up has a learning rate of 0."""
-    baseline_epochs: Literal["both", "hidden"]
+    baseline_epochs: Literal["both", "hidden", "prediction"]
     """Whose epochs a baseline without a hidden stage trains for."""
     baseline_warmup: ShareOrNull
     """Share of the steps over which such a baseline warms up; None: the prediction stage's."""

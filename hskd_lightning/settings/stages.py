@@ -85,8 +85,8 @@ class HiddenStage(StageSettings):
 class Baseline:
     """How the prediction stage differs in a run that has no hidden stage."""
 
-    epochs: Literal["both", "hidden"]
-    """Both stages' epochs, or the hidden stage's."""
+    epochs: Literal["both", "hidden", "prediction"]
+    """Both stages' epochs, so as many steps as a distilled student; or one stage's."""
     warmup: ShareOrNull
     """Share of the steps; None: the stage's own."""
 

@@ -15,6 +15,7 @@ from hskd_lightning.study.results import (
     grouped,
     label,
     logits_only,
+    logits_only_shorter,
     telling,
     varying,
 )
@@ -27,6 +28,8 @@ class Path:
     name: str
     settings: tuple[Setting, ...]
     full: Setting | None
+    shorter: Setting | None = None
+    """The baseline in as many steps as the prediction stage has; it is no point of the path."""
 
     @property
     def curve(self) -> dict[float, dict[int, float]]:
@@ -41,13 +44,13 @@ def paths(settings: Sequence[Setting]) -> list[Path]:
     """
     unnamed = []
     for members in grouped(settings, CONTEXT):
-        full, baseline = full_hsk(members), logits_only(members)
+        full, baseline, shorter = full_hsk(members), logits_only(members), logits_only_shorter(members)
         between = [each for each in members if each.distils and each.true and not _as_much(each, full)]
         axes = [axis for axis in varying(between) if axis not in (*KEEPS, "hsk_amount")]
         for path_settings in grouped(between, axes) or [[]]:
             ends = [each for each in (baseline, full) if each is not None]
             if path_settings or len(ends) > 1:
-                unnamed.append((sorted([*path_settings, *ends], key=lambda each: each.amount), full))
+                unnamed.append((sorted([*path_settings, *ends], key=lambda each: each.amount), full, shorter))
     return _named(unnamed)
 
 
@@ -56,15 +59,15 @@ def _as_much(setting: Setting, full: Setting | None) -> bool:
     return setting is full or (full is not None and math.isclose(setting.amount, full.amount, rel_tol=1e-3))
 
 
-def _named(unnamed: list[tuple[list[Setting], Setting | None]]) -> list[Path]:
+def _named(unnamed: list[tuple[list[Setting], Setting | None, Setting | None]]) -> list[Path]:
     inner = [
         next((each for each in path_settings if each.distils and each is not full), path_settings[-1])
-        for path_settings, full in unnamed
+        for path_settings, full, _ in unnamed
     ]
     named = telling(inner, [axis for axis in ("student", *varying(inner)) if axis not in (*KEEPS, "hsk_amount")])
     all_paths = [
-        Path(label(each, named) or str(each["student"]), tuple(path_settings), full)
-        for each, (path_settings, full) in zip(inner, unnamed, strict=True)
+        Path(label(each, named) or str(each["student"]), tuple(path_settings), full, shorter)
+        for each, (path_settings, full, shorter) in zip(inner, unnamed, strict=True)
     ]
     for path in all_paths:
         _check_amounts(path)

@@ -29,8 +29,10 @@ CONTEXT = ("task", "teacher", "teacher_seed", "student", "student_init", "preset
 """What a baseline has in common with the settings it is the baseline of."""
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
-CHOICES = (*CONTEXT, "knowledge", "control", "quirk", "hsk_amount", *STRATEGIES, "bits")
+CHOICES = (*CONTEXT, "knowledge", "baseline", "control", "quirk", "hsk_amount", *STRATEGIES, "bits")
 NUMBERS = ("seed", "teacher_seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
+FULL, LOGITS, SHORTER = "full HSK", "logits only", "logits only, prediction steps"
+"""What the two ends of a path are called, and the baseline that is trained for a shorter time."""
 WHOLE = 0.999
 """A share of full HSK from here on is all of it: the means of counts over a split are not exact."""
 
@@ -198,14 +200,31 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def logits_only(settings: Iterable[Setting]) -> Setting | None:
-    """The baseline without hidden states: the setting that learns from logits alone."""
-    return next((each for each in settings if each["knowledge"] == "logits" and each.true), None)
+    """The baseline without hidden states: learns from logits alone, in as many steps as a distilled student in all."""
+    return _logits_only(settings, (None, "total"))
+
+
+def logits_only_shorter(settings: Iterable[Setting]) -> Setting | None:
+    """The other one: as many steps on logits as a distilled student has behind its hidden stage."""
+    return _logits_only(settings, ("prediction",))
+
+
+def _logits_only(settings: Iterable[Setting], steps: Sequence[str | None]) -> Setting | None:
+    """None among `steps`: tables of older versions do not say, and know no other baseline than that of all steps."""
+    logits = (each for each in settings if each["knowledge"] == "logits" and each.true)
+    return next((each for each in logits if each["baseline"] in steps), None)
 
 
 def full_hsk(settings: Iterable[Setting]) -> Setting | None:
     """The setting with all hidden states; the plainest of them, if there are several."""
     whole = [each for each in settings if each.is_full]
     return max(whole, key=lambda each: [each[axis] for axis in STRATEGIES].count("all"), default=None)
+
+
+def anchors(settings: Sequence[Setting]) -> dict[Setting, str]:
+    """What the other settings are compared with, by the names that every table and figure has for it."""
+    found = {FULL: full_hsk(settings), LOGITS: logits_only(settings), SHORTER: logits_only_shorter(settings)}
+    return {setting: name for name, setting in found.items() if setting is not None}
 
 
 def nearest(setting: Setting, candidates: Iterable[Setting]) -> Setting | None:
@@ -272,5 +291,6 @@ NAMES: Mapping[str, Callable[[Any], str]] = {
     "width_keep": _kept("unit"),
     "bits_keep": lambda value: "" if value is None else f"{value:g}",
     "hsk_amount": lambda value: "" if value is None else f"{100 * value:.3g}% of HSK",
+    "baseline": lambda value: "" if value in (None, "total") else f"{value} steps",
     "preset": lambda value: "" if value is None else f"preset={value}",
 }

@@ -55,6 +55,12 @@ def test_figures_are_what_came_of_it_and_no_axes() -> None:
     assert not {"seed", "schema", "knowledge_fraction", "hsk_amount"} & set(figures)
 
 
+@pytest.mark.parametrize(("baseline", "line"), [("total", "curve/logits"), ("prediction", "curve/logits_prediction")])
+def test_baselines_of_other_lengths_are_other_lines(baseline: str, line: str) -> None:
+    rows = a_result(knowledge="logits", baseline=baseline, knowledge_fraction=0.0).curve()
+    assert [row[line] for row in rows if line in row] == [0.5, 0.5]
+
+
 def test_a_cell_without_a_gpu_has_no_figure_of_its_memory() -> None:
     assert "peak_gpu_memory_mb" not in a_result().figures()
     assert a_result(gpu="H100", peak_gpu_memory_mb=900.0).figures()["peak_gpu_memory_mb"] == 900.0

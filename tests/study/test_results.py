@@ -6,12 +6,14 @@ import pytest
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.results import (
+    anchors,
     finished,
     full_hsk,
     grouped,
     is_axis,
     label,
     logits_only,
+    logits_only_shorter,
     nearest,
     settings_of,
     telling,
@@ -117,6 +119,23 @@ def test_logits_only_costs_nothing_whatever_the_table_says() -> None:
     assert baseline is not None and baseline.amount == 0
 
 
+def test_logits_only_has_as_many_steps_as_both_stages() -> None:
+    rows = frame(*({"knowledge": "logits", "baseline": steps} for steps in ("prediction", "hidden", "total")))
+    settings = settings_of(rows)
+    assert (logits_only_shorter(settings), logits_only(settings)) == (settings[0], settings[2])
+
+
+def test_a_table_that_does_not_say_whose_steps_a_baseline_has_means_all() -> None:
+    settings = settings_of(frame({"knowledge": "logits"}))
+    assert logits_only(settings) is settings[0] and logits_only_shorter(settings) is None
+
+
+def test_what_others_are_compared_with_has_one_name_each() -> None:
+    rows = [{"knowledge": "logits", "baseline": steps} for steps in ("prediction", "total")]
+    found = anchors(settings_of(frame(*rows, FULL, {"width": "pca"})))
+    assert list(found.values()) == ["full HSK", "logits only", "logits only, prediction steps"]
+
+
 def test_the_nearest_differs_in_the_fewest_axes() -> None:
     quirk, far, near = settings_of(
         frame({"width": "pca", "quirk": "masked"}, {"width": "all", "knowledge": "online"}, {"width": "pca"})
@@ -148,6 +167,8 @@ def test_an_axis_that_follows_from_another_is_not_told() -> None:
         ({"width_keep": 0.1}, "0.1 of units"),
         ({"hsk_amount": 0.1}, "10% of HSK"),
         ({"width": "random_mask"}, "random_mask"),
+        ({"baseline": "prediction"}, "prediction steps"),
+        ({"baseline": "total"}, ""),
         ({"width_masked": "zero"}, "masked=zero"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -10,7 +10,17 @@ import pandas as pd
 
 from hskd_lightning.study.figures.chart import Skipped, of_figure
 from hskd_lightning.study.paths import Path, paths
-from hskd_lightning.study.results import CONTEXT, Setting, full_hsk, grouped, label, logits_only, telling, varying
+from hskd_lightning.study.results import (
+    CONTEXT,
+    Setting,
+    anchors,
+    full_hsk,
+    grouped,
+    label,
+    logits_only,
+    telling,
+    varying,
+)
 from hskd_lightning.study.stats.comparison import Difference, compare, equivalence, rank
 from hskd_lightning.study.stats.defaults import LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import summarize
@@ -44,7 +54,8 @@ ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
 
 def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin: float) -> Iterator[Row]:
     full, baseline = full_hsk(members), logits_only(members)
-    others = [each for each in members if each is not full and each is not baseline]
+    anchored = anchors(members)
+    others = [each for each in members if each not in anchored]
     named = about or telling(others, varying(others))
     to_full, to_logits = _beside(members, full), _beside(members, baseline)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
@@ -53,7 +64,7 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin:
         yield {
             "task": setting["task"],
             "student": setting["student"],
-            "setting": _name(setting, full, baseline, named),
+            "setting": anchored.get(setting) or label(setting, named) or "default",
             "scalars": setting.amount,
             "share": setting.mean("knowledge_fraction") if setting.distils else 0.0,
             "bytes": setting.bytes,
@@ -65,12 +76,6 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin:
             "best": tier.best,
             "cells": " ".join(setting.cells),
         }
-
-
-def _name(setting: Setting, full: Setting | None, baseline: Setting | None, named: Sequence[str]) -> str:
-    if setting is full or setting is baseline:
-        return "full HSK" if setting is full else "logits only"
-    return label(setting, named) or "default"
 
 
 def _beside(members: Sequence[Setting], reference: Setting | None) -> Mapping[int, Difference]:

@@ -16,15 +16,13 @@ from hskd_lightning.study.figures.chart import (
     Point,
     Skipped,
     of_figure,
+    level,
     point,
     score_axis,
     teacher_level,
 )
 from hskd_lightning.study.paths import Path, paths
-from hskd_lightning.study.results import (
-    Setting,
-    grouped,
-)
+from hskd_lightning.study.results import SHORTER, Setting, grouped
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
 from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
@@ -45,8 +43,9 @@ def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
 
 
 CAPTION = (
-    "First: means over seeds with 95% t intervals; 0 scalars is logits only. Bands: full HSK, give or take the margin "
-    "of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
+    "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps "
+    "as both stages have; a level is logits only in as many as the prediction stage has. Bands: full HSK, give "
+    "or take the margin of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
     "(one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
     "its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
     "holds. Second: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
@@ -63,7 +62,8 @@ def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: floa
     x = Axis(SCALARS, "zero_log", least=min(positive))
     lines = [line for path in task_paths for line in _scores(path)]
     marks = [line for path in task_paths for line in _marks(path, margin)]
-    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *teacher_level(members)))
+    levels = [line for path in task_paths for line in level(SHORTER, path.shorter, path.name)]
+    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *levels, *teacher_level(members)))
     steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in task_paths]
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
