@@ -31,8 +31,8 @@ SD = 0.007
 """Of a score over seeds: about that of results/sst2."""
 MARGIN = 0.01
 LAYERS = 5
-RANKINGS = {"attention": (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), "first": (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)}
-CODES = {"residual": (4, 8, 16, 32, 64), "planes": (4, 8, 16, 32, 64, 96), "pca": (16, 32, 64, 128, 256, 512)}
+RANKINGS = {"attention": (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), "first": (0.05, 0.1, 0.2, 0.4)}
+CODES = {"residual": (4, 8, 16, 32, 64), "planes": (4, 8, 16, 32, 64), "pca": (16, 32, 64, 256, 512)}
 FULL_CODE = 768
 TOKENS, POSITION = 24, 2
 KINDS = ("multiplied", "added", "margin")
@@ -44,7 +44,8 @@ RULES = Rules(
     logits=2,
     first=12,
     batch=8,
-    confirming=5,
+    confirming=10,
+    reference=15,
     powers=(0.9, 0.7, 0.45),
     search_seed=0,
     confirmation_seed=1000,
@@ -141,13 +142,13 @@ def by_oracle(space: Space, truth: dict[Candidate, float], rules: Rules, seed: i
     dice = np.random.default_rng(seed)
     candidates = space.within(None)
     gains = np.array([truth[each] - truth[space.full] for each in candidates])
-    full = _scores(truth[space.full], rules, dice)
+    full = _scores(truth[space.full], rules.reference, rules, dice)
     confirmed: list[Confirmed] = []
     for rung in ladder(candidates, powers(gains, SD, rules), rules.powers):
-        confirmed.append(confirm(rung, _scores(truth[rung.candidate], rules, dice), full, rules))
+        confirmed.append(confirm(rung, _scores(truth[rung.candidate], rules.confirming, rules, dice), full, rules))
         if not confirmed[-1].shown:
             break
-    return studied(space, truth, _claim(confirmed), rules.confirming * (len(confirmed) + 1))
+    return studied(space, truth, _claim(confirmed), rules.reference + rules.confirming * len(confirmed))
 
 
 def by_grid(space: Space, truth: dict[Candidate, float], rules: Rules, seed: int) -> Study:
@@ -163,8 +164,8 @@ def by_grid(space: Space, truth: dict[Candidate, float], rules: Rules, seed: int
     return studied(space, truth, candidates[passed[0]] if len(passed) else None, n * len(means))
 
 
-def _scores(truth: float, rules: Rules, dice: np.random.Generator) -> dict[int, float]:
-    return dict(zip(rules.fresh, truth + SD * dice.standard_normal(rules.confirming), strict=True))
+def _scores(truth: float, count: int, rules: Rules, dice: np.random.Generator) -> dict[int, float]:
+    return dict(zip(rules.fresh(count), truth + SD * dice.standard_normal(count), strict=True))
 
 
 def _claim(confirmed: Sequence[Confirmed]) -> Candidate | None:

@@ -33,8 +33,8 @@ def powers(gains: Array, sd: float, rules: Rules, of_examples: float = 0.0) -> A
         rules: margin, alpha and seeds of the test.
         of_examples: the part of the difference's variance that is the examples', and that no seeds remove.
     """
-    df = 2.0 * (rules.confirming - 1)
-    se = math.sqrt(2 * sd**2 / rules.confirming + of_examples)
+    df = rules.confirming + rules.reference - 2.0
+    se = math.sqrt(sd**2 * (1 / rules.confirming + 1 / rules.reference) + of_examples)
     critical = float(stdtrit(df, 1 - rules.alpha))
     away = (gains + rules.margin) / se - critical * (1 - 1 / (4 * df))
     power: Array = ndtr(away / math.sqrt(1 + critical**2 / (2 * df)))

@@ -27,7 +27,9 @@ class Rules:
     batch: int
     """Settings of a round of the search, one search seed each."""
     confirming: int
-    """Fresh seeds of full HSK, and of each rung of the ladder."""
+    """Fresh seeds of each rung of the ladder."""
+    reference: int
+    """Fresh seeds of full HSK, which every rung is compared with."""
     powers: tuple[float, ...]
     """Predictive power that the rungs have at least, falling."""
     search_seed: int
@@ -43,9 +45,12 @@ class Rules:
     @property
     def search_cells(self) -> int:
         """Cells that are left to the search."""
-        return self.cells - self.confirming * (self.rungs + 1)
+        return self.cells - self.reference - self.confirming * self.rungs
 
-    @property
-    def fresh(self) -> Sequence[int]:
-        """The seeds of the confirmation."""
-        return range(self.confirmation_seed, self.confirmation_seed + self.confirming)
+    def fresh(self, count: int) -> Sequence[int]:
+        """The first seeds of the confirmation."""
+        return range(self.confirmation_seed, self.confirmation_seed + count)
+
+    def is_fresh(self, seed: int) -> bool:
+        """Whether a seed is the confirmation's."""
+        return seed in self.fresh(max(self.confirming, self.reference))

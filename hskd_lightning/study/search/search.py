@@ -66,13 +66,9 @@ class Search:
             yield from self._ask(f"search {number}", trials)
         self.ladder = self._ladder(number + 1)
         for rung in self.ladder:
-            wanted = [rung.candidate] if self.confirmed else [self.space.full, rung.candidate]
-            fresh = [Trial(each, seed) for each in wanted for seed in self.rules.fresh]
-            yield from self._ask(f"confirm {len(self.confirmed) + 1} of {len(self.ladder)}", fresh)
-            fresh_scores = self.scores(rung.candidate, fresh=True)
-            self.confirmed += (
-                confirm(rung, fresh_scores, self.scores(self.space.full, fresh=True), self.rules),
-            )
+            yield from self._ask(f"confirm {len(self.confirmed) + 1} of {len(self.ladder)}", self._fresh(rung))
+            scores, full = (self.scores(each, fresh=True) for each in (rung.candidate, self.space.full))
+            self.confirmed += (confirm(rung, scores, full, self.rules),)
             if not self.confirmed[-1].shown:
                 break
         return self
@@ -91,7 +87,7 @@ class Search:
         finished = {
             trial.seed: outcome
             for trial, outcome in self.found.items()
-            if trial.candidate == candidate and outcome is not None and (trial.seed in self.rules.fresh) == fresh
+            if trial.candidate == candidate and outcome is not None and self.rules.is_fresh(trial.seed) == fresh
         }
         return gathered(finished)
 
@@ -115,6 +111,13 @@ class Search:
         votes = self._votes(candidates, number) / (1 + runs)
         order = np.lexsort((np.arange(len(candidates)), -votes))[:count]
         return [Trial(candidates[at], self.rules.search_seed + int(runs[at])) for at in order if votes[at] > 0]
+
+    def _fresh(self, rung: Rung) -> list[Trial]:
+        """The confirming cells of a rung; the first is confirmed together with full HSK."""
+        counts = {rung.candidate: self.rules.confirming}
+        if not self.confirmed:
+            counts = {self.space.full: self.rules.reference, **counts}
+        return [Trial(each, seed) for each, count in counts.items() for seed in self.rules.fresh(count)]
 
     def _runs(self, candidate: Candidate) -> int:
         return sum(trial.candidate == candidate for trial in self.found)
