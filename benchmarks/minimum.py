@@ -24,8 +24,7 @@ from hskd_lightning.study.search.confirmation import Confirmed, confirm, smalles
 from hskd_lightning.study.search.ladder import ladder, powers
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Outcome, Search
-from hskd_lightning.study.search.space import Candidate, Space, Trial
-from hskd_lightning.study.stats.intervals import Array
+from hskd_lightning.study.search.space import Candidate, Space
 
 SD = 0.007
 """Of a score over seeds: about that of results/sst2."""
@@ -54,9 +53,13 @@ RULES = Rules(
 
 def made_up_space() -> Space:
     """720 settings and more of a teacher with twelve layers' knowledge for a student of four."""
-    choices = [(pairs, tokens, code) for pairs in range(1, LAYERS + 1) for tokens in _pairs(RANKINGS) for code in _pairs(CODES)]
+    choices = [
+        (pairs, tokens, code) for pairs in range(1, LAYERS + 1) for tokens in _pairs(RANKINGS) for code in _pairs(CODES)
+    ]
     made = [_candidate(pairs, tokens, code) for pairs, tokens, code in choices]
-    full = Candidate("full HSK", ("full",), LAYERS * TOKENS * FULL_CODE * 2.0, (1.0, 1.0, 1.0), ("uniform", "all", "full"))
+    full = Candidate(
+        "full HSK", ("full",), LAYERS * TOKENS * FULL_CODE * 2.0, (1.0, 1.0, 1.0), ("uniform", "all", "full")
+    )
     return Space(tuple(sorted(made, key=lambda each: each.bytes)), full, Candidate("logits alone", ("logits",), 0.0))
 
 
@@ -87,7 +90,9 @@ def surface(kind: str, space: Space, dice: np.random.Generator) -> dict[Candidat
         """What is missed along each axis, nothing at everything."""
         return [
             math.exp(-((keep / scale[family]) ** exponent)) * (keep < 1)
-            for keep, family, scale, exponent in zip(candidate.keeps, candidate.families, scales, exponents, strict=True)
+            for keep, family, scale, exponent in zip(
+                candidate.keeps, candidate.families, scales, exponents, strict=True
+            )
         ]
 
     def score(candidate: Candidate) -> float:
@@ -188,20 +193,26 @@ def summary(studies: Sequence[Study]) -> dict[str, float]:
         "studies": len(studies),
         "false claims": float(np.mean([each.false for each in studies])),
         "nothing shown": float(np.mean([math.isnan(each.claimed) for each in studies])),
-        **{f"ratio, {name}": float(value) for name, value in zip(("1st quartile", "median", "3rd quartile"), quartiles, strict=True)},
+        **{
+            f"ratio, {name}": float(value)
+            for name, value in zip(("1st quartile", "median", "3rd quartile"), quartiles, strict=True)
+        },
         "cells, mean": float(np.mean([each.cells for each in studies])),
         "cells, most": max(each.cells for each in studies),
     }
 
 
-def simulate(studies: int, rules: Rules = RULES, kinds: Sequence[str] = KINDS) -> dict[str, dict[str, dict[str, float]]]:
-    """kind of surface -> way to look for the minimum -> what came of it."""
+def simulate(
+    studies: int, rules: Rules = RULES, kinds: Sequence[str] = KINDS
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Kind of surface -> way to look for the minimum -> what came of it."""
     space = made_up_space()
     found = {}
     for kind, number in product(kinds, [0]):
         truths = [surface(kind, space, np.random.default_rng([at, number])) for at in range(studies)]
         found[kind] = {
-            name: summary([way(space, truth, rules, at) for at, truth in enumerate(truths)]) for name, way in WAYS.items()
+            name: summary([way(space, truth, rules, at) for at, truth in enumerate(truths)])
+            for name, way in WAYS.items()
         }
     return found
 
@@ -218,7 +229,12 @@ def main() -> None:
     found = simulate(given.studies, rules)
     rows = [{"surface": kind, "way": way, **each} for kind, ways in found.items() for way, each in ways.items()]
     for row in rows:
-        print(", ".join(f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}" for name, value in row.items()))
+        print(
+            ", ".join(
+                f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}"
+                for name, value in row.items()
+            )
+        )
     print(f"{time.monotonic() - began:.0f} s")
     if given.to is not None:
         given.to.write_text(json.dumps({"rules": asdict(rules), "sd": SD, "rows": rows}, indent=1) + "\n")

@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
     parser.add_argument("--to", type=Path, default=Path("results/study"), help="collect, figures: the folder to fill")
-    parser.add_argument("--margin", type=float, default=MARGIN, help="figures: the loss of score that does not matter")
+    parser.add_argument(
+        "--margin", type=float, default=MARGIN, help="plan, figures: the loss of score that does not matter"
+    )
     parser.add_argument("--yes", action="store_true", help="clean: remove")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
     given = parser.parse_intermixed_args(arguments)
@@ -65,6 +67,7 @@ def _planned(given: argparse.Namespace) -> Plan:
 
 
 def _plan(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.sweep import foresight
     from hskd_lightning.study.sweep.estimate import estimate
 
     plan = _planned(given)
@@ -73,6 +76,7 @@ def _plan(given: argparse.Namespace) -> None:
     cost = estimate(plan)
     how = f"at the pace of {cost.measured} finished cells" if cost.measured else "by a probe of a few steps"
     log.info("to run: %d cells, about %.0f min one after another (%s)", cost.cells, cost.seconds / 60, how)
+    log.info(foresight.said(plan, given.margin))
     log.info("and %.2f GB of checkpoints and students; teachers and stores come on top", cost.weights_bytes / 1e9)
 
 

@@ -125,7 +125,7 @@ def _respond(parameters: Array, hill: np.ndarray, observed: Observed, layout: La
 
 
 def _saturation(far: Array, hill: np.ndarray) -> tuple[Array, Array]:
-    """h and d log h / d far, where far = exponent * (log share - log scale)."""
+    """H and d log h / d far, where far = exponent * (log share - log scale)."""
     grown = np.exp(far)
     with np.errstate(over="ignore"):
         weibull = -np.expm1(-grown)

@@ -17,8 +17,9 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.integrity import check_files
 from hskd_lightning.knowledge.manifest import KIND, read_sealed
 from hskd_lightning.models import encoder
+from hskd_lightning.runs.axes import axes
 from hskd_lightning.runs.cell import Cell
-from hskd_lightning.runs.result import FILES, SCHEMA, Result, anew, older
+from hskd_lightning.runs.result import ADDED_BY_5, FILES, SCHEMA, Result, anew, older
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.training.evaluate import predict, score
 
@@ -58,7 +59,7 @@ def _rescored(cell: PlannedCell, columns: dict[str, Any]) -> float:
     reached = next(iter(dev.values()))[headline]
     added = {
         "schema": SCHEMA,
-        "teacher_seed": experiment.settings.teacher.seed,
+        **{name: value for name, value in axes(experiment).items() if name in ADDED_BY_5},
         "teacher_weights": _weights(experiment, columns["store"]),
         "selection_score": None,
         "dev_examples": len(next(iter(said.values())).ids),

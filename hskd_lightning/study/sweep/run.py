@@ -20,7 +20,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study import rules
-from hskd_lightning.study.sweep import outcome
+from hskd_lightning.study.sweep import foresight, outcome
 from hskd_lightning.study.sweep.at_once import is_launcher, several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
@@ -41,6 +41,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     outcome.say_plan(plan)
     if config.explain:
         outcome.show_plan(plan)
+        log.info(foresight.said(plan, settings.margin))
         return
     place = Path(config.hydra.sweep.dir).absolute()
     name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"

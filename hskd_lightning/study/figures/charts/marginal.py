@@ -15,8 +15,8 @@ from hskd_lightning.study.figures.chart import (
     Panel,
     Point,
     Skipped,
-    of_figure,
     level,
+    of_figure,
     point,
     score_axis,
     teacher_level,
@@ -45,10 +45,10 @@ def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
 CAPTION = (
     "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps "
     "as both stages have; a level is logits only in as many as the prediction stage has. Bands: full HSK, give "
-    "or take the margin of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
-    "(one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, with "
-    "its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
-    "holds. Second: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
+    "or take the margin of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as "
+    "full HSK (one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, "
+    "with its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, "
+    "where it holds. Second: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
     "it is not 0 after Holm's correction. Third: the same means against what the knowledge weighs."
 )
 
