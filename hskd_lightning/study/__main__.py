@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--margin", type=float, default=MARGIN, help="plan, figures: the loss of score that does not matter"
     )
+    choices = ("welch", "moderated")
+    parser.add_argument("--variance", choices=choices, default="welch", help="figures: of scores over seeds")
     parser.add_argument("--yes", action="store_true", help="clean: remove")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
     given = parser.parse_intermixed_args(arguments)
@@ -149,9 +151,9 @@ def _figures(given: argparse.Namespace) -> None:
         remedy = f"make it: {command('study')} collect --to FOLDER"
         raise ConfigError("--to", str(given.to), "a folder with a results.csv", remedy)
     table = collect.read(path)
-    for drawn in draw(table, given.to / "figures", margin=given.margin):
+    for drawn in draw(table, given.to / "figures", margin=given.margin, variance=given.variance):
         print(drawn)
-    print(write_report(table, given.to / "report.html", given.margin))
+    print(write_report(table, given.to / "report.html", given.margin, given.variance))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -19,6 +19,7 @@ from hskd_lightning.study.results import (
     telling,
     varying,
 )
+from hskd_lightning.study.stats.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Path:
     """The baseline in as many steps as the prediction stage has; it is no point of the path."""
 
     @property
-    def curve(self) -> dict[float, dict[int, float]]:
-        return {each.amount: dict(each.scores) for each in self.settings}
+    def curve(self) -> dict[float, Scores]:
+        return {each.amount: each.scores for each in self.settings}
 
 
 def paths(settings: Sequence[Setting]) -> list[Path]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from hskd_lightning.study.results import CONTEXT, Setting, finished, label, settings_of, telling
+from hskd_lightning.study.stats.collapse import collapsed
 from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import Summary, summarize
 
@@ -174,6 +175,24 @@ def point(setting: Setting, x: float, note: str = "") -> Point:
 def place(summary: Summary, x: float, note: str = "", cells: tuple[str, ...] = (), flag: str = "") -> Point:
     """A point for a mean that is known already, at its place along x."""
     return Point(x, summary.n, summary.mean, summary.low, summary.high, note=note, flag=flag, cells=cells)
+
+
+def collapsed_seeds(settings: Sequence[Setting], x: Callable[[Setting], float]) -> list[Line]:
+    """The seeds that failed to learn, each at its own score: their means have them in, and nobody should wonder why."""
+    points = tuple(
+        Point(x(setting), 1, setting.scores[seed], note=f"seed {seed} of {len(setting.scores)} collapsed")
+        for setting in settings
+        for seed in collapsed(setting.scores)
+    )
+    return [Line("collapsed seed, counted in its mean", "points", points)] if points else []
+
+
+def readings(known: Iterable[object]) -> str:
+    """Of what the intervals of differences speak: `known` has None where a setting's predictions are not known."""
+    return "new seeds and new sentences" if all(each is not None for each in known) else SEEDS_ALONE
+
+
+SEEDS_ALONE = "new seeds on these sentences (for new sentences, the predictions of all cells must be known)"
 
 
 def level(name: str, setting: Setting | None, group: str = "") -> list[Line]:

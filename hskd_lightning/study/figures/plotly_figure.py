@@ -176,7 +176,7 @@ def _reach(brush: Brush, line: Line) -> list[Trace]:
     if math.isnan(point.low):
         return [marks]
     interval = {"type": "data", "symmetric": False, "array": [high - x], "arrayminus": [x - low], "width": 4}
-    said = joined([line.name, f"{point.note} scalars [{point.low:,.0f}, {point.high:,.0f}], n={point.n}"], BR)
+    said = joined([line.name, f"{point.note} scalars, n={point.n}"], BR)
     return [{**marks, "error_x": {**interval, "color": brush.color, "thickness": 1.2}, "hovertext": said}]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from hskd_lightning.study.markup import Markup, element, joined
+from hskd_lightning.study.results import settings_of
+from hskd_lightning.study.stats.collapse import collapsed
 
 Row = Mapping[str, Any]
 FEW = 5
@@ -15,38 +18,62 @@ FEW = 5
 
 
 def findings(minimum: Sequence[Row]) -> Iterator[Markup]:
-    """One sentence for each path of the main figure."""
+    """One item for each path of the main figure: what is shown on these sentences, and what on new ones."""
     for row in minimum:
         name = element("strong", f"{row['path']} on {row['task']}")
-        yield joined([name, f": {_serving(row)}; {_keeping(row)}. {DIMINISHING[row['diminishing_verdict']]}"])
+        known = "serving_sentences_amount" in row
+        on_new = f"On new sentences, {_said(row, 'sentences')}" if known else UNKNOWN
+        yield joined([name, f": on these sentences, {_said(row, 'seeds')} {on_new}{_next(row)} {_bend(row)}"])
     if not minimum:
         yield Markup("The main figure has no finished path from logits only to full HSK yet: no minimum can be named.")
 
 
-def _serving(row: Row) -> str:
-    if row["serving_amount"] is None:
+UNKNOWN = "Of new sentences nothing is said, as not all cells have their predictions."
+
+
+def _said(row: Row, reading: str) -> str:
+    return f"{_serving(row, reading)}; {_keeping(row, reading)}."
+
+
+def _serving(row: Row, reading: str) -> str:
+    amount, full = row[f"serving_{reading}_amount"], row["full_scalars"]
+    if amount is None:
         return "no amount below full HSK is shown to serve as well as all of it"
-    amount, full = row["serving_amount"], row["full_scalars"]
-    better = "as well, or better" if row["serving_verdict"] == "non-inferior" else "as well"
+    better = "as well, or better" if row[f"serving_{reading}_verdict"] == "non-inferior" else "as well"
     return (
         f"{amount:,.0f} of {full:,.0f} scalars an example ({amount / full:.1%}) serve {better}, give or take "
-        f"{row['serving_margin']:g} (n={row['serving_n']})"
+        f"{row['serving_margin']:g} (n={row[f'serving_{reading}_n']})"
     )
 
 
-def _keeping(row: Row) -> str:
-    if row["keeping_amount"] is None:
+def _keeping(row: Row, reading: str) -> str:
+    if row["keeping_verdict"] != "kept":
         return f"how much keeps 90% of the gain cannot be said ({row['keeping_verdict']})"
-    low, high = (f"{row[f'keeping_{end}']:,.0f}".replace("inf", "no end") for end in ("low", "high"))
-    interval = f" [{low}, {high}]" if row["keeping_n"] > 1 else ""
-    return f"{row['keeping_amount']:,.0f}{interval} keep 90% of the gain of {row['keeping_gain']:.3f}"
+    low, high = (row.get(f"keeping_{reading}_{end}", math.nan) for end in ("low", "high"))
+    if math.isinf(high):
+        return "a gain of full HSK is not shown, so there may be none to keep"
+    return f"90% of the gain of {row['keeping_gain']:.3f} is kept from somewhere between {low:,.0f} and {high:,.0f} on"
+
+
+def _next(row: Row) -> str:
+    """What the next smaller amount would take."""
+    return f" At {row['stopped_amount']:,.0f} scalars, {row['stopped_needs']}." if row["stopped_needs"] else ""
+
+
+def _bend(row: Row) -> str:
+    said = DIMINISHING[row["diminishing_verdict"]]
+    if row["diminishing_verdict"] != "undecided":
+        return said
+    agreeing = row["diminishing_agreeing"]
+    return f"{said} (It would take all three figures; {agreeing.replace('; ', ' and ') or 'none'} says so.)"
 
 
 DIMINISHING = {
     "diminishes": "Its marginal utility diminishes.",
     "increases": "Its marginal utility increases.",
-    "undecided": "Whether its marginal utility diminishes, these seeds do not tell.",
-    "untested": "Whether its marginal utility diminishes was not tested: it takes two seeds and three amounts.",
+    "undecided": "Whether its marginal utility diminishes is undecided.",
+    "untested": "Whether its marginal utility diminishes was not tested: it takes two seeds and three amounts of "
+    "hidden-state knowledge.",
 }
 
 
@@ -86,7 +113,30 @@ def _limits(cells: pd.DataFrame) -> Iterator[Markup]:
         yield ONE_SEED
     elif seeds < FEW:
         yield joined([element("strong", f"{seeds} seeds."), FEW_SEEDS])
+    yield from _teachers(cells)
+    yield from _collapsed(cells)
     yield SECONDS
+
+
+def _teachers(cells: pd.DataFrame) -> Iterator[Markup]:
+    """Students of several teachers differ in more than what they were taught."""
+    if "teacher_weights" not in cells:
+        return
+    for (task, teacher), group in cells.groupby(["task", "teacher"]):
+        count = group["teacher_weights"].nunique()
+        if count > 1:
+            text = (
+                f" {count} sets of weights are called {teacher} on {task}: its settings are compared across teachers."
+            )
+            yield joined([element("strong", "Teachers."), text])
+
+
+def _collapsed(cells: pd.DataFrame) -> Iterator[Markup]:
+    settings = settings_of(cells) if len(cells) else []
+    found = [seed for setting in settings for seed in collapsed(setting.scores)]
+    if found:
+        text = f" {len(found)} of {len(cells):,} trainings failed to learn, by five points or more below the median of "
+        yield joined([element("strong", "Collapsed seeds."), text, "their setting. They are marked, and counted."])
 
 
 ONE_SEED = Markup(

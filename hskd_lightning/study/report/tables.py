@@ -1,9 +1,13 @@
-"""The tables of a study as plain rows, for a page, a console or a csv."""
+"""The tables of a study as plain rows, for a page, a console or a csv.
+
+What compares stands there twice: `_seeds` is of these sentences, `_sentences` of new ones, which is None where the
+predictions of some cells are not known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,22 +25,36 @@ from hskd_lightning.study.results import (
     telling,
     varying,
 )
-from hskd_lightning.study.stats.comparison import Difference, compare, equivalence, rank
+from hskd_lightning.study.stats.collapse import collapsed
+from hskd_lightning.study.stats.comparison import Difference, Equivalence, compare, equivalence, rank
 from hskd_lightning.study.stats.defaults import LEVEL, MARGIN
 from hskd_lightning.study.stats.intervals import summarize
-from hskd_lightning.study.stats.marginal_utility import diminishing
-from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.marginal_utility import Diminishing, diminishing
+from hskd_lightning.study.stats.minimum import judge, not_shown, smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.moderation import Rule, Variance, variance_of
+from hskd_lightning.study.stats.power import noise, said
 from hskd_lightning.study.stats.saturation import fit_saturation
+from hskd_lightning.study.stats.scores import BySeed
 
 Row = dict[str, Any]
+READINGS = ("seeds", "sentences")
 
 
-def settings_table(results: pd.DataFrame, figure: str, margin: float = MARGIN) -> list[Row]:
+@dataclass(frozen=True)
+class Rules:
+    """By what everything in a table is judged."""
+
+    margin: float
+    variance: Variance
+
+
+def settings_table(results: pd.DataFrame, figure: str, margin: float = MARGIN, variance: Rule = "welch") -> list[Row]:
     """Every setting of a figure: its scores, what it is worth beside its baselines, and its tier.
 
-    `to_full`, `to_logits`: paired differences, `_p` corrected by Holm over the settings of one student. `as_good`: the
-    verdict of the equivalence test with full HSK, give or take `margin`. `tier`: see `rank`; where intervals overlap
-    nothing is ranked.
+    `to_full`, `to_logits`: differences with both readings, `_p` corrected by Holm over the settings of one student.
+    `as_good`: the verdict of the equivalence test with full HSK, give or take `margin`, without a word that of new
+    sentences; `needs`: what would decide, where it is undecided. `collapsed`: seeds that failed to learn. `tier`: see
+    `rank`; where intervals overlap nothing is ranked.
 
     Raises:
         ConfigError: results lack a column, or two cells are one setting and seed.
@@ -45,19 +63,20 @@ def settings_table(results: pd.DataFrame, figure: str, margin: float = MARGIN) -
         settings = of_figure(results, figure)
     except Skipped:
         return []
-    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure), margin)]
+    rules = Rules(margin, variance_of(variance, [each.scores for each in settings]))
+    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure), rules)]
 
 
 ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
 """Figures whose settings are named by one axis: what else differs comes with it."""
 
 
-def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin: float) -> Iterator[Row]:
+def _of_student(members: Sequence[Setting], about: Sequence[str] | None, rules: Rules) -> Iterator[Row]:
     full, baseline = full_hsk(members), logits_only(members)
     anchored = anchors(members)
     others = [each for each in members if each not in anchored]
     named = about or telling(others, varying(others))
-    to_full, to_logits = _beside(members, full), _beside(members, baseline)
+    to_full, to_logits = _beside(members, full, rules), _beside(members, baseline, rules)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
     for at in sorted(range(len(members)), key=lambda at: (members[at].amount, members[at].bytes)):
         setting, tier = members[at], tiers[str(at)]
@@ -71,18 +90,19 @@ def _of_student(members: Sequence[Setting], about: Sequence[str] | None, margin:
             **_mean(setting),
             **_difference("to_full", to_full.get(at)),
             **_difference("to_logits", to_logits.get(at)),
-            "as_good": equivalence(setting.scores, full.scores, margin).verdict if full and full is not setting else "",
+            **_as_good(setting, full, rules),
+            "collapsed": " ".join(map(str, collapsed(setting.scores))),
             "tier": tier.tier,
             "best": tier.best,
             "cells": " ".join(setting.cells),
         }
 
 
-def _beside(members: Sequence[Setting], reference: Setting | None) -> Mapping[int, Difference]:
+def _beside(members: Sequence[Setting], reference: Setting | None, rules: Rules) -> Mapping[int, Difference]:
     if reference is None:
         return {}
     others = {at: each.scores for at, each in enumerate(members) if each is not reference}
-    return compare(others, reference.scores, LEVEL)
+    return compare(others, reference.scores, LEVEL, rules.variance)
 
 
 def _mean(setting: Setting) -> Row:
@@ -91,15 +111,41 @@ def _mean(setting: Setting) -> Row:
 
 
 def _difference(name: str, difference: Difference | None) -> Row:
-    parts = {"": "mean", "_low": "low", "_high": "high", "_p": "p_holm"}
-    return {f"{name}{end}": getattr(difference, part, None) for end, part in parts.items()}
+    parts = {"low": "low", "high": "high", "p": "p_holm"}
+    readings = {reading: getattr(difference, reading, None) for reading in READINGS}
+    return {name: getattr(difference, "mean", None)} | {
+        f"{name}_{reading}_{end}": getattr(shift, part, None)
+        for reading, shift in readings.items()
+        for end, part in parts.items()
+    }
 
 
-def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility", margin: float = MARGIN) -> list[Row]:
+def _as_good(setting: Setting, full: Setting | None, rules: Rules) -> Row:
+    if full is None or full is setting:
+        return {"as_good": "", "as_good_seeds": "", "as_good_sentences": "", "needs": ""}
+    found = equivalence(setting.scores, full.scores, rules.margin, variance=rules.variance)
+    return {
+        "as_good": found.verdict,
+        "as_good_seeds": found.seeds.verdict,
+        "as_good_sentences": found.sentences.verdict if found.sentences else "",
+        "needs": _needs(found, setting.scores, full.scores),
+    }
+
+
+def _needs(found: Equivalence, scores: BySeed, full: BySeed) -> str:
+    """What would decide a comparison; nothing where it is decided, or where one seed does not know its spread."""
+    known = noise(scores, full, of_sentences=found.sentences is not None)
+    return said(known, found.n, found.margin) if known and found.verdict == "undecided" else ""
+
+
+def minimum_table(
+    results: pd.DataFrame, figure: str = "marginal_utility", margin: float = MARGIN, variance: Rule = "welch"
+) -> list[Row]:
     """How little is enough, one row for each path from logits only to full HSK.
 
-    `serving`: the least amount shown to serve as well as full HSK, see `smallest_serving`. `keeping`: the amount that
-    keeps 90% of the gain, see `smallest_keeping`. `diminishing` and `saturation`: what their tests say of the curve.
+    `serving`: the least amount shown to serve as well as full HSK, see `smallest_serving`; `stopped`: the amount that
+    was not shown to, and what it `needs`. `keeping`: the bracket of amounts that keep 90% of the gain, see
+    `smallest_keeping`. `diminishing` and `saturation`: what their tests say of the curve.
 
     Raises:
         ConfigError: as `settings_table`, or two settings of a path cost the same.
@@ -108,24 +154,55 @@ def minimum_table(results: pd.DataFrame, figure: str = "marginal_utility", margi
         settings = of_figure(results, figure)
     except Skipped:
         return []
+    rules = Rules(margin, variance_of(variance, [each.scores for each in settings]))
     task_paths = [(members[0]["task"], path) for members in grouped(settings, ["task"]) for path in paths(members)]
     return [
-        {"task": task, "path": path.name, **_minimum(path, margin)}
-        for task, path in task_paths
-        if path.full is not None
+        {"task": task, "path": path.name, **_minimum(path, rules)} for task, path in task_paths if path.full is not None
     ]
 
 
-def _minimum(path: Path, margin: float) -> Row:
-    full = path.full.amount if path.full else float("nan")
+def _minimum(path: Path, rules: Rules) -> Row:
+    curve, variance = path.curve, rules.variance
     return {
-        "full_scalars": full,
-        **_prefixed("serving", asdict(smallest_serving(path.curve, margin=margin))),
-        **_prefixed("keeping", asdict(smallest_keeping(path.curve, level=LEVEL))),
-        **_prefixed("diminishing", asdict(diminishing(path.curve, LEVEL))),
-        **_prefixed("saturation", asdict(fit_saturation(path.curve, LEVEL))),
+        "full_scalars": path.full.amount if path.full else float("nan"),
+        **_prefixed("serving", asdict(smallest_serving(curve, margin=rules.margin, variance=variance))),
+        **_stopped(path, rules),
+        **_prefixed("keeping", asdict(smallest_keeping(curve, level=LEVEL, variance=variance))),
+        **_diminishing(diminishing(curve, LEVEL, variance)),
+        **_prefixed("saturation", asdict(fit_saturation(curve, LEVEL))),
     }
 
 
-def _prefixed(name: str, row: Row) -> Row:
-    return {f"{name}_{key}": value for key, value in row.items()}
+def _stopped(path: Path, rules: Rules) -> Row:
+    """The amount at which the way down from full HSK ended, and what would take it further."""
+    judged = judge(path.curve, margin=rules.margin, variance=rules.variance)
+    amount = not_shown(judged)
+    if amount is None or path.full is None:
+        return {"stopped_amount": None, "stopped_verdict": "", "stopped_needs": ""}
+    needs = _needs(judged[amount], path.curve[amount], path.full.scores)
+    return {"stopped_amount": amount, "stopped_verdict": judged[amount].verdict, "stopped_needs": needs}
+
+
+def _diminishing(found: Diminishing) -> Row:
+    return {
+        "diminishing_amounts": found.amounts,
+        "diminishing_n": min(figure.n for figure in found.figures.values()),
+        "diminishing_verdict": found.verdict,
+        "diminishing_seeds": found.seeds,
+        "diminishing_sentences": found.sentences,
+        "diminishing_agreeing": "; ".join(found.agreeing),
+        **{
+            key: value
+            for name in ("height", "height_without", "slopes")
+            for key, value in _difference(f"diminishing_{name}", getattr(found, name)).items()
+            if not key.endswith("_p")
+        },
+    }
+
+
+def _prefixed(name: str, row: Mapping[str, Any]) -> Row:
+    """A result as columns; what has parts, as a reading has, gets a column for each of them."""
+    flat: Row = {}
+    for key, value in row.items():
+        flat |= _prefixed(f"{name}_{key}", value) if isinstance(value, dict) else {f"{name}_{key}": value}
+    return flat

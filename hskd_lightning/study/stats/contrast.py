@@ -10,18 +10,14 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import DECIMALS, check_share
-from hskd_lightning.study.stats.moderation import Prior
+from hskd_lightning.study.stats.moderation import Variance
 from hskd_lightning.study.stats.scores import Array, BySeed, Scores, checked, scores_of
-
-Variance = Literal["welch"] | Prior
-"""Where the variance over seeds comes from: each setting's own seeds, or moderated by what its family has in common."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import ndtr, stdtrit
 
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.stats.defaults import LEVEL
@@ -56,25 +56,6 @@ def summarize_values(values: Iterable[float], level: float) -> Summary:
     mean, sd = float(statistics.mean(rounded)), float(statistics.stdev(rounded))
     half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
     return Summary(n, mean, sd, mean - half, mean + half, level)
-
-
-def p_above(summary: Summary, bound: float) -> float:
-    """One-sided t test of `the true mean is at most bound`: small if it lies above."""
-    return _p_beyond(summary.mean - bound, summary)
-
-
-def p_below(summary: Summary, bound: float) -> float:
-    """One-sided t test of `the true mean is at least bound`: small if it lies below."""
-    return _p_beyond(bound - summary.mean, summary)
-
-
-def _p_beyond(excess: float, summary: Summary) -> float:
-    """Not defined with fewer than two seeds. Without any spread the limit: 0 if the mean is beyond, else 1."""
-    if summary.n < 2:
-        return math.nan
-    if summary.sd == 0:
-        return 0.0 if excess > 0 else 1.0
-    return float(stdtr(summary.n - 1, -excess / (summary.sd / math.sqrt(summary.n))))
 
 
 # The bootstrap over seeds.

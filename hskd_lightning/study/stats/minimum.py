@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 
-import numpy as np
-
-from hskd_lightning.study.stats.comparison import Equivalence, equivalence
+from hskd_lightning.study.stats.comparison import Equivalence, Judgement, equivalence
+from hskd_lightning.study.stats.contrast import Contrast, Reading, contrast, difference
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
-from hskd_lightning.study.stats.intervals import (
-    bootstrap_interval,
-    check_share,
-    mean_curve,
-    resampled_means,
-)
-from hskd_lightning.study.stats.marginal_utility import Curve, ascending, on_shared_seeds
-from hskd_lightning.study.stats.scores import Array, BySeed
+from hskd_lightning.study.stats.intervals import check_share
+from hskd_lightning.study.stats.marginal_utility import Curve, ascending
+from hskd_lightning.study.stats.moderation import Variance
+from hskd_lightning.study.stats.scores import BySeed
 
 
 @dataclass(frozen=True)
-class Serving:
-    """The least amount shown to serve as well as full HSK, or better; None if none was.
+class Least:
+    """The least amount shown to serve as well as full HSK, or better, in one reading; None if none was.
 
-    `verdict`, and the mean difference from full HSK with its interval [low, high] at level 1 - 2 alpha over `n`
-    seeds, are those at that amount (see `Equivalence`); without one, `none serves` and nan. `passed` of `tested`
-    amounts serve.
+    `verdict`, and the interval [low, high] of the difference from full HSK at level 1 - 2 alpha, are those at that
+    amount (see `Judgement`); without one, `none serves` and nan. `passed`: amounts that serve, of all.
     """
 
     amount: float | None
@@ -35,14 +30,31 @@ class Serving:
     mean: float
     low: float
     high: float
+    passed: int
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The least amount that serves, in both readings, of `tested` amounts below full HSK."""
+
     margin: float
     alpha: float
-    passed: int
     tested: int
+    seeds: Least
+    sentences: Least | None
+
+    @property
+    def shown(self) -> Least:
+        """What is meant without a word: new sentences, where these are known at all amounts."""
+        return self.sentences or self.seeds
 
 
 def judge(
-    curve: Curve, full: BySeed | None = None, margin: float = MARGIN, alpha: float = ALPHA
+    curve: Curve,
+    full: BySeed | None = None,
+    margin: float = MARGIN,
+    alpha: float = ALPHA,
+    variance: Variance = "welch",
 ) -> dict[float, Equivalence]:
     """Every amount of a curve against full HSK, in ascending order.
 
@@ -50,6 +62,7 @@ def judge(
         full: scores of full HSK by seed. None: the largest amount is full HSK, and is not judged against itself.
         margin: the loss that does not matter.
         alpha: of each test.
+        variance: see `contrast`.
 
     Raises:
         ConfigError: as `equivalence`, or a negative amount.
@@ -57,82 +70,127 @@ def judge(
     amounts = ascending(curve)
     if full is None and amounts:
         full = curve[amounts.pop()]
-    return {amount: equivalence(curve[amount], full or {}, margin, alpha) for amount in amounts}
+    return {amount: equivalence(curve[amount], full or {}, margin, alpha, variance) for amount in amounts}
 
 
-def smallest_serving(curve: Curve, full: BySeed | None = None, margin: float = MARGIN, alpha: float = ALPHA) -> Serving:
+def smallest_serving(
+    curve: Curve,
+    full: BySeed | None = None,
+    margin: float = MARGIN,
+    alpha: float = ALPHA,
+    variance: Variance = "welch",
+) -> Serving:
     """The smallest amount that serves as well as full HSK together with all larger ones.
 
     Not the smallest that passes: of many amounts tested, the luckiest would be reported. Going down from the
     largest and stopping at the first that fails, every test may be made at the full alpha, and the chance that the
     reported amount is a false one is still at most alpha: the tests are in a fixed order (Maurer, Hothorn and
-    Lehmacher 1995; Westfall and Krishen 2001). An amount with fewer than two shared seeds stops it as well.
+    Lehmacher 1995; Westfall and Krishen 2001). An amount with fewer than three seeds stops it as well.
 
     Args, Raises: as `judge`.
     """
-    judged = judge(curve, full, margin, alpha)
-    amount = min(takewhile(lambda amount: judged[amount].serves, reversed(judged)), default=None)
-    test = equivalence({}, {}, margin, alpha) if amount is None else judged[amount]
-    verdict = "none serves" if amount is None else test.verdict
-    passed = sum(each.serves for each in judged.values())
-    return Serving(amount, verdict, test.n, test.mean, test.low, test.high, margin, alpha, passed, tested=len(judged))
+    judged = judge(curve, full, margin, alpha, variance)
+    seeds = {amount: each.seeds for amount, each in judged.items()}
+    sentences = {amount: each.sentences for amount, each in judged.items() if each.sentences}
+    least = _least(judged, sentences) if judged and len(sentences) == len(judged) else None
+    return Serving(margin, alpha, len(judged), _least(judged, seeds), least)
+
+
+def _least(judged: dict[float, Equivalence], reading: dict[float, Judgement]) -> Least:
+    amount = min(takewhile(lambda amount: reading[amount].serves, reversed(reading)), default=None)
+    passed = sum(each.serves for each in reading.values())
+    if amount is None:
+        return Least(None, "none serves", 0, math.nan, math.nan, math.nan, passed)
+    at, of = reading[amount], judged[amount]
+    return Least(amount, at.verdict, of.n, of.mean, at.low, at.high, passed)
+
+
+def not_shown(judged: dict[float, Equivalence]) -> float | None:
+    """The amount at which the way down ends: the largest that is not shown to serve; None where all are."""
+    return next((amount for amount in reversed(judged) if not judged[amount].serves), None)
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Measured amounts between which a share of the gain is reached for good.
+
+    `low`: the largest amount that, with all smaller ones, is shown to keep less; 0 where none is, as no knowledge
+    keeps nothing of the gain. `high`: the smallest that, with all larger ones, is shown to keep at least the share;
+    infinite where the gain itself is not shown, for there may be none to keep.
+    """
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """The amount that keeps `share` of the gain of full HSK over logits only; None if there is none to keep.
+    """The amounts that bracket `share` of the gain of full HSK over logits only, in both readings at `level`.
 
-    `gain`: of full HSK, in units of score. [low, high]: bootstrap interval at `level` of the amount over `n` seeds.
-    An infinite end says that, as far as these seeds tell, there may be no gain to keep.
-    `verdict`: kept, no gain, no baseline (the curve does not start at amount 0), or no shared seed.
+    `gain`: of full HSK, in units of score. `n`: the fewest seeds of an amount.
+    `verdict`: kept, no gain, no baseline (the curve does not start at amount 0), or untested (fewer than two seeds).
+    Where it is not `kept` the ends are nan.
     """
 
-    amount: float | None
-    low: float
-    high: float
     share: float
     gain: float
     n: int
     level: float
     verdict: str
+    seeds: Bracket
+    sentences: Bracket | None
+
+    @property
+    def shown(self) -> Bracket:
+        """What is meant without a word: new sentences, where these are known at all amounts."""
+        return self.sentences or self.seeds
 
 
-def smallest_keeping(
-    curve: Curve, share: float = 0.9, level: float = LEVEL, resamples: int = 2000, seed: int = 0
-) -> Keeping:
-    """The amount from which on the mean curve stays at or above logits + share * (full - logits).
+NOTHING = Bracket(math.nan, math.nan)
 
-    The curve runs straight between measured amounts; its largest amount is full HSK. Where it dips again below the
-    line the later crossing counts, as in `smallest_serving`: the first would be the luckiest.
+
+def smallest_keeping(curve: Curve, share: float = 0.9, level: float = LEVEL, variance: Variance = "welch") -> Keeping:
+    """Between which amounts the curve comes to stay at or above logits + share * (full - logits).
+
+    What an amount keeps beyond the share is linear in three means, so a `contrast` tests it without knowing the gain
+    (as Fieller's interval does). Going up, amounts are tested to keep less, going down to keep at least the share, and
+    either way ends at the first that is not shown: in a fixed order each end errs at most in half of 1 - level. Where
+    the curve crosses between two amounts is not said; read off the mean curve with a bootstrap, it was covered in 71%
+    by intervals of 95% of three seeds.
 
     Args:
-        share: of the gain, between 0 and 1.
-        level, resamples, seed: of the bootstrap interval; seeds are resampled whole.
+        share: of the gain, between 0 and 1; the largest amount is full HSK.
+        level: of the bracket.
+        variance: see `contrast`.
 
     Raises:
-        ConfigError: a negative amount, a score that is not finite, or a share, level or resamples out of range.
+        ConfigError: a negative amount, a score that is not finite, or a share or level out of range.
     """
     check_share("share", share)
     check_share("level", level)
-    amounts, scores = on_shared_seeds(curve)
-    n = len(scores)
-    if n == 0 or amounts[0] > 0:
-        verdict = "no baseline" if n else "no shared seed"
-        return Keeping(None, math.nan, math.nan, share, math.nan, n, level, verdict)
-    means = mean_curve(scores)
-    gain = float(means[-1] - means[0])
-    if not gain > 0:
-        return Keeping(None, math.nan, math.nan, share, gain, n, level, "no gain")
-    again = np.array([_crossing(amounts, drawn, share) for drawn in resampled_means(scores, resamples, seed)])
-    low, high = bootstrap_interval(again, n, level)
-    return Keeping(_crossing(amounts, means, share), low, high, share, gain, n, level, "kept")
+    amounts = ascending(curve)
+    n = min((len(curve[amount]) for amount in amounts), default=0)
+    if len(amounts) < 2 or amounts[0] > 0:
+        return Keeping(share, math.nan, n, level, "no baseline", NOTHING, None)
+    baseline, full = curve[amounts[0]], curve[amounts[-1]]
+    gain = difference(full, baseline, level, variance)
+    if n < 2 or not gain.estimate > 0:
+        return Keeping(share, gain.estimate, n, level, "untested" if n < 2 else "no gain", NOTHING, None)
+    beyond = {
+        amount: contrast([(1, curve[amount]), (share - 1, baseline), (-share, full)], level, variance)
+        for amount in amounts[1:-1]
+    }
+    seeds = _bracket(gain, beyond, amounts[-1], lambda each: each.seeds)
+    known = all(each.sentences for each in (gain, *beyond.values()))
+    sentences = _bracket(gain, beyond, amounts[-1], lambda each: each.reading) if known else None
+    return Keeping(share, gain.estimate, n, level, "kept", seeds, sentences)
 
 
-def _crossing(amounts: Array, means: Array, share: float) -> float:
-    """Where a curve (A,) last rises to its share of the gain; infinite for one without gain."""
-    if not means[-1] > means[0]:
-        return math.inf
-    target = means[0] + share * (means[-1] - means[0])
-    last = int(np.flatnonzero(means < target)[-1])  # the first point lies below, the last does not
-    part = (target - means[last]) / (means[last + 1] - means[last])
-    return float(amounts[last] + part * (amounts[last + 1] - amounts[last]))
+def _bracket(
+    gain: Contrast, beyond: dict[float, Contrast], full: float, reading: Callable[[Contrast], Reading]
+) -> Bracket:
+    if not reading(gain).low > 0:
+        return Bracket(0.0, math.inf)
+    low = max(takewhile(lambda amount: reading(beyond[amount]).high < 0, beyond), default=0.0)
+    high = min(takewhile(lambda amount: reading(beyond[amount]).low > 0, reversed(beyond)), default=full)
+    return Bracket(low, high)

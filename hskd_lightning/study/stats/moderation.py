@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -26,6 +27,17 @@ class Prior:
         if math.isinf(self.df):
             return self.variance, math.inf
         return (self.df * self.variance + df * own) / (self.df + df), self.df + df
+
+
+Rule = Literal["welch", "moderated"]
+"""What may be asked for: the rule is `welch`, see `comparison`."""
+Variance = Literal["welch"] | Prior
+"""Where the variance over seeds comes from: each setting's own seeds, or moderated by what its family has in common."""
+
+
+def variance_of(rule: Rule, family: Iterable[BySeed]) -> Variance:
+    """What a rule says of a family of settings; a family without a prior is left to its own seeds."""
+    return "welch" if rule == "welch" else prior(family) or "welch"
 
 
 def prior(settings: Iterable[BySeed]) -> Prior | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import fdtrc
 
-from hskd_lightning.study.stats.defaults import LEVEL
+from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
 from hskd_lightning.study.stats.intervals import (
     DECIMALS,
     bootstrap_interval,
@@ -31,17 +32,19 @@ class Saturation:
 
     `floor`: the score of logits only. `gain`: what all the knowledge in the world would add to it. `scale`: scalars
     per example that bring 63% of the gain; each further `scale` brings 63% of what is left. `rmse`: of the mean
-    curve around the fit, in units of score: what the shape does not catch.
+    curve around the fit, in units of score: what the shape does not catch. `p_fit`: of the lack-of-fit test, nan with
+    one seed.
 
     `verdict` is one of
       saturates                        the numbers hold
       saturates by the first amount    they hold, but the scale is only known to be at most this
       not shown to saturate            a straight line fits as well: gain and scale have no bound
       no gain                          the curve does not surely rise
+      does not fit                     the means lie further from the shape than the spread of the seeds explains
       too few amounts                  fewer than four: three numbers would fit any three
       no baseline                      the curve does not start at amount 0
       no shared seed                   no seed was run at all amounts
-    In the last five cases every number of the fit is nan: a number that does not hold is not to be quoted.
+    In the last six cases every number of the fit is nan: a number that does not hold is not to be quoted.
     With one seed there is no interval, and the verdict is that of the curve as it is.
     """
 
@@ -59,6 +62,7 @@ class Saturation:
     scale_low: float = math.nan
     scale_high: float = math.nan
     rmse: float = math.nan
+    p_fit: float = math.nan
 
     def at(self, amount: float) -> float:
         """The fitted score at an amount."""
@@ -93,11 +97,36 @@ def fit_saturation(curve: Curve, level: float = LEVEL, resamples: int = 2000, se
     fitted = _fit(amounts, mean_curve(scores))
     again = np.array([_fit(amounts, means) for means in resampled_means(scores, resamples, seed)])  # (R, 4)
     ends = [bootstrap_interval(values, n, level) for values in again.T[:3]]
-    verdict = _verdict(fitted, ends, _scales(amounts))
+    verdict, p_fit = _verdict(fitted, ends, _scales(amounts)), lack_of_fit(scores, fitted[3])
+    if verdict.startswith("saturates") and p_fit < ALPHA:
+        verdict = "does not fit"
     if not verdict.startswith("saturates"):
-        return Saturation(verdict, n, len(amounts), level)
+        return Saturation(verdict, n, len(amounts), level, p_fit=p_fit)
     (floor, gain, scale, rmse), (of_floor, of_gain, of_scale) = fitted, ends
-    return Saturation(verdict, n, len(amounts), level, floor, *of_floor, gain, *of_gain, scale, *of_scale, rmse)
+    return Saturation(verdict, n, len(amounts), level, floor, *of_floor, gain, *of_gain, scale, *of_scale, rmse, p_fit)
+
+
+def lack_of_fit(scores: Array, rmse: float) -> float:
+    """The p of `the means lie on the shape`: an F test against the pure error, the spread of seeds at each amount.
+
+    Fisher's test for repeated measurements (Draper and Smith 1998, section 2.1). Three numbers were fitted, so A - 3
+    are left. The pure error has (n - 1) A degrees of freedom; where seeds share a level it is too large, and the test
+    lets more through.
+
+    Args:
+        scores: (n, A).
+        rmse: of the mean curve around the fit.
+    """
+    n, amounts = scores.shape
+    pure = float(scores.var(axis=0, ddof=1).mean()) if n > 1 else math.nan
+    if n < 2 or round(rmse, ROUGH) == 0:
+        return math.nan if n < 2 else 1.0
+    lack = n * amounts * rmse**2 / (amounts - 3)
+    return float(fdtrc(amounts - 3, (n - 1) * amounts, lack / pure)) if pure > 0 else 0.0
+
+
+ROUGH = 5
+"""Decimals to which a search finds the best scale: a fit that is exact leaves this much."""
 
 
 def _missing(amounts: Array, scores: Array) -> str:

@@ -23,19 +23,42 @@ log = logging.getLogger(__name__)
 
 
 def show_results(table: pd.DataFrame, margin: float) -> None:
-    """Each setting of each figure: amount, score with its interval, and how it compares with full HSK."""
+    """Each setting of each figure: amount, score with its interval, how it compares with full HSK, what would tell."""
     for figure in table["figure"].unique():
         rows = tables.settings_table(table, figure, margin)
         students = {row["student"] for row in rows}
-        header = (figure, "values an example", "bytes", "score", "95% interval", "n", "as good as full HSK")
+        header = (
+            figure,
+            "values an example",
+            "bytes",
+            "score",
+            "95% interval",
+            "n",
+            "as good as full HSK",
+            "on new sentences",
+        )
         console.show_table(header, [_formatted(row, len(students) > 1) for row in rows])
+        for row in rows:
+            if row["needs"]:
+                log.info("%s: %s", row["setting"], row["needs"])
+            if row["collapsed"]:
+                log.warning("%s: seed %s collapsed, and is in the mean", row["setting"], row["collapsed"])
 
 
 def _formatted(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["n"] > 1 else "one seed has none"
     name = f"{row['student']}: {row['setting']}" if several else row["setting"]
     values = f"{row['scalars']:,.0f}" + (f" ({row['share']:.1%})" if row["scalars"] else "")
-    return (name, values, f"{row['bytes']:,.0f}", f"{row['mean']:.4f}", interval, str(row["n"]), row["as_good"])
+    return (
+        name,
+        values,
+        f"{row['bytes']:,.0f}",
+        f"{row['mean']:.4f}",
+        interval,
+        str(row["n"]),
+        row["as_good_seeds"],
+        row["as_good_sentences"],
+    )
 
 
 def finish(plan: Plan, folder: Path, margin: float) -> None:

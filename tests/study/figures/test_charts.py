@@ -13,7 +13,7 @@ from hskd_lightning.study.figures.chart import Chart, Line, Point, Skipped
 from hskd_lightning.study.figures.charts import CHARTS
 from hskd_lightning.study.paths import paths
 from hskd_lightning.study.results import finished, settings_of
-from hskd_lightning.study.stats.comparison import paired_difference
+from hskd_lightning.study.stats.contrast import difference
 from hskd_lightning.study.stats.intervals import summarize
 from hskd_lightning.study.stats.marginal_utility import marginal_utility
 from tests.study.toy_study import LENGTHS
@@ -95,9 +95,14 @@ def test_the_steps_are_the_gains_of_1000_scalars(study: pd.DataFrame) -> None:
     drawn = line(CHARTS["marginal_utility"](study), "polarity: marginal utility", "tiny")
     segments = marginal_utility(curve)
     assert [(point.x, point.x_to, point.mean, point.low) for point in drawn.points] == [
-        (each.from_amount, each.to_amount, 1000 * each.per_scalar, 1000 * each.low) for each in segments
+        (
+            each.from_amount,
+            each.to_amount,
+            *(1000 * score / each.scalars for score in (each.gain.mean, each.gain.seeds.low)),
+        )
+        for each in segments
     ]
-    assert [point.flag for point in drawn.points] == ["*" if each.p_holm < 0.05 else "" for each in segments]
+    assert [point.flag for point in drawn.points] == ["*" if each.gain.seeds.p_holm < 0.05 else "" for each in segments]
 
 
 def test_an_amount_of_one_is_full_hsk_and_no_second_point(study: pd.DataFrame) -> None:
@@ -151,7 +156,7 @@ def test_the_ratio_is_of_the_same_seeds_runs(study: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("figure", "axis"), [("quirks", "quirk"), ("controls", "control")])
-def test_a_change_is_paired_with_the_default(study: pd.DataFrame, figure: str, axis: str) -> None:
+def test_a_change_is_compared_with_the_default(study: pd.DataFrame, figure: str, axis: str) -> None:
     rows = of(study, figure)
     default = rows[rows[axis].isna() & (rows["hsk_amount"] == 0.1)]
     chart = CHARTS[figure](study)
@@ -159,16 +164,23 @@ def test_a_change_is_paired_with_the_default(study: pd.DataFrame, figure: str, a
     assert panel.title == "tiny on polarity"
     drawn = {panel.x.names[int(at.x)]: at for line in panel.lines if line.kind == "points" for at in line.points}
     for name, group in rows.groupby(axis):
-        found = paired_difference(scores(group), scores(default))
-        assert numbers(drawn[str(name)])[1:] == (found.n, found.mean, found.low, found.high)
+        found = difference(scores(group), scores(default))
+        assert numbers(drawn[str(name)])[1:] == (found.n, found.estimate, found.seeds.low, found.seeds.high)
     assert ("logits only" in drawn) == (figure == "controls")
 
 
-def test_changes_that_share_no_seed_with_the_default_are_not_drawn(study: pd.DataFrame) -> None:
+def test_changes_need_not_share_a_seed_with_the_default(study: pd.DataFrame) -> None:
     rows = of(study, "quirks")
     apart = rows.assign(seed=rows["seed"] + 100 * rows["quirk"].notna())
-    with pytest.raises(Skipped, match="to be compared to"):
-        CHARTS["quirks"](apart)
+    assert CHARTS["quirks"](apart).rows() == CHARTS["quirks"](rows).rows()
+
+
+def test_a_collapsed_seed_is_shown_where_it_fell(study: pd.DataFrame) -> None:
+    rows = of(study, "marginal_utility").copy()
+    at = rows.index[rows["hsk_amount"] == 0.1][0]
+    rows.loc[at, "score"] -= 0.2
+    (point,) = line(CHARTS["marginal_utility"](rows), "polarity: score", "collapsed seed, counted in its mean").points
+    assert (point.x, point.mean) == (pytest.approx(672), rows.loc[at, "score"])
 
 
 def test_stars_are_for_what_holms_correction_leaves(study: pd.DataFrame) -> None:

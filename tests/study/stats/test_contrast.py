@@ -77,6 +77,16 @@ def test_a_prior_moderates_each_setting() -> None:
     assert (found.se, found.df) == (pytest.approx(math.sqrt(2 * 0.0002 / 3)), pytest.approx(8))
 
 
+def test_one_sided_p_by_hand() -> None:
+    # 0.82 with a standard error of 0.02 / sqrt 3: t = sqrt 3; with 2 degrees of freedom p = (1 - t / sqrt(2 + t^2)) / 2
+    found, expected = contrast([(1, by_seed(0.80, 0.82, 0.84))]).seeds, (1 - math.sqrt(3 / 5)) / 2
+    assert (found.p_above(0.80), found.p_below(0.80)) == pytest.approx((expected, 1 - expected))
+
+
+def test_a_tiny_p_is_not_rounded_away() -> None:
+    assert 0 < contrast([(1, by_seed(*[-1.0 + 1e-6 * step for step in range(20)]))]).seeds.p_below(0) < 1e-90
+
+
 # New sentences.
 
 

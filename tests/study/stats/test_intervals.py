@@ -14,8 +14,6 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.stats.intervals import (
     bootstrap_interval,
     mean_curve,
-    p_above,
-    p_below,
     resampled_means,
     summarize,
     summarize_values,
@@ -73,18 +71,6 @@ def test_a_level_outside_0_and_1_is_refused(level: float) -> None:
 def test_a_summary_is_a_row_of_json() -> None:
     row = {"n": 2, "mean": 0.5, "sd": 0.0, "low": 0.5, "high": 0.5, "level": 0.95}
     assert json.loads(json.dumps(asdict(summarize(by_seed(0.5, 0.5))))) == row
-
-
-def test_one_sided_p_by_hand() -> None:
-    # t = 0.02 / (0.02 / sqrt 3) = sqrt 3; with 2 degrees of freedom p = (1 - t / sqrt(2 + t^2)) / 2
-    expected = (1 - math.sqrt(3 / 5)) / 2
-    assert p_above(summarize(THREE), 0.80) == pytest.approx(expected)
-    assert p_below(summarize(THREE), 0.80) == pytest.approx(1 - expected)
-
-
-def test_a_tiny_p_is_not_rounded_away() -> None:
-    values = [-1.0 + 1e-6 * step for step in range(20)]
-    assert 0 < p_below(summarize_values(values, 0.95), 0) < 1e-90
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

@@ -7,11 +7,12 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.optimize import curve_fit
 
 from hskd_lightning.study.stats.intervals import mean_curve
 from hskd_lightning.study.stats.marginal_utility import Curve
-from hskd_lightning.study.stats.saturation import fit_saturation
+from hskd_lightning.study.stats.saturation import _fit, fit_saturation, lack_of_fit
 from tests.study.scores import by_seed, noisy, one_seed
 
 AMOUNTS = np.array([0.0, 100, 250, 500, 1000, 2500, 5000])
@@ -78,7 +79,7 @@ def test_the_same_seed_draws_the_same_intervals() -> None:
 def test_a_curve_without_a_plateau_gets_a_verdict_and_no_numbers(truth: np.ndarray, verdict: str) -> None:
     found = fit_saturation(curve_of(truth))
     assert found.verdict == verdict
-    assert all(math.isnan(value) for value in astuple(found)[4:])
+    assert all(math.isnan(value) for value in astuple(found)[4:-1])
 
 
 def test_one_seed_of_two_without_a_plateau_leaves_it_open() -> None:
@@ -108,7 +109,33 @@ def test_a_curve_that_cannot_be_fitted_says_why(curve: Curve, verdict: str) -> N
     assert fit_saturation(curve).verdict == verdict
 
 
+def test_lack_of_fit_by_hand() -> None:
+    # two seeds spread by 0.0002 at each of 4 amounts; F = 2 * 4 * 0.01^2 / 1 / 0.0002 = 4, with 1 and 4: p = 0.116
+    scores = np.array([[0.79] * 4, [0.81] * 4])
+    assert lack_of_fit(scores, rmse=0.01) == pytest.approx(stats.f.sf(4, 1, 4))
+    assert lack_of_fit(scores, rmse=0.01) == pytest.approx(0.1161, abs=1e-4)
+
+
+def test_one_seed_has_no_test_of_the_fit() -> None:
+    assert math.isnan(lack_of_fit(np.full((1, 5), 0.8), rmse=0.01))
+
+
+def test_a_curve_of_another_shape_does_not_fit_and_has_no_numbers() -> None:
+    steps = np.array([0.80, 0.83, 0.83, 0.83, 0.86, 0.86, 0.86])  # two steps, where the shape has one
+    curve = {a: by_seed(y - 0.001, y, y + 0.001) for a, y in zip(AMOUNTS.tolist(), steps.tolist(), strict=True)}
+    found = fit_saturation(curve, resamples=20)
+    assert found.verdict == "does not fit" and found.p_fit < 0.001
+    assert math.isnan(found.scale)
+
+
 # By the dice.
+
+
+def test_a_curve_of_the_shape_is_refused_as_often_as_alpha() -> None:
+    dice = np.random.default_rng(7)
+    curves = [saturating(500) + dice.normal(0, 0.004, (4, 7)) for _ in range(300)]
+    p = [lack_of_fit(curve, _fit(AMOUNTS, mean_curve(curve))[3]) for curve in curves]
+    assert np.mean([each < 0.05 for each in p]) == pytest.approx(0.05, abs=0.038)  # three standard errors
 
 
 def test_noise_is_not_taken_for_a_gain() -> None:

@@ -31,4 +31,4 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "pareto": pareto,
 }
 TESTED = ("marginal_utility", "quirks", "controls")
-"""The figures that show the margin of the equivalence test, and take it as `margin`."""
+"""The figures that show the margin of the equivalence test, and take it as `margin`, and the `variance` over seeds."""

@@ -12,6 +12,7 @@ from hskd_lightning.study.figures.chart import (
     Line,
     Panel,
     Skipped,
+    collapsed_seeds,
     level,
     of_figure,
     point,
@@ -50,7 +51,7 @@ def _panel(members: Sequence[Setting], everyone: Sequence[Setting]) -> Panel | N
     plain = next((each for each in known if each["bits"] == REFERENCE), None)
     levels = [*level("logits only", baseline), *level("full HSK", full), *level(REFERENCE, plain)]
     x = Axis("Bits a kept token takes in a layer", "log")
-    lines = _lines(known)
+    lines = [*_lines(known), *collapsed_seeds(known, spent)]
     return Panel(titled(members, everyone), x, score_axis(members), (*lines, *levels, *teacher_level(members)))
 
 

@@ -13,6 +13,7 @@ from hskd_lightning.study.figures.chart import (
     Panel,
     Point,
     Scale,
+    collapsed_seeds,
     level,
     of_figure,
     point,
@@ -43,7 +44,8 @@ def _panel(members: Sequence[Setting]) -> Panel:
     levels = [line for each in beside for line in level("full HSK" if each is full else "logits only", each)]
     draw = _by_amount if len({each.amount for each in swept}) > 1 else _by_name
     x, lines = draw(swept)
-    return Panel(str(members[0]["task"]), x, score_axis(members), (*lines, *levels, *teacher_level(members)))
+    drawn = (*lines, *levels, *teacher_level(members))
+    return Panel(str(members[0]["task"]), x, score_axis(members), drawn)
 
 
 def _by_amount(swept: Sequence[Setting]) -> tuple[Axis, list[Line]]:
@@ -63,7 +65,8 @@ def _by_amount(swept: Sequence[Setting]) -> tuple[Axis, list[Line]]:
     ]
     positive = [each.amount for each in swept if each.amount > 0]
     scale: Scale = "log" if len(positive) == len(swept) else "zero_log"
-    return Axis("Hidden-state scalars per example", scale, least=min(positive)), lines
+    drawn = [*lines, *collapsed_seeds(swept, lambda each: each.amount)]
+    return Axis("Hidden-state scalars per example", scale, least=min(positive)), drawn
 
 
 def _points(members: Sequence[Setting], distinguishing: Sequence[str]) -> tuple[Point, ...]:
@@ -77,4 +80,5 @@ def _by_name(swept: Sequence[Setting]) -> tuple[Axis, list[Line]]:
     ordered = [each for (each,) in grouped(swept, distinguishing)] if distinguishing else list(swept)
     names = tuple(label(each, telling(swept, distinguishing)) or str(each["student"]) for each in ordered)
     points = tuple(point(each, at, names[at]) for at, each in enumerate(ordered))
-    return Axis("", names=names), [Line("swept", "points", points)]
+    drawn = [Line("swept", "points", points), *collapsed_seeds(ordered, lambda each: float(ordered.index(each)))]
+    return Axis("", names=names), drawn

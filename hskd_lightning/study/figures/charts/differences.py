@@ -8,10 +8,24 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point, Skipped, metric, of_figure, titled
+from hskd_lightning.study.figures.chart import (
+    Axis,
+    Chart,
+    Line,
+    Panel,
+    Point,
+    Skipped,
+    metric,
+    of_figure,
+    readings,
+    titled,
+)
 from hskd_lightning.study.results import Setting, grouped, label, logits_only, nearest, telling, varying
-from hskd_lightning.study.stats.comparison import Difference, corrected, paired_difference
+from hskd_lightning.study.stats.collapse import collapsed
+from hskd_lightning.study.stats.comparison import Difference, as_difference, corrected
+from hskd_lightning.study.stats.contrast import difference
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
+from hskd_lightning.study.stats.moderation import Rule, Variance, variance_of
 
 WHO = ("task", "teacher", "student", "student_init")
 
@@ -26,7 +40,7 @@ class Change:
     difference: Difference
 
 
-def changes(members: Sequence[Setting], axis: str) -> list[Change]:
+def changes(members: Sequence[Setting], axis: str, variance: Variance = "welch") -> list[Change]:
     """Every setting whose `axis` (quirk, control) is set against the most similar one where it is not.
 
     The p are corrected over all of them. Logits only is a change of its own among the controls: no states at all.
@@ -39,7 +53,10 @@ def changes(members: Sequence[Setting], axis: str) -> list[Change]:
         pairs.append((baseline, next((reference for _, reference in pairs if reference is not None), None)))
     known = [(setting, reference) for setting, reference in pairs if reference is not None]
     differences = corrected(
-        {at: paired_difference(one.scores, other.scores, LEVEL) for at, (one, other) in enumerate(known)}
+        {
+            at: as_difference(difference(one.scores, other.scores, LEVEL, variance))
+            for at, (one, other) in enumerate(known)
+        }
     )
     names = _names([setting for setting, _ in known], axis)
     return [Change(name, *pair, differences[at]) for at, (name, pair) in enumerate(zip(names, known, strict=True))]
@@ -56,36 +73,48 @@ def _names(settings: Sequence[Setting], axis: str) -> list[str]:
     ]
 
 
-def quirks(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+def quirks(results: pd.DataFrame, margin: float = MARGIN, variance: Rule = "welch") -> Chart:
     """What each switch of the released code, turned by itself, does to the score."""
-    return _differences(
-        results, "quirks", "quirk", "The released code's switches, one at a time", "the default", margin
-    )
+    named = Named("quirks", "quirk", "The released code's switches, one at a time", "the default")
+    return _differences(results, named, margin, variance)
 
 
-def controls(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+def controls(results: pd.DataFrame, margin: float = MARGIN, variance: Rule = "welch") -> Chart:
     """Shuffled, untrained, random states: is it the teacher's knowledge that helps?"""
-    return _differences(
-        results, "controls", "control", "In place of the teacher's states", "the teacher's own states", margin
-    )
+    named = Named("controls", "control", "In place of the teacher's states", "the teacher's own states")
+    return _differences(results, named, margin, variance)
 
 
-def _differences(results: pd.DataFrame, figure: str, axis: str, title: str, reference: str, margin: float) -> Chart:
-    settings = of_figure(results, figure)
+@dataclass(frozen=True)
+class Named:
+    """What a figure of differences is called, and the axis whose settings it compares with their `reference`."""
+
+    figure: str
+    axis: str
+    title: str
+    reference: str
+
+
+def _differences(results: pd.DataFrame, named: Named, margin: float, rule: Rule) -> Chart:
+    settings = of_figure(results, named.figure)
+    variance = variance_of(rule, [each.scores for each in settings])
     drawn = (
-        _panel(compared, members, settings, reference, margin)
+        _panel(compared, members, settings, named.reference, margin)
         for members in grouped(settings, WHO)
-        if (compared := changes(members, axis))
+        if (compared := changes(members, named.axis, variance))
     )
     panels = tuple(filter(None, drawn))
     if not panels:
-        raise Skipped(f"no cell with a {axis} has one without it to be compared to")
-    return Chart(figure, title, CAPTION.format(reference=reference, alpha=ALPHA, margin=margin), panels, columns=2)
+        raise Skipped(f"no cell with a {named.axis} has one without it to be compared to")
+    spoken = readings(each.scores.contributions for each in settings)
+    caption = CAPTION.format(reference=named.reference, alpha=ALPHA, margin=margin, spoken=spoken)
+    return Chart(named.figure, named.title, caption, panels, columns=2)
 
 
 CAPTION = (
-    "Paired differences to {reference}, seed by seed, with 95% t intervals (not widened for their number). A *: "
-    "not 0 after Holm's correction over the panel at {alpha:g}. The band: {margin:g} either way."
+    "Differences to {reference}, with 95% Welch intervals (not widened for their number) over {spoken}. A *: not 0 "
+    "after Holm's correction over the panel at {alpha:g}. A †: a seed of either collapsed. The band: {margin:g} either "
+    "way. The table below has both readings."
 )
 
 
@@ -93,11 +122,11 @@ def _panel(
     compared: Sequence[Change], members: Sequence[Setting], everyone: Sequence[Setting], reference: str, margin: float
 ) -> Panel | None:
     shown = [change for change in compared if change.difference.n]
-    if not shown:  # they share no seed
+    if not shown:
         return None
     verdicts: list[tuple[str, Callable[[Change], bool]]] = [
-        ("differs", lambda change: change.difference.p_holm < ALPHA),
-        ("not shown to differ", lambda change: not change.difference.p_holm < ALPHA),
+        ("differs", lambda change: change.difference.shown.p_holm < ALPHA),
+        ("not shown to differ", lambda change: not change.difference.shown.p_holm < ALPHA),
     ]
     lines = tuple(  # both, also where one is empty: colours mean the same in every study
         Line(name, "points", tuple(_point(at, change) for at, change in enumerate(shown) if is_so(change)))
@@ -109,9 +138,10 @@ def _panel(
 
 
 def _point(at: int, change: Change) -> Point:
-    paired = change.difference
-    p = "" if math.isnan(paired.p_holm) else f"p={paired.p_holm:.2g}" if paired.p_holm >= 0.001 else "p<0.001"
-    flag = f"{p}*" if paired.p_holm < ALPHA else p
+    found, shown = change.difference, change.difference.shown
+    p = "" if math.isnan(shown.p_holm) else f"p={shown.p_holm:.2g}" if shown.p_holm >= 0.001 else "p<0.001"
+    dagger = "†" if any(collapsed(each.scores) for each in (change.setting, change.reference)) else ""
+    flag = f"{p}{'*' if shown.p_holm < ALPHA else ''}{dagger}"
     return Point(
-        at, paired.n, paired.mean, paired.low, paired.high, flag=flag, note=change.name, cells=change.setting.cells
+        at, found.n, found.mean, shown.low, shown.high, flag=flag, note=change.name, cells=change.setting.cells
     )

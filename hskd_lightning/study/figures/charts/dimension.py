@@ -14,6 +14,7 @@ from hskd_lightning.study.figures.chart import (
     Panel,
     Scale,
     Skipped,
+    collapsed_seeds,
     level,
     of_figure,
     point,
@@ -58,7 +59,8 @@ def _panel(members: Sequence[Setting], everyone: Sequence[Setting], dimension: s
     if not keeps and dimension != "depth":
         return None
     counted = dimension == "depth" or max(keeps) >= 1
-    lines = _lines([each for each in swept if not math.isnan(kept(each, dimension, counted))], dimension, counted)
+    known = [each for each in swept if not math.isnan(kept(each, dimension, counted))]
+    lines = [*_lines(known, dimension, counted), *collapsed_seeds(known, lambda each: kept(each, dimension, counted))]
     if not lines:
         return None
     levels = [*level("logits only", baseline), *level("full HSK", full), *teacher_level(members)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ from hskd_lightning.study.figures.chart import (
     Panel,
     Point,
     Skipped,
+    collapsed_seeds,
     level,
     of_figure,
     point,
+    readings,
     score_axis,
     teacher_level,
 )
@@ -25,35 +28,48 @@ from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import SHORTER, Setting, grouped
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
-from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.minimum import Keeping, Least, smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.moderation import Rule, Variance, variance_of
 from hskd_lightning.study.stats.saturation import fit_saturation
 
 SCALARS = "Hidden-state scalars per example"
 BYTES = "Bytes of knowledge per example"
 
 
-def marginal(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+def marginal(results: pd.DataFrame, margin: float = MARGIN, variance: Rule = "welch") -> Chart:
     """Score and gain per scalar against the amount, and score against bytes, a row of panels for each task."""
     settings = of_figure(results, "marginal_utility")
-    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, margin)]
+    judged = Judged(margin, variance_of(variance, [each.scores for each in settings]))
+    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, judged)]
     if not panels:
         raise Skipped("it takes two amounts of hidden-state knowledge, or one and logits only")
-    caption = CAPTION.format(margin=margin, alpha=ALPHA)
+    spoken = readings(each.scores.contributions for each in settings)
+    caption = CAPTION.format(margin=margin, alpha=ALPHA, spoken=spoken)
     return Chart("marginal_utility", "The marginal utility of hidden-state knowledge", caption, tuple(panels))
 
 
 CAPTION = (
-    "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps "
-    "as both stages have; a level is logits only in as many as the prediction stage has. Bands: full HSK, give "
-    "or take the margin of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as "
-    "full HSK (one-sided paired t tests at {alpha:g}, in fixed order). Triangle: the amount that keeps 90% of the gain, "
-    "with its bootstrap interval, drawn to the last point where it has no end. Dashed: the saturating exponential, "
-    "where it holds. Second: the gain from one amount to the next per 1000 scalars added, with 95% paired t intervals; * where "
-    "it is not 0 after Holm's correction. Third: the same means against what the knowledge weighs."
+    "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps as both stages have; a "
+    "level is logits only in as many as the prediction stage has. Bands: full HSK, give or take the margin "
+    "of {margin:g}. Rings: the least amount that, with all larger ones, is shown to serve as well as full HSK "
+    "(one-sided Welch tests at {alpha:g}, in fixed order), on these sentences and, where predictions are known, on new "
+    "ones. Triangle: the smallest measured amount shown to keep 90% of the gain, with the bracket in which that "
+    "begins, drawn to the last point where it has no end. Dashed: the saturating exponential, where it fits. Second: "
+    "the gain from one amount to the next per 1000 scalars added, with 95% Welch intervals; * where it is not 0 after "
+    "Holm's correction. Brackets, gains and their stars speak of {spoken}. Third: the same means against what the "
+    "knowledge weighs."
 )
 
 
-def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: float) -> Iterator[Panel]:
+@dataclass(frozen=True)
+class Judged:
+    """By what rules a path is judged."""
+
+    margin: float
+    variance: Variance
+
+
+def _panels(task_paths: Sequence[Path], members: Sequence[Setting], judged: Judged) -> Iterator[Panel]:
     task_paths = [path for path in task_paths if len(path.settings) > 1]
     if not task_paths:
         return
@@ -61,10 +77,11 @@ def _panels(task_paths: Sequence[Path], members: Sequence[Setting], margin: floa
     positive = [amount for path in task_paths for amount in path.curve if amount > 0]
     x = Axis(SCALARS, "zero_log", least=min(positive))
     lines = [line for path in task_paths for line in _scores(path)]
-    marks = [line for path in task_paths for line in _marks(path, margin)]
+    marks = [line for path in task_paths for line in _marks(path, judged)]
     levels = [line for path in task_paths for line in level(SHORTER, path.shorter, path.name)]
-    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *marks, *levels, *teacher_level(members)))
-    steps = [_steps(path, marginal_utility(path.curve, LEVEL)) for path in task_paths]
+    beside = (*marks, *levels, *_collapsed(task_paths), *teacher_level(members))
+    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *beside))
+    steps = [_steps(path, marginal_utility(path.curve, LEVEL, judged.variance)) for path in task_paths]
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
     yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
@@ -86,30 +103,50 @@ def _scores(path: Path) -> list[Line]:
     return [Line(path.name, "points", points), Line("saturating fit", "fit", drawn, path.name)]
 
 
+def _collapsed(task_paths: Sequence[Path]) -> list[Line]:
+    """Each setting once, though baselines are in several paths."""
+    settings = {each.cells: each for path in task_paths for each in path.settings}
+    return collapsed_seeds(list(settings.values()), lambda each: each.amount)
+
+
 def _by_bytes(path: Path) -> Line:
     points = [point(each, each.bytes, "" if each.distils else "logits only") for each in path.settings]
     return Line(path.name, "curve", tuple(sorted(points, key=lambda at: at.x)))
 
 
-def _marks(path: Path, margin: float) -> list[Line]:
+def _marks(path: Path, judged: Judged) -> list[Line]:
     """Full HSK with its margin, and the two definitions of the minimum knowledge."""
     if path.full is None:
         return []
-    top = point(path.full, math.nan)
+    top, margin = point(path.full, math.nan), judged.margin
     within = Point(math.nan, top.n, top.mean, top.mean - margin, top.mean + margin, cells=top.cells)
-    lines = [Line(f"full HSK ± {margin:g}", "band", (within,), path.name)]
-    serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA)
-    if serving.amount is not None:
-        at = next(each for each in path.settings if each.amount == serving.amount)
-        note = f"{serving.amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {serving.verdict}"
-        ring = Point(at.amount, serving.n, point(at, 0).mean, note=note, flag=f"{serving.amount:,.0f}", cells=at.cells)
-        lines.append(Line("least that serves as well", "ring", (ring,), path.name))
-    keeping = smallest_keeping(path.curve, level=LEVEL)
-    if keeping.amount is not None:
-        height = top.mean - (1 - keeping.share) * keeping.gain
-        reach = Point(keeping.amount, keeping.n, height, keeping.low, keeping.high, note=f"{keeping.amount:,.0f}")
-        lines.append(Line("90% of the gain", "reach", (reach,), path.name))
-    return lines
+    serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA, variance=judged.variance)
+    rings = {"these": serving.seeds}
+    if serving.sentences is not None:
+        same = serving.sentences.amount == serving.seeds.amount
+        rings = {"these and new": serving.sentences} if same else {**rings, "new": serving.sentences}
+    return [
+        Line(f"full HSK ± {margin:g}", "band", (within,), path.name),
+        *(_ring(path, name, least, least.amount) for name, least in rings.items() if least.amount is not None),
+        *_reach(path, smallest_keeping(path.curve, level=LEVEL, variance=judged.variance), top.mean),
+    ]
+
+
+def _ring(path: Path, sentences: str, least: Least, amount: float) -> Line:
+    at = next(each for each in path.settings if each.amount == amount)
+    note = f"{amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {least.verdict}"
+    ring = Point(at.amount, least.n, point(at, 0).mean, note=note, flag=f"{amount:,.0f}", cells=at.cells)
+    return Line(f"least that serves as well, {sentences} sentences", "ring", (ring,), path.name)
+
+
+def _reach(path: Path, keeping: Keeping, top: float) -> list[Line]:
+    if keeping.verdict != "kept":
+        return []
+    low, high = keeping.shown.low, keeping.shown.high
+    at = high if math.isfinite(high) else low
+    note = f"from {low:,.0f} to {high:,.0f}".replace("inf", "no end")
+    height = top - (1 - keeping.share) * keeping.gain
+    return [Line("90% of the gain", "reach", (Point(at, keeping.n, height, low, high, note=note),), path.name)]
 
 
 def _steps(path: Path, segments: Sequence[Segment]) -> Line:
@@ -117,6 +154,7 @@ def _steps(path: Path, segments: Sequence[Segment]) -> Line:
 
 
 def _step(segment: Segment) -> Point:
-    mean, low, high = (1000 * value for value in (segment.per_scalar, segment.low, segment.high))
-    flag = "*" if segment.p_holm < ALPHA else ""
-    return Point(segment.from_amount, segment.n, mean, low, high, segment.to_amount, flag=flag)
+    gain = segment.gain
+    mean, low, high = (1000 * score / segment.scalars for score in (gain.mean, gain.shown.low, gain.shown.high))
+    flag = "*" if gain.shown.p_holm < ALPHA else ""
+    return Point(segment.from_amount, gain.n, mean, low, high, segment.to_amount, flag=flag)
