@@ -9,8 +9,6 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning.study.markup import Markup, element, joined
-from hskd_lightning.study.results import settings_of
-from hskd_lightning.study.stats.collapse import collapsed
 
 Row = Mapping[str, Any]
 FEW = 5
@@ -114,7 +112,6 @@ def _limits(cells: pd.DataFrame) -> Iterator[Markup]:
     elif seeds < FEW:
         yield joined([element("strong", f"{seeds} seeds."), FEW_SEEDS])
     yield from _teachers(cells)
-    yield from _collapsed(cells)
     yield SECONDS
 
 
@@ -129,14 +126,6 @@ def _teachers(cells: pd.DataFrame) -> Iterator[Markup]:
                 f" {count} sets of weights are called {teacher} on {task}: its settings are compared across teachers."
             )
             yield joined([element("strong", "Teachers."), text])
-
-
-def _collapsed(cells: pd.DataFrame) -> Iterator[Markup]:
-    settings = settings_of(cells) if len(cells) else []
-    found = [seed for setting in settings for seed in collapsed(setting.scores)]
-    if found:
-        text = f" {len(found)} of {len(cells):,} trainings failed to learn, by five points or more below the median of "
-        yield joined([element("strong", "Collapsed seeds."), text, "their setting. They are marked, and counted."])
 
 
 ONE_SEED = Markup(
