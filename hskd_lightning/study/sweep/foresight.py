@@ -1,4 +1,4 @@
-"""What a sweep's seeds can show, before it runs: by the spread of those of its cells that are done, or of a usual student."""
+"""What a sweep's seeds can show, before it runs: by the spread of its finished cells, or of a usual student."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hskd_lightning.study.stats.power import foresight
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 USUAL = 0.007
-"""The standard deviation over seeds of a student pruned from MiniLM on SST-2, where no cell of a sweep tells its own."""
+"""The standard deviation over seeds of a student pruned from MiniLM on SST-2: where no cell of a sweep tells its own."""
 
 
 def said(plan: Plan, margin: float) -> str:
