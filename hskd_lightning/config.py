@@ -23,6 +23,8 @@ HIDDEN_ONLY = ("depth", "length", "width", "bits", "control", "hsk", "store")
 """Keys without effect where no hidden states are distilled: one baseline, whatever the axes say."""
 SPLITTING = ("max_length", "limit", "distil_limit", "selection", "split_seed")
 """Keys of `data` that decide what is trained on; its text is known by its content."""
+YOUNGER = {"hsk": {"path": "equal"}}
+"""Keys that came later than cells did, with the value that these have of it: it adds nothing to an id."""
 PATH_KEYS = ("path", "checkpoint")
 """Keys whose value may be a local path: its content enters the id, not its name."""
 
@@ -54,6 +56,9 @@ def scientific(config: Mapping[str, Any], data_digest: str) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in ignored}
     if "store" in kept:
         kept["store"] = None if config["knowledge"]["source"] != "store" else {**config["store"], "path": None}
+    for node, values in YOUNGER.items():
+        if node in kept:
+            kept[node] = {key: value for key, value in config[node].items() if (key, value) not in values.items()}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in MACHINE}
     kept["data"] = {"digest": data_digest, **{key: config["data"][key] for key in SPLITTING}}
     identified: dict[str, Any] = identity(kept)

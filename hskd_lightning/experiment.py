@@ -13,6 +13,7 @@ from hskd_lightning import config as configuration
 from hskd_lightning.compress.amount import spread_amount
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.keep import Keep, as_number, check_keep
+from hskd_lightning.compress.paths import Room
 from hskd_lightning.data.dataset import Dataset
 from hskd_lightning.data.examples import Task
 from hskd_lightning.knowledge.control.base import Control
@@ -145,7 +146,8 @@ def resolve_keeps(settings: Settings, shape: Shape) -> dict[str, Keep]:
     if "depth" in given:
         every = choices.build(settings.depth, "depth", keep=None)
         available = len(every.layer_map(shape.teacher_blocks, shape.student_blocks))
-    return spread_amount(amount, given, available, shape.all_pairs)
+    room = Room(given, available, shape.all_pairs, shape.teacher_width)
+    return spread_amount(amount, room, settings.hsk.path)
 
 
 def resolve_plan(settings: Settings, shape: Shape, keeps: Mapping[str, Keep]) -> HskPlan:

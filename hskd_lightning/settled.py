@@ -15,9 +15,10 @@ from huggingface_hub import try_to_load_from_cache
 
 from hskd_lightning import choices
 from hskd_lightning import config as configuration
+from hskd_lightning.compress import paths
 from hskd_lightning.data.dataset import Dataset
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.settings import Choice, Settings, StudentSettings, read_settings
+from hskd_lightning.settings import Choice, HskSettings, Settings, StudentSettings, read_settings
 
 log = logging.getLogger(__name__)
 AXES = ("depth", "length", "width")
@@ -64,10 +65,13 @@ def settle_init(student: StudentSettings) -> StudentSettings:
 
 
 def settle_amount(settings: Settings) -> Settings:
-    """Without its `hsk.amount` where every axis has its `keep`: it changes nothing then, and no cell's name."""
-    options = [settings.axis(axis).options for axis in AXES]
-    left_open = any("keep" in each and each["keep"] is None for each in options)
-    return settings if left_open else replace(settings, hsk=replace(settings.hsk, amount=None))
+    """Without its `hsk.amount` where every axis has its `keep`, and without an `hsk.path` that is the usual one by
+    another name: they change nothing then, and no cell's name.
+    """
+    options = {axis: settings.axis(axis).options for axis in AXES}
+    given = {axis: each["keep"] for axis, each in options.items() if "keep" in each}
+    amount = settings.hsk.amount if None in given.values() else None
+    return replace(settings, hsk=HskSettings(amount=amount, path=paths.settle(settings.hsk.path, amount, given)))
 
 
 def is_at_hand(path: object) -> bool:

@@ -14,7 +14,7 @@ import yaml
 from omegaconf import DictConfig
 
 from hskd_lightning.choices import build, check_options
-from hskd_lightning.config import cell_id, plain
+from hskd_lightning.config import cell_id, plain, scientific
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.axes import axes
@@ -199,6 +199,30 @@ def test_the_amount_names_the_cell_where_an_axis_is_left_to_it(configure: Config
     two = EVERY_KEEP[:2]
     one, other = (Experiment.resolve(plain(configure(*two, f"hsk.amount={amount}"))) for amount in (0.1, 0.5))
     assert one.cell_id != other.cell_id
+
+
+def test_the_usual_path_adds_nothing_to_a_name(configure: Configure) -> None:
+    """Cells from before there were paths keep theirs."""
+    usual, other = (plain(configure(f"hsk.path={path}")) for path in ("equal", "units_first"))
+    assert scientific(usual, "these files")["hsk"] == {"amount": 0.1}
+    assert scientific(other, "these files")["hsk"] == {"amount": 0.1, "path": "units_first"}
+
+
+def test_no_amount_is_part_of_a_name(configure: Configure) -> None:
+    assert scientific(plain(configure("hsk.amount=null")), "these files")["hsk"] == {"amount": None}
+
+
+@pytest.mark.parametrize("path", ["depth_fixed", "tokens_first", "units_first"])
+def test_a_path_names_no_cell_where_it_changes_nothing(configure: Configure, path: str) -> None:
+    one, other = (Experiment.resolve(plain(configure(*EVERY_KEEP, f"hsk.path={each}"))) for each in ("equal", path))
+    assert one.cell_id == other.cell_id
+    assert axes(other)["hsk_path"] is None
+
+
+def test_a_path_names_the_cell_where_an_amount_is_shared_out(configure: Configure) -> None:
+    one, other = (Experiment.resolve(plain(configure(f"hsk.path={each}"))) for each in ("equal", "tokens_first"))
+    assert one.cell_id != other.cell_id
+    assert [axes(each)["hsk_path"] for each in (one, other)] == ["equal", "tokens_first"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from hskd_lightning.compress.compression import HskPlan
-from hskd_lightning.compress.keep import Keep, Spelled, check_keep
+from hskd_lightning.compress.keep import Keep, check_keep
+from hskd_lightning.compress.paths import EQUAL, PATHS, Room
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.hsk import KnowledgeAmount, TokenBatch
+from hskd_lightning.settings.types import PathName
 
 POSITION_BYTES = 2
 """A token's position fits 16 bits: no encoder here reads more than 65,536 tokens."""
@@ -46,18 +48,16 @@ def shared_bytes(plan: HskPlan) -> int:
     return sum(tensor.nbytes for tensor in width) + sum(dtype.itemsize * math.prod(shape) for dtype, shape in bits)
 
 
-def spread_amount(amount: float, given: Mapping[str, Spelled], available_pairs: int, all_pairs: int) -> dict[str, Keep]:
-    """Turn `hsk.amount` into the `keep` of each axis whose strategy has one.
+def spread_amount(amount: float, room: Room, path: PathName = EQUAL) -> dict[str, Keep]:
+    """Turn `hsk.amount` into the `keep` of each axis whose strategy has one, as `hsk.path` shares it out.
 
-    The rule: the axes that can be compressed share the amount equally, amount ** (1/n) each. Depth is the coarsest,
-    so it is rounded first, and length and width make up for its rounding. A `keep` that the user gave, 1.0 among
-    them, replaces its axis's share and leaves the others as they are, so a sweep along one axis moves that axis alone.
+    A `keep` that the user gave, 1.0 among them, replaces its axis's share and leaves the others as they are, so a
+    sweep along one axis moves that axis alone; of a depth that is fixed, `depth_fixed` knows.
 
     Args:
         amount: share of full HSK, 0 < amount <= 1.
-        given: the axes (depth, length, width) whose strategy has a `keep`, with what the user spelled, or None.
-        available_pairs: how many layer pairs the depth strategy offers.
-        all_pairs: layer pairs of full HSK, S+1.
+        room: what it can be spent on.
+        path: one of `PATHS`.
 
     Raises:
         ConfigError: amount, or a `keep`, is out of its range.
@@ -65,14 +65,6 @@ def spread_amount(amount: float, given: Mapping[str, Spelled], available_pairs: 
     if isinstance(amount, bool) or not 0 < amount <= 1:
         remedy = "use knowledge=logits for none of it, or leave hsk.amount out"
         raise ConfigError("hsk.amount", amount, "a share above 0 and up to 1", remedy)
-    shares: dict[str, Spelled] = {}
-    remaining, axes = float(amount), len(given)
-    if "depth" in given:
-        pairs = min(available_pairs, max(1, round(amount ** (1 / axes) * all_pairs)))
-        shares["depth"] = pairs
-        remaining, axes = min(1.0, amount * all_pairs / pairs), axes - 1
-    for axis in ("length", "width"):
-        if axis in given:
-            shares[axis] = remaining ** (1 / axes)
-    spelled = {axis: share if given[axis] is None else given[axis] for axis, share in shares.items()}
+    shares = PATHS[path](float(amount), room)
+    spelled = {axis: share if room.given[axis] is None else room.given[axis] for axis, share in shares.items()}
     return {axis: check_keep(f"{axis}.keep", keep) for axis, keep in spelled.items()}

@@ -28,6 +28,7 @@ def axes(experiment: Experiment) -> dict[str, Any]:
         "preset": settings.preset.name,
         **_control(experiment),
         "hsk_amount": settings.hsk.amount,
+        "hsk_path": None if experiment.plan is None or settings.hsk.amount is None else settings.hsk.path,
         "seed": settings.seed,
     }
     for axis in AXES:

@@ -14,7 +14,7 @@ SCHEMA = 5
 """Of the columns below. 4 has no predictions beside it, and none of `ADDED_BY_5`; 3 has `store_dtype` for bits, and no
 `knowledge_token_bits`; 2 has no GPU; 1 is every result from before results said which: as 2, without `schema`.
 """
-ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples", "baseline")
+ADDED_BY_5 = ("teacher_seed", "teacher_weights", "selection_score", "dev_examples", "baseline", "hsk_path")
 FILES = "files"
 """The field of result.json with the digests of the cell's other files; no column."""
 STAGES = ("hidden", "prediction")
@@ -59,6 +59,8 @@ class Result:
     """What was taught in the place of hidden states; null: these themselves, or none at all."""
     hsk_amount: float | None
     """The share of full HSK that was asked for, 0 to 1; null: all that has no `keep`."""
+    hsk_path: str | None
+    """How that share was shared out over layers, tokens and units; null where nothing was."""
     seed: int
     """The student's: first weights, order of batches, dropout."""
     depth: str | None

@@ -17,6 +17,7 @@ from hskd_lightning.settings.types import (
     Flag,
     Folder,
     Integer,
+    PathName,
     Positive,
     Precision,
     Schedule,
@@ -114,6 +115,8 @@ class HskSettings:
 
     amount: Amount
     """A share, spread over depth, length and width; None keeps all that has no `keep`."""
+    path: PathName = "equal"
+    """Which axes pay for it: see `compress.paths`."""
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)

@@ -33,8 +33,12 @@ class SweeperSettings:
     """Figure -> its blocks; none: the user's own axes, or the curve over `hsk.amount`."""
     seeds: list[Seed]
     """Of each cell of a plan."""
+    curve_seeds: list[Seed]
+    """The same of those plans whose curves are to say how little is enough."""
     amounts: list[Annotated[StrictInt | StrictFloat, Field(ge=0, le=1), says("a share from 0 to 1")]]
     """Shares of full HSK of the curve; 0 is the logits alone."""
+    least: Positive
+    """The smallest share of full HSK of the plans."""
     students: list[Text]
     """Of the plans that compare students."""
     tops: list[PositiveOrNull]

@@ -58,6 +58,7 @@ Amount = Annotated[
     Annotated[_POSITIVE, Field(le=1)] | None,
     says("a share above 0 and up to 1, or null", "use knowledge=logits for none of it, or leave hsk.amount out"),
 ]
+PathName = Literal["equal", "depth_fixed", "tokens_first", "units_first"]
 Integer = Annotated[StrictInt, says("a whole number")]
 Whole = Annotated[_WHOLE, says("a whole number from 1")]
 WholeOrNull = Annotated[_WHOLE | None, says("a whole number from 1, or null")]

@@ -29,7 +29,7 @@ CONTEXT = ("task", "teacher", "teacher_seed", "student", "student_init", "preset
 """What a baseline has in common with the settings it is the baseline of."""
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
-CHOICES = (*CONTEXT, "knowledge", "baseline", "control", "quirk", "hsk_amount", *STRATEGIES, "bits")
+CHOICES = (*CONTEXT, "knowledge", "baseline", "control", "quirk", "hsk_amount", "hsk_path", *STRATEGIES, "bits")
 NUMBERS = ("seed", "teacher_seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
 FULL, LOGITS, SHORTER = "full HSK", "logits only", "logits only, prediction steps"
 """What the two ends of a path are called, and the baseline that is trained for a shorter time."""
@@ -291,6 +291,7 @@ NAMES: Mapping[str, Callable[[Any], str]] = {
     "width_keep": _kept("unit"),
     "bits_keep": lambda value: "" if value is None else f"{value:g}",
     "hsk_amount": lambda value: "" if value is None else f"{100 * value:.3g}% of HSK",
+    "hsk_path": lambda value: "" if value is None else value.replace("_", " "),
     "baseline": lambda value: "" if value in (None, "total") else f"{value} steps",
     "preset": lambda value: "" if value is None else f"preset={value}",
 }

@@ -13,10 +13,11 @@ from hskd_lightning.compress.bits.fp16 import Fp16
 from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.all import AllLayers
 from hskd_lightning.compress.depth.uniform import UniformLayers
-from hskd_lightning.compress.keep import Count, Keep, Share
+from hskd_lightning.compress.keep import Count, Keep, Share, Spelled
 from hskd_lightning.compress.length.all import AllTokens
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.cls_first import ClsFirst
+from hskd_lightning.compress.paths import Room
 from hskd_lightning.compress.width.all import AllUnits
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.pca import Pca
@@ -43,86 +44,91 @@ def amount(depth, length, width, *batches: TokenBatch, bits: BitsStrategy | None
 # hsk.amount
 
 
+def room(given: dict[str, Spelled], offered: int, pairs: int) -> Room:
+    """With 100 units."""
+    return Room(given, offered, pairs, units=100)
+
+
 def part(keep: Keep) -> float:
     assert isinstance(keep, Share)
     return keep.part
 
 
 def test_three_axes_share_the_amount_equally() -> None:
-    keeps = spread_amount(0.125, {"depth": None, "length": None, "width": None}, 4, 4)
+    keeps = spread_amount(0.125, room({"depth": None, "length": None, "width": None}, 4, 4))
     assert keeps["depth"] == Count(2)
     assert part(keeps["length"]) == part(keeps["width"]) == pytest.approx(0.5)
 
 
 def test_two_axes_share_the_amount_equally() -> None:
-    keeps = spread_amount(0.25, {"length": None, "width": None}, 5, 5)
+    keeps = spread_amount(0.25, room({"length": None, "width": None}, 5, 5))
     assert list(keeps) == ["length", "width"]
     assert part(keeps["length"]) == part(keeps["width"]) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("axis", ["length", "width"])
 def test_one_axis_takes_it_all(axis: str) -> None:
-    assert part(spread_amount(0.3, {axis: None}, 5, 5)[axis]) == pytest.approx(0.3)
+    assert part(spread_amount(0.3, room({axis: None}, 5, 5))[axis]) == pytest.approx(0.3)
 
 
 def test_depth_alone_is_rounded_to_pairs() -> None:
-    assert spread_amount(0.3, {"depth": None}, 5, 5) == {"depth": Count(2)}  # 1.5 rounds to the even 2
+    assert spread_amount(0.3, room({"depth": None}, 5, 5)) == {"depth": Count(2)}  # 1.5 rounds to the even 2
 
 
 def test_no_axis_with_a_keep() -> None:
-    assert spread_amount(0.3, {}, 5, 5) == {}
+    assert spread_amount(0.3, room({}, 5, 5)) == {}
 
 
 def test_length_and_width_make_up_for_depths_rounding() -> None:
-    keeps = spread_amount(0.1, {"depth": None, "length": None, "width": None}, 5, 5)
+    keeps = spread_amount(0.1, room({"depth": None, "length": None, "width": None}, 5, 5))
     assert keeps["depth"] == Count(2)  # 0.1 ** (1/3) * 5 = 2.32
     assert part(keeps["length"]) == part(keeps["width"]) == pytest.approx(0.5)  # (0.1 * 5 / 2) ** 0.5
     assert 2 / 5 * part(keeps["length"]) * part(keeps["width"]) == pytest.approx(0.1)
 
 
 def test_depth_keeps_at_least_one_pair() -> None:
-    keeps = spread_amount(0.001, {"depth": None, "length": None, "width": None}, 5, 5)
+    keeps = spread_amount(0.001, room({"depth": None, "length": None, "width": None}, 5, 5))
     assert keeps["depth"] == Count(1)
     assert part(keeps["length"]) == pytest.approx(0.005**0.5)
 
 
 def test_depth_that_offers_fewer_pairs_leaves_more_to_the_others() -> None:
-    keeps = spread_amount(0.5, {"depth": None, "length": None}, 1, 4)
+    keeps = spread_amount(0.5, room({"depth": None, "length": None}, 1, 4))
     assert keeps == {"depth": Count(1), "length": None}  # 0.5 * 4 / 1 = 2, and a share ends at 1
 
 
 def test_a_keep_given_by_hand_wins_and_leaves_the_others() -> None:
-    alone = spread_amount(0.125, {"depth": None, "length": None, "width": None}, 4, 4)
-    given = spread_amount(0.125, {"depth": None, "length": 3, "width": None}, 4, 4)
+    alone = spread_amount(0.125, room({"depth": None, "length": None, "width": None}, 4, 4))
+    given = spread_amount(0.125, room({"depth": None, "length": 3, "width": None}, 4, 4))
     assert given == {**alone, "length": Count(3)}
 
 
 def test_a_depth_keep_given_by_hand_leaves_the_others() -> None:
-    alone = spread_amount(0.125, {"depth": None, "length": None, "width": None}, 4, 4)
-    given = spread_amount(0.125, {"depth": 1, "length": None, "width": None}, 4, 4)
+    alone = spread_amount(0.125, room({"depth": None, "length": None, "width": None}, 4, 4))
+    given = spread_amount(0.125, room({"depth": 1, "length": None, "width": None}, 4, 4))
     assert given == {**alone, "depth": Count(1)}
 
 
 def test_amount_one_keeps_everything() -> None:
-    keeps = spread_amount(1.0, {"depth": None, "length": None, "width": None}, 5, 5)
+    keeps = spread_amount(1.0, room({"depth": None, "length": None, "width": None}, 5, 5))
     assert keeps == {"depth": Count(5), "length": None, "width": None}
 
 
 def test_amount_one_as_a_whole_number_is_the_same() -> None:
-    keeps = spread_amount(1, {"depth": None, "length": None, "width": None}, 5, 5)
+    keeps = spread_amount(1, room({"depth": None, "length": None, "width": None}, 5, 5))
     assert keeps == {"depth": Count(5), "length": None, "width": None}
 
 
 def test_all_of_an_axis_asked_for_by_hand_is_not_left_to_the_amount() -> None:
-    alone = spread_amount(0.25, {"length": None, "width": None}, 5, 5)
-    assert spread_amount(0.25, {"length": 1.0, "width": None}, 5, 5) == {**alone, "length": None}
+    alone = spread_amount(0.25, room({"length": None, "width": None}, 5, 5))
+    assert spread_amount(0.25, room({"length": 1.0, "width": None}, 5, 5)) == {**alone, "length": None}
 
 
 @pytest.mark.parametrize("wrong", [0, 0.0, 1.5, -1, True, float("nan")])
 def test_amount_out_of_range(wrong: object) -> None:
     expected = f"`hsk.amount` = {wrong!r} cannot be used.\n  allowed: a share above 0 and up to 1"
     with pytest.raises(ConfigError, match=re.escape(expected)):
-        spread_amount(wrong, {"length": None}, 5, 5)
+        spread_amount(wrong, room({"length": None}, 5, 5))
 
 
 # measure: examples of 6 and 4 tokens, D = 8.

@@ -10,7 +10,7 @@ COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("task", "teacher", "student", "student_init", "preset", "metric"), "x"),
     **dict.fromkeys(("depth", "length", "width", "data_digest", "layer_map", "store", "git_sha"), "x"),
     **{"cell_id": "0123456789", "knowledge": "offline", "control": None, "hsk_amount": 0.1, "bits": "fp16"},
-    **{"teacher_seed": 0, "teacher_weights": "x", "dev_examples": 2, "baseline": None},
+    **{"teacher_seed": 0, "teacher_weights": "x", "dev_examples": 2, "baseline": None, "hsk_path": "equal"},
     **{"seed": 0, "depth_keep": None, "length_keep": 0.5, "width_keep": 4, "width_masked": "ignore"},
     **{"knowledge_scalars": 8.0, "knowledge_bytes": 20.0, "knowledge_full_scalars": 80.0, "knowledge_fraction": 0.1},
     **{"knowledge_token_bits": 64, "knowledge_shared_bytes": 3.0, "bits_keep": None},

@@ -35,6 +35,7 @@ MISTAKES = {
     "hsk.amount=x": ("hsk.amount", "a share above 0 and up to 1, or null"),
     "hsk.amount=0": ("hsk.amount", "use knowledge=logits for none of it"),
     "hsk.amount=1.01": ("hsk.amount", "a share above 0 and up to 1, or null"),
+    "hsk.path=cheapest": ("hsk.path", "equal, depth_fixed, tokens_first or units_first"),
     "data.hidden_epochs=ten": ("data.hidden_epochs", "a number above 0"),
     "data.hidden_epochs=inf": ("data.hidden_epochs", "a number above 0"),
     "data.prediction_epochs=0": ("data.prediction_epochs", "to skip the hidden stage, use knowledge=logits"),

@@ -73,7 +73,7 @@ def _cells() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _of_student(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     figures = {"marginal_utility": _amounts, "depth": _depth, "length": _length, "width": _width, "joint": _joint}
-    figures |= {"bits": _bits, "quirks": _quirks, "controls": _controls, "efficiency": _efficiency}
+    figures |= {"bits": _bits, "paths": _paths, "quirks": _quirks, "controls": _controls, "efficiency": _efficiency}
     for figure, cells in figures.items():
         yield figure, {"knowledge": "logits", "knowledge_scalars": 0.0}
         yield figure, {"knowledge": "offline", **ALL, "knowledge_scalars": FULL}
@@ -139,6 +139,14 @@ def _bits() -> Iterator[dict[str, Any]]:
             keep = spent if strategy == "planes" else spent // 8
             cost = {"knowledge_token_bits": spent, "knowledge_bytes": 5.8 * (spent / 8 + 2)}
             yield {**_default(), **cost, "bits": strategy, "bits_keep": keep, "bonus": -0.6 * worse / spent}
+
+
+def _paths() -> Iterator[dict[str, Any]]:
+    for path, effect in (("equal", 0.0), ("tokens_first", 0.02), ("units_first", -0.02)):
+        for amount in (0.01, 0.03, 0.1, 0.3):
+            keeps = {"depth_keep": 1, "length_keep": amount**0.5, "width_keep": amount**0.5}
+            cell = {**DEFAULT, **keeps, "hsk_amount": amount, "hsk_path": path, "knowledge_scalars": amount * FULL}
+            yield {**cell, "bonus": effect}
 
 
 def _quirks() -> Iterator[dict[str, Any]]:

@@ -16,7 +16,9 @@ PRINTED = ("o", "s", "D", "^", "v", "P", "X")
 SHOWN = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
 """The marks of lines, by matplotlib's names and by plotly's. One more than colours: 42 lines differ."""
 
-INK = {"logits only": "dot", "full HSK": "dash", "teacher": "solid", "best mean so far": "solid"}
+INK = {"logits only": "dot", "full HSK": "dash"} | dict.fromkeys(
+    ("teacher", "best mean so far", "lower envelope"), "solid"
+)
 """What every figure has is drawn in the colour of the text, each with its dash."""
 
 

@@ -134,6 +134,25 @@ def test_bits_are_a_line_a_strategy_with_half_precision_beside(study: pd.DataFra
     assert {each.name for each in chart.lines if each.kind == "level"} == {"logits only", "full HSK", "fp16", "teacher"}
 
 
+def test_each_path_is_a_line_from_logits_only_to_full_hsk(study: pd.DataFrame) -> None:
+    rows, chart = of(study, "paths"), CHARTS["paths"](study)
+    ends = rows[rows["hsk_path"].isna()]
+    for path in ("equal", "tokens first", "units first"):
+        own = pd.concat([ends, rows[rows["hsk_path"] == path.replace(" ", "_")]])
+        drawn = line(chart, "tiny on polarity", path)
+        assert [numbers(at) for at in drawn.points] == [expected(x, each) for x, each in own.groupby("knowledge_bytes")]
+
+
+def test_the_envelope_is_the_least_that_reached_each_score(study: pd.DataFrame) -> None:
+    chart = CHARTS["paths"](study)
+    (panel,) = (panel for panel in chart.panels if panel.title == "tiny on polarity")
+    measured = [at for one in panel.lines if one.kind == "curve" for at in one.points]
+    envelope = line(chart, panel.title, "lower envelope").points
+    assert [at.mean for at in envelope] == sorted({at.mean for at in envelope})
+    for corner in envelope:
+        assert corner.x == min(at.x for at in measured if at.mean >= corner.mean)
+
+
 def test_two_settings_that_cost_the_same_are_refused_on_one_path(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility")
     twin = rows[rows["hsk_amount"] == 0.1].assign(hsk_amount=0.1000001)

@@ -50,6 +50,7 @@ UNITS = {
     "depth": ("Kept layer pairs P", "Dev score (accuracy, 0 to 1)"),
     "length": ("Kept tokens per example K", "Dev score (accuracy, 0 to 1)"),
     "width": ("Kept share of the hidden units W/D", "Dev score (accuracy, 0 to 1)"),
+    "paths": ("Bytes of knowledge per example", "Dev score (accuracy, 0 to 1)"),
     "joint": ("Hidden-state scalars per example", "Dev score (accuracy, 0 to 1)"),
     "efficiency": ("Milliseconds per optimiser step", ""),
     "curve": ("Hidden-state scalars per example", "Dev score (accuracy, 0 to 1)"),

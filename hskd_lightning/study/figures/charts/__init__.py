@@ -16,6 +16,7 @@ from hskd_lightning.study.figures.charts.dimension import along
 from hskd_lightning.study.figures.charts.efficiency import efficiency
 from hskd_lightning.study.figures.charts.fronts import joint, pareto
 from hskd_lightning.study.figures.charts.marginal import marginal
+from hskd_lightning.study.figures.charts.paths import paths_chart
 
 CHARTS: Mapping[str, Callable[..., Chart]] = {
     "marginal_utility": marginal,
@@ -23,6 +24,7 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "length": partial(along, dimension="length"),
     "width": partial(along, dimension="width"),
     "bits": bits,
+    "paths": paths_chart,
     "joint": joint,
     "efficiency": efficiency,
     "quirks": quirks,
