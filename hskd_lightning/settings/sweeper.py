@@ -37,7 +37,7 @@ class SweeperSettings:
     """The same of those plans whose curves are to say how little is enough."""
     amounts: list[Annotated[StrictInt | StrictFloat, Field(ge=0, le=1), says("a share from 0 to 1")]]
     """Shares of full HSK of the curve; 0 is the logits alone."""
-    least: Positive
+    least: Annotated[StrictFloat, Field(gt=0, le=1), says("a share above 0 and up to 1")]
     """The smallest share of full HSK of the plans."""
     students: list[Text]
     """Of the plans that compare students."""

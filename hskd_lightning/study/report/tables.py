@@ -64,18 +64,18 @@ def settings_table(results: pd.DataFrame, figure: str, margin: float = MARGIN, v
     except Skipped:
         return []
     rules = Rules(margin, variance_of(variance, [each.scores for each in settings]))
-    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure), rules)]
+    return [row for members in grouped(settings, CONTEXT) for row in _of_student(members, ABOUT.get(figure, ()), rules)]
 
 
 ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
-"""Figures whose settings are named by one axis: what else differs comes with it."""
+"""Figures whose settings are named by one axis first: what else differs comes with it, mostly."""
 
 
-def _of_student(members: Sequence[Setting], about: Sequence[str] | None, rules: Rules) -> Iterator[Row]:
+def _of_student(members: Sequence[Setting], about: Sequence[str], rules: Rules) -> Iterator[Row]:
     full, baseline = full_hsk(members), logits_only(members)
     anchored = anchors(members)
     others = [each for each in members if each not in anchored]
-    named = about or telling(others, varying(others))
+    named = telling(others, [*about, *varying(others)])
     to_full, to_logits = _beside(members, full, rules), _beside(members, baseline, rules)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
     for at in sorted(range(len(members)), key=lambda at: (members[at].amount, members[at].bytes)):

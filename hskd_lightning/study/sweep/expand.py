@@ -24,6 +24,8 @@ Axis = list[str]
 """One axis as overrides: key=value for each of its values."""
 CURVE = "curve"
 """The figure of a sweep that is no plan of sweeps/."""
+CURVES = ("marginal_utility", "paths", "bits")
+"""The figures that are to say how little is enough, which takes more seeds than to see what differs: `curve_seeds`."""
 
 
 def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Compose) -> Plan:
@@ -37,14 +39,13 @@ def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Comp
         ConfigError: overrides or blocks that cannot be expanded.
     """
     given = parse(arguments)
-    plans, seeds = plans_of(settings, given)
     composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
-    chosen = [_whole(each.removeprefix("seed=")) for each in given.get("seed", [])] or seeds
+    asked_seeds = [_whole(each.removeprefix("seed=")) for each in given.get("seed", [])]
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
     asked = 0
-    for figure, blocks in plans.items():
+    for figure, (blocks, seeds) in plans_of(settings, given).items():
         for setting in expand(blocks, given):
-            for overrides, config in _with_seeds(setting, composed(setting), chosen):
+            for overrides, config in _with_seeds(setting, composed(setting), asked_seeds or seeds):
                 cell = resolve(figure, overrides, config)
                 cells.setdefault((figure, cell.id, cell.reason), cell)
                 asked += 1
@@ -69,14 +70,18 @@ def _with_seeds(
         yield (*setting, f"seed={seed}"), {**config, "seed": seed}
 
 
-def plans_of(settings: SweeperSettings, given: Mapping[str, Axis]) -> tuple[Mapping[str, list[Block]], list[int]]:
-    """Blocks by figure, and the seeds: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
+def plans_of(settings: SweeperSettings, given: Mapping[str, Axis]) -> Mapping[str, tuple[list[Block], list[int]]]:
+    """Blocks and seeds by figure: the plans of a file, the user's own axes, or the curve over `hsk.amount`."""
     if settings.plans:
-        return settings.plans, settings.seeds
+        return {
+            figure: (blocks, settings.curve_seeds if figure in CURVES else settings.seeds)
+            for figure, blocks in settings.plans.items()
+        }
     if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
-        return {CURVE: [{}]}, []
+        return {CURVE: ([{}], [])}
     baseline: list[Block] = [{"knowledge": "logits"}] if 0 in settings.amounts else []
-    return {CURVE: [*baseline, {"hsk.amount": [amount for amount in settings.amounts if amount]}]}, settings.seeds
+    amounts = [amount for amount in settings.amounts if amount]
+    return {CURVE: ([*baseline, {"hsk.amount": amounts}], settings.seeds)}
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Axis]:

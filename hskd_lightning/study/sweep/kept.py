@@ -35,7 +35,7 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 KIND = "plans"
 PACKAGES = ("hydra-core", "omegaconf", "pydantic", "torch", "transformers")
 """Whose versions may change what a configuration says, or whether a combination makes sense."""
-SWEEP = ("plans", "seeds", "amounts")
+SWEEP = ("plans", "seeds", "curve_seeds", "amounts")
 """Of the sweep's own settings, those that decide its cells: the rest says which to run now, and what to draw."""
 FIELDS = ("figure", "overrides", "config", "id", "reason")
 """Of a cell, as they are kept."""

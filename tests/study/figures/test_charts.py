@@ -139,8 +139,10 @@ def test_each_path_is_a_line_from_logits_only_to_full_hsk(study: pd.DataFrame) -
     ends = rows[rows["hsk_path"].isna()]
     for path in ("equal", "tokens first", "units first"):
         own = pd.concat([ends, rows[rows["hsk_path"] == path.replace(" ", "_")]])
-        drawn = line(chart, "tiny on polarity", path)
-        assert [numbers(at) for at in drawn.points] == [expected(x, each) for x, each in own.groupby("knowledge_bytes")]
+        points = line(chart, "tiny on polarity", path).points
+        means = own.groupby("knowledge_bytes")["score"].mean()
+        assert [at.x for at in points] == pytest.approx(list(means.index))
+        assert [at.mean for at in points] == pytest.approx(list(means))
 
 
 def test_the_envelope_is_the_least_that_reached_each_score(study: pd.DataFrame) -> None:
@@ -186,6 +188,21 @@ def test_a_change_is_compared_with_the_default(study: pd.DataFrame, figure: str,
         found = difference(scores(group), scores(default))
         assert numbers(drawn[str(name)])[1:] == (found.n, found.estimate, found.seeds.low, found.seeds.high)
     assert ("logits only" in drawn) == (figure == "controls")
+
+
+def test_controls_of_two_amounts_are_told_apart_and_compared_with_their_own(study: pd.DataFrame) -> None:
+    rows = of(study, "controls")
+    named = rows[
+        rows["control"].isin(["shuffled", "constant"]) | (rows["control"].isna() & (rows["hsk_amount"] == 0.1))
+    ]
+    least = named.assign(hsk_amount=0.003, score=named["score"] - 0.1 * named["control"].eq("constant"))
+    least["cell_id"] = "least" + least["cell_id"]
+    (panel,) = CHARTS["controls"](pd.concat([rows, least])).panels
+    drawn = {panel.x.names[int(at.x)]: at.mean for each in panel.lines if each.kind == "points" for at in each.points}
+    for what in ("shuffled", "constant", "logits only"):
+        assert {f"{what} (10% of HSK)", f"{what} (0.3% of HSK)"} <= set(drawn)
+    assert drawn["shuffled (0.3% of HSK)"] == pytest.approx(drawn["shuffled (10% of HSK)"])
+    assert drawn["constant (0.3% of HSK)"] == pytest.approx(drawn["constant (10% of HSK)"] - 0.1)
 
 
 def test_changes_need_not_share_a_seed_with_the_default(study: pd.DataFrame) -> None:

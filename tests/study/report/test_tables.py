@@ -45,6 +45,15 @@ def test_every_setting_of_a_figure_has_a_name_of_its_own(study: pd.DataFrame) ->
         assert len(set(names)) == len(names), figure
 
 
+def test_controls_of_two_amounts_have_names_of_their_own(study: pd.DataFrame) -> None:
+    rows = study[(study["figure"] == "controls") & (study["student"] == "tiny")]
+    least = rows[rows["hsk_amount"] == 0.1].assign(hsk_amount=0.003)
+    least["cell_id"] = "least" + least["cell_id"]
+    names = [row["setting"] for row in settings_table(pd.concat([rows, least]), "controls")]
+    assert len(set(names)) == len(names)
+    assert {"10% of HSK", "0.3% of HSK", "shuffled, 0.3% of HSK", "logits only", "full HSK"} <= set(names)
+
+
 def test_the_minimum_is_that_of_the_statistics(tiny: pd.DataFrame) -> None:
     curve = {float(amount): scores(group) for amount, group in tiny.groupby("knowledge_scalars")}
     (row,) = minimum_table(tiny)

@@ -151,6 +151,19 @@ def test_the_users_seeds_replace_the_plans(planned: Callable[..., Plan]) -> None
     assert overrides(plan) == ["length.keep=1 seed=7", "length.keep=2 seed=7"]
 
 
+@pytest.mark.parametrize(("figure", "seeds"), [("marginal_utility", 5), ("paths", 5), ("bits", 5), ("depth", 2)])
+def test_plans_that_say_how_little_is_enough_have_more_seeds(
+    planned: Callable[..., Plan], figure: str, seeds: int
+) -> None:
+    assert len(planned([], plans={figure: [{"length.keep": 1}]}).cells) == seeds
+
+
+def test_the_users_seeds_replace_those_of_a_curve(planned: Callable[..., Plan]) -> None:
+    plan = planned(["seed=7"], plans={"bits": [{"length.keep": 1}], "depth": [{"length.keep": 1}]})
+    assert [cell.figure for cell in plan.cells] == ["bits", "depth"]
+    assert len(plan.to_run) == 1
+
+
 def test_a_planned_cell_is_the_one_that_runs(planned: Callable[..., Plan], small: Callable[..., DictConfig]) -> None:
     """The seed is put into a composed configuration; composing with it gives the same cell."""
     for cell in planned(["length=random", "length.keep=1,2", "seed=0,3"]).cells:

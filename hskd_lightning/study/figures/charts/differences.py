@@ -43,14 +43,15 @@ class Change:
 def changes(members: Sequence[Setting], axis: str, variance: Variance = "welch") -> list[Change]:
     """Every setting whose `axis` (quirk, control) is set against the most similar one where it is not.
 
-    The p are corrected over all of them. Logits only is a change of its own among the controls: no states at all.
+    The p are corrected over all of them. Logits only is a change of its own among the controls, of each setting that
+    they are compared with: no states at all.
     """
     changed = [each for each in members if axis in each.axes]
     plain = [each for each in members if each.true and each["knowledge"] != "labels"]
     pairs = [(each, nearest(each, [one for one in plain if one.distils == each.distils])) for each in changed]
     baseline = logits_only(members)
-    if axis == "control" and baseline is not None and changed:
-        pairs.append((baseline, next((reference for _, reference in pairs if reference is not None), None)))
+    if axis == "control" and baseline is not None:
+        pairs += [(baseline, reference) for reference in dict.fromkeys(reference for _, reference in pairs)]
     known = [(setting, reference) for setting, reference in pairs if reference is not None]
     differences = corrected(
         {
@@ -58,18 +59,20 @@ def changes(members: Sequence[Setting], axis: str, variance: Variance = "welch")
             for at, (one, other) in enumerate(known)
         }
     )
-    names = _names([setting for setting, _ in known], axis)
+    names = _names(known, axis)
     return [Change(name, *pair, differences[at]) for at, (name, pair) in enumerate(zip(names, known, strict=True))]
 
 
-def _names(settings: Sequence[Setting], axis: str) -> list[str]:
-    """The switch or the control, and what else tells two of one name apart."""
-    named = [label(each, [axis]) or "logits only" for each in settings]
-    changed = [each for each in settings if axis in each.axes]
+def _names(pairs: Sequence[tuple[Setting, Setting]], axis: str) -> list[str]:
+    """The switch or the control, and what else tells two of one name apart; all by the amount, where there are two."""
+    named = [label(each, [axis]) or "logits only" for each, _ in pairs]
+    changed = [each for each, _ in pairs if axis in each.axes]
     more = telling(changed, [axis, *varying(changed)])[1:]
+    amounts = {reference["hsk_amount"] for _, reference in pairs if reference.distils}
+    told = [label(each if axis in each.axes else reference, more) for each, reference in pairs]
     return [
-        f"{name} ({label(each, more)})" if named.count(name) > 1 else name
-        for name, each in zip(named, settings, strict=True)
+        f"{name} ({about})" if about and (len(amounts) > 1 or named.count(name) > 1) else name
+        for name, about in zip(named, told, strict=True)
     ]
 
 
