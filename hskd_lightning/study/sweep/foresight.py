@@ -12,7 +12,7 @@ from hskd_lightning.study.stats.power import foresight
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 USUAL = 0.007
-"""The standard deviation over seeds of a student pruned from MiniLM on SST-2: where no cell of a sweep tells its own."""
+"""The standard deviation over seeds of a student pruned from MiniLM on SST-2, where no cell tells a sweep its own."""
 
 
 def said(plan: Plan, margin: float) -> str:
