@@ -10,11 +10,13 @@ from pydantic.dataclasses import dataclass
 
 from hskd_lightning.settings.types import (
     NODE,
+    Flag,
     Positive,
     PositiveOrNull,
     Seed,
     Text,
     TextOrNull,
+    Whole,
     WholeOrNull,
     says,
 )
@@ -23,6 +25,56 @@ from hskd_lightning.settings.validation import checked
 KEY = "hydra.sweeper"
 Block = dict[str, Any]
 """Axis -> a value, or a list of them; under `zip`, axes that are walked in step."""
+
+
+Grid = dict[str, list[StrictInt | StrictFloat] | None]
+"""Strategy -> the keeps to try; None for a strategy without one."""
+FromThree = Annotated[Annotated[StrictInt, Field(ge=3)], says("a whole number from 3: fewer seeds show nothing")]
+_SHARE = Annotated[StrictFloat, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True, config=NODE, kw_only=True)
+class Axes:
+    """What a search chooses from."""
+
+    depth: Grid
+    length: Grid
+    width: Grid
+    """Crossed with bits that have no `keep`; the others are of all units."""
+    bits: Grid
+
+
+@dataclass(frozen=True, config=NODE, kw_only=True)
+class MinimumSettings:
+    """How `study minimum` searches; all of it is fixed before its first cell."""
+
+    run: Flag
+    """Search, rather than run plans or axes."""
+    budget: PositiveOrNull
+    """Bytes an example within which the best score is looked for; None: the fewest bytes that serve."""
+    axes: Axes
+    cells: Whole
+    """Of search and confirmation together."""
+    full: Annotated[Annotated[StrictInt, Field(ge=2)], says("a whole number from 2: one seed has no spread")]
+    """Search seeds of full HSK."""
+    logits: Whole
+    """Search seeds of the logits alone."""
+    first: Whole
+    """Settings of the space-filling handful."""
+    batch: Whole
+    """Settings of a round."""
+    powers: Annotated[list[_SHARE], Field(min_length=1), says("shares between 0 and 1, the largest first")]
+    """Predicted power of each rung's test."""
+    confirming: FromThree
+    """Fresh seeds of a rung."""
+    reference: FromThree
+    """Fresh seeds of full HSK."""
+    alpha: Annotated[_SHARE, Field(lt=0.5), says("a number between 0 and 0.5")]
+    """Of each one-sided test."""
+    search_seed: Seed
+    """The search's first."""
+    confirmation_seed: Seed
+    """The confirmation's first."""
 
 
 @dataclass(frozen=True, config=NODE, kw_only=True)
@@ -59,6 +111,8 @@ class SweeperSettings:
     """The loss of score that does not matter."""
     to: TextOrNull
     """The folder for results.csv, figures and report."""
+    minimum: MinimumSettings
+    """Of `study minimum`."""
 
 
 _SETTINGS = TypeAdapter(SweeperSettings)

@@ -1,8 +1,9 @@
 """A model of the response: an ensemble of saturating surfaces in the logs of the keeps.
 
-    score = floor + gain * product over axes of h(share kept),   h from 0 at nothing to nearly 1 at everything
+    score = floor + gain * product over axes of h(share kept),   h from 0 at nothing to 1
 
-So the logits alone are at the floor, more of anything never hurts, and what one axis lacks no other makes up for. Each
+So the logits alone are at the floor, full HSK is at floor + gain (give or take an offset of its own: it need not be the
+best), more of anything never hurts, and what one axis lacks no other makes up for. Each
 member draws its own noise and its own prior, and is the least-squares fit to them: for a linear model that is a draw
 from the posterior (randomise, then optimise: Bardsley et al. 2014). Half of the members saturate exponentially, the
 others by a power (Hill), so that the ensemble is unsure where the data do not tell one from the other.
@@ -111,7 +112,7 @@ def _respond(parameters: Array, hill: np.ndarray, observed: Observed, layout: La
     for axis, first in enumerate(layout.first):
         place, column = observed.places[:, axis], first + observed.families[:, axis]
         exponent = np.exp(parameters[:, layout.exponents + axis])[:, None]  # (M, 1)
-        far = exponent * (place - parameters[:, column])  # (M, N)
+        far = np.where(observed.full, np.inf, exponent * (place - parameters[:, column]))  # (M, N)
         share, rate = _saturation(np.clip(far, -60.0, 60.0), hill[:, None])
         product *= share
         rates.append((column, far, exponent, rate))
