@@ -57,7 +57,7 @@ def made_up_space() -> Space:
         (pairs, tokens, code) for pairs in range(1, LAYERS + 1) for tokens in _pairs(RANKINGS) for code in _pairs(CODES)
     ]
     made = [_candidate(pairs, tokens, code) for pairs, tokens, code in choices]
-    full = Candidate("full HSK", ("full",), LAYERS * TOKENS * FULL_CODE * 2.0, (1.0, 1.0, 1.0))
+    full = Candidate("full HSK", ("full",), LAYERS * TOKENS * FULL_CODE * 2.0, (1.0, 1.0, 1.0), ("full",) * 3)
     return Space(tuple(sorted(made, key=lambda each: each.bytes)), full, Candidate("logits alone", ("logits",), 0.0))
 
 
@@ -88,7 +88,9 @@ def surface(kind: str, space: Space, dice: np.random.Generator) -> dict[Candidat
         """What is missed along each axis, nothing at everything."""
         return [
             math.exp(-((keep / scale[family]) ** exponent)) * (keep < 1)
-            for keep, family, scale, exponent in zip(candidate.keeps, candidate.families, scales, exponents, strict=False)
+            for keep, family, scale, exponent in zip(
+                candidate.keeps, candidate.families, scales, exponents, strict=False
+            )
         ]
 
     def score(candidate: Candidate) -> float:
@@ -201,7 +203,7 @@ def summary(studies: Sequence[Study]) -> dict[str, float]:
 def simulate(
     studies: int, rules: Rules = RULES, kinds: Sequence[str] = KINDS
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Kind of surface -> way to look for the minimum -> what came of it."""
+    """By the kind of surface, and the way to look for the minimum, what came of it."""
     space = made_up_space()
     found = {}
     for kind, number in product(kinds, [0]):

@@ -13,6 +13,10 @@ retry     run the failed ones again
 clean     what can go: checkpoints of finished cells, folders of unfinished
           ones (--yes removes them)
 figures   draw every figure and report.html from a results.csv
+minimum   the fewest bytes an example that are shown to serve as well as full
+          hidden-state knowledge, give or take --margin; or, with --budget,
+          the best score within so many bytes. One teacher, student and task;
+          --dry says the plan and ends
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import argparse
 import logging
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +36,7 @@ from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
 from hskd_lightning.study.stats.defaults import MARGIN
+from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.compose import as_multirun
 from hskd_lightning.study.sweep.kept import planned
@@ -38,6 +44,8 @@ from hskd_lightning.study.sweep.plan import Plan
 
 # status and clean answer from files: what the other commands need beyond is imported there, as torch takes seconds.
 log = logging.getLogger("hskd_lightning.study")
+FOLDER = Path("results/study")
+"""Where tables and figures go if nobody says."""
 
 
 @interruptible()
@@ -47,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
     parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
-    parser.add_argument("--to", type=Path, default=Path("results/study"), help="collect, figures: the folder to fill")
+    parser.add_argument("--to", type=Path, help="collect, figures, minimum: the folder to fill (results/study)")
     parser.add_argument(
-        "--margin", type=float, default=MARGIN, help="plan, figures: the loss of score that does not matter"
+        "--margin", type=float, default=MARGIN, help="figures, minimum: the loss of score that does not matter"
     )
-    choices = ("welch", "moderated")
-    parser.add_argument("--variance", choices=choices, default="welch", help="figures: of scores over seeds")
+    parser.add_argument("--budget", help="minimum: bytes an example, as 300B")
+    parser.add_argument("--dry", action="store_true", help="minimum: say what would run, and end")
     parser.add_argument("--yes", action="store_true", help="clean: remove")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
     given = parser.parse_intermixed_args(arguments)
@@ -107,7 +115,7 @@ def _collect(given: argparse.Namespace) -> None:
     table = collect.collect(plan)
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", f"run it: {command('train')} -m ...")
-    print(collect.write(table, given.to, collect.said(plan)))
+    print(collect.write(table, given.to or FOLDER))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
 
@@ -142,18 +150,46 @@ def _clean(given: argparse.Namespace) -> None:
 def _figures(given: argparse.Namespace) -> None:
     from hskd_lightning.study.figures.draw import draw
     from hskd_lightning.study.report.page import write_report
-    from hskd_lightning.study.stats.intervals import check_share
     from hskd_lightning.study.sweep import collect
+    from hskd_lightning.study.sweep.found import read_answer
 
     check_share("--margin", given.margin, below=math.inf)
-    path = given.to / "results.csv"
-    if not path.exists():
+    folder = given.to or FOLDER
+    if not (folder / "results.csv").exists():
         remedy = f"make it: {command('study')} collect --to FOLDER"
-        raise ConfigError("--to", str(given.to), "a folder with a results.csv", remedy)
-    table = collect.read(path)
-    for drawn in draw(table, given.to / "figures", margin=given.margin, variance=given.variance):
+        raise ConfigError("--to", str(folder), "a folder with a results.csv", remedy)
+    table = collect.read(folder / "results.csv")
+    for drawn in draw(table, folder / "figures", margin=given.margin):
         print(drawn)
-    print(write_report(table, given.to / "report.html", given.margin, given.variance))
+    print(write_report(table, folder / "report.html", given.margin, read_answer(folder)))
+
+
+def _minimum(given: argparse.Namespace) -> None:
+    """In this process's place runs the sweeper, told to search: its launchers, its signals."""
+    check_share("--margin", given.margin, below=math.inf)
+    where = ["--config-dir", given.config_dir] if given.config_dir else []
+    asked = [
+        "hydra.sweeper.minimum.run=true",
+        f"hydra.sweeper.margin={given.margin}",
+        f"explain={str(given.dry).lower()}",
+    ]
+    asked += [] if given.budget is None else [f"hydra.sweeper.minimum.budget={bytes_of(given.budget)}"]
+    asked += [] if given.to is None else [f"hydra.sweeper.to='{given.to}'"]
+    words = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
+    os.execv(sys.executable, [*words, *given.overrides, *asked])
+
+
+def bytes_of(budget: str) -> float:
+    """Bytes as a user writes them: 300B, 1.5kB, 300.
+
+    Raises:
+        ConfigError: no number of bytes above 0.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k?)B?", budget.strip())
+    size = float(found[1]) * (1000 if found[2] else 1) if found else 0.0
+    if not size > 0:
+        raise ConfigError("--budget", budget, "bytes an example above 0, such as 300B or 1.5kB", "write --budget 300B")
+    return size
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -165,6 +201,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "retry": _retry,
     "clean": _clean,
     "figures": _figures,
+    "minimum": _minimum,
 }
 
 if __name__ == "__main__":

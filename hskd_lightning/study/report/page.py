@@ -17,6 +17,7 @@ from hskd_lightning.study.figures.chart import Chart
 from hskd_lightning.study.figures.draw import charts
 from hskd_lightning.study.figures.style import COLORS, LIT
 from hskd_lightning.study.markup import Markup, element, joined, markup
+from hskd_lightning.study.report.answer import answer_html
 from hskd_lightning.study.report.findings import findings, origins
 from hskd_lightning.study.report.html_tables import minimum_html, plotted_html, settings_html
 from hskd_lightning.study.report.tables import minimum_table, settings_table
@@ -48,14 +49,16 @@ DARK = {
 }
 
 
-def write_report(results: pd.DataFrame, path: Path, margin: float = MARGIN, variance: Rule = "welch") -> Path:
+def write_report(
+    results: pd.DataFrame, path: Path, margin: float = MARGIN, answer: Mapping[str, Any] | None = None
+) -> Path:
     """Write the report of a study, as far as it is finished.
 
     Args:
         results: one row per (figure, cell), as in results.csv.
         path: the page, for instance report.html; its folder is made if it is not there.
         margin: of the equivalence test, in units of score.
-        variance: over seeds, see `moderation`.
+        answer: of a search, as answer.json has it.
 
     Raises:
         ConfigError: results lack a column without which no row can be told from another.
@@ -68,7 +71,7 @@ def write_report(results: pd.DataFrame, path: Path, margin: float = MARGIN, vari
         title=markup(TITLE),
         light=_variables(LIGHT),
         dark=_variables(DARK),
-        body="\n".join(_body(rows, drawn, margin, variance)),
+        body="\n".join(_body(rows, drawn, margin, answer)),
         origins="\n".join(element("li", said) for said in origins(rows)),
         level=f"{LEVEL:.0%}",
         margin=f"{margin:g}",
@@ -101,10 +104,15 @@ def _embedded(value: Any) -> Markup:
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _body(rows: pd.DataFrame, drawn: Sequence[Chart], margin: float, variance: Rule) -> Iterator[Markup]:
-    minimum = minimum_table(rows, margin=margin, variance=variance)
+def _body(
+    rows: pd.DataFrame, drawn: Sequence[Chart], margin: float, answer: Mapping[str, Any] | None
+) -> Iterator[Markup]:
+    minimum = minimum_table(rows, margin=margin)
     yield _header(rows, drawn)
-    yield element("section", element("ul", *(element("li", said) for said in findings(minimum))), role="short")
+    if answer is not None:
+        yield answer_html(answer)
+    if minimum or answer is None:
+        yield element("section", element("ul", *(element("li", said) for said in findings(minimum))), role="short")
     at = 0
     for chart in drawn:
         yield _section(chart, at, settings_table(rows, chart.name, margin, variance))

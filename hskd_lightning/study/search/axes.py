@@ -1,7 +1,7 @@
 """From the grids of each axis to the space: every combination that makes sense, with its bytes, before anything runs.
 
-Bytes are layers x tokens x (a token's bits + its position), as `compress.amount.measure` counts them. Tokens are counted
-once for each ranking and keep, all else follows from the models' shapes: a space of hundreds takes seconds.
+Bytes are layers x tokens x (a token's bits + its position), as `compress.amount.measure` counts them. Tokens are
+counted once for each ranking and keep, all else follows from the models' shapes: a space of hundreds takes seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from hskd_lightning import choices
 from hskd_lightning.assets import Assets
 from hskd_lightning.compress.amount import POSITION_BYTES, measure
-from hskd_lightning.compress.compression import HskPlan, Shape
+from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import Count, Keep, Spelled, check_keep, said
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
@@ -89,7 +89,7 @@ class Builder:
         for combined in self._combinations():
             made.setdefault(*self._setting(combined))
         ordered = sorted(made.values(), key=lambda each: (each.bytes, each.name))
-        full = Candidate("full HSK", FULL, self._everything.bytes, (1.0, 1.0, 1.0))
+        full = Candidate("full HSK", FULL, self._everything.bytes, (1.0, 1.0, 1.0), ("full",) * 3)
         return Space(tuple(ordered), full, Candidate("the logits alone", LOGITS, 0.0))
 
     def corners(self) -> list[tuple[str, ...]]:

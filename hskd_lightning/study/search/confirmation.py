@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hskd_lightning.study.search.ladder import Rung
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.space import Candidate
-from hskd_lightning.study.stats.contrast import Contrast, Reading, difference
+from hskd_lightning.study.stats.contrast import Contrast, difference
 
 LEAST = 3
 """Seeds of each side, under which nothing is shown."""
@@ -62,8 +62,3 @@ def smallest_shown(confirmed: Sequence[Confirmed]) -> Confirmed | None:
             break
         shown = each
     return shown
-
-
-def said(reading: Reading) -> str:
-    """An interval for a person: -0.0012 [-0.0061, +0.0037]."""
-    return f"{reading.estimate:+.4f} [{reading.low:+.4f}, {reading.high:+.4f}]"

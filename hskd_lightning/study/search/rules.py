@@ -1,4 +1,4 @@
-"""The rules of a search, fixed before its first cell: what is shown at the end is shown by these, whatever was found."""
+"""The rules of a search, fixed before its first cell: what is shown is shown by these, whatever was found."""
 
 from __future__ import annotations
 

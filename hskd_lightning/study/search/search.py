@@ -147,8 +147,7 @@ class Search:
         space = self.space
         ensemble = fit(self._observed(), tuple(map(len, space.families)), self.rules.margin, seed=number)
         everything = [*candidates, space.full]
-        is_full = np.array([False] * len(candidates) + [True])
-        scores = ensemble.scores(space.places(everything), space.codes(everything), is_full)
+        scores = ensemble.scores(space.places(everything), space.codes(everything))
         return ensemble, scores[:, :-1] - scores[:, -1:]
 
     def _observed(self) -> Observed:
@@ -158,9 +157,8 @@ class Search:
         for end in (self.space.full, self.space.logits):
             if end not in candidates:
                 raise TrainingError(f"not one cell of {end.name} ended in a score, so nothing can be compared with it")
-        is_full = np.array([each == self.space.full for each in candidates])
         scores = np.array([score for _, score in seen])
-        return Observed(self.space.places(candidates), self.space.codes(candidates), is_full, scores)
+        return Observed(self.space.places(candidates), self.space.codes(candidates), scores)
 
 
 def gathered(outcomes: Mapping[int, Outcome]) -> Scores:

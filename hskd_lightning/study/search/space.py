@@ -27,7 +27,8 @@ class Candidate:
     keeps: tuple[float, ...] = ()
     """What is kept along each of AXES, as a share of full HSK's: layers, tokens, bits of a token."""
     families: tuple[str, ...] = ()
-    """The strategy along each of AXES: settings of one family differ in their keep alone. Full HSK is of none."""
+    """The strategy along each of AXES: settings of one family differ in their keep alone. Full HSK is of its own:
+    it need not be the best."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Space:
 
     @cached_property
     def families(self) -> tuple[tuple[str, ...], ...]:
-        """The families along each of AXES."""
-        return tuple(tuple(dict.fromkeys(each.families[axis] for each in self.candidates)) for axis in range(len(AXES)))
+        """The families along each of AXES, full HSK's own among them."""
+        every = [*self.candidates, self.full]
+        return tuple(tuple(dict.fromkeys(each.families[axis] for each in every)) for axis in range(len(AXES)))
 
     def places(self, candidates: Sequence[Candidate]) -> Array:
         """(N, A) logs of the keeps; -inf where nothing is kept."""
@@ -64,7 +66,7 @@ class Space:
             return np.log(np.array(shares, dtype=float).reshape(len(candidates), len(AXES)))
 
     def codes(self, candidates: Sequence[Candidate]) -> np.ndarray:
-        """(N, A) int: which family along each axis; 0 for the two ends, where it does not matter."""
+        """(N, A) int: which family along each axis; 0 for the logits alone, where it does not matter."""
         numbers: list[Mapping[str, int]] = [{name: at for at, name in enumerate(names)} for names in self.families]
         rows = [[number[name] for number, name in zip(numbers, each.families, strict=False)] for each in candidates]
         return np.array([row or [0] * len(AXES) for row in rows], dtype=int).reshape(len(candidates), len(AXES))

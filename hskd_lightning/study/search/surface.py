@@ -1,9 +1,9 @@
 """A model of the response: an ensemble of saturating surfaces in the logs of the keeps.
 
-    score = floor + gain * product over axes of h(share kept),   h from 0 at nothing to 1
+    score = floor + gain * product over axes of h(share kept),   h from 0 at nothing to nearly 1
 
-So the logits alone are at the floor, full HSK is at floor + gain (give or take an offset of its own: it need not be the
-best), more of anything never hurts, and what one axis lacks no other makes up for. Each
+So the logits alone are at the floor, more of anything never hurts within its family, and what one axis lacks no other
+makes up for. Full HSK is of a family of its own along each axis: it need not be the best. Each
 member draws its own noise and its own prior, and is the least-squares fit to them: for a linear model that is a draw
 from the posterior (randomise, then optimise: Bardsley et al. 2014). Half of the members saturate exponentially, the
 others by a power (Hill), so that the ensemble is unsure where the data do not tell one from the other.
@@ -21,8 +21,8 @@ from hskd_lightning.study.stats.intervals import Array
 MEMBERS = 96
 STEPS = 25
 """Of Levenberg and Marquardt, for all members at once."""
-SCALE, SHARPNESS, OFFSET = 1.5, 0.4, 0.5
-"""Standard deviations of the prior: of log scales, of log exponents, and of full HSK's own offset in margins."""
+SCALE, SHARPNESS = 1.5, 0.4
+"""Standard deviations of the prior: of log scales, and of log exponents."""
 FLAT = 1e-12
 
 
@@ -31,13 +31,12 @@ class Observed(NamedTuple):
 
     places: Array  # (N, A) logs of the keeps
     families: np.ndarray  # (N, A) int
-    full: np.ndarray  # (N,) bool
     scores: Array  # (N,)
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """M surfaces, each a row of parameters: floor, gain, offset of full HSK, log scales by family, log exponents."""
+    """M surfaces, each a row of parameters: floor, gain, log scales by family, log exponents."""
 
     parameters: Array  # (M, Q)
     hill: np.ndarray  # (M,) bool
@@ -45,9 +44,9 @@ class Ensemble:
     sd: float
     """Of one score around its surface: the seed's, and what the surface misses."""
 
-    def scores(self, places: Array, families: np.ndarray, full: np.ndarray) -> Array:
+    def scores(self, places: Array, families: np.ndarray) -> Array:
         """(M, N) scores that the members expect there."""
-        return _respond(self.parameters, self.hill, Observed(places, families, full, places[:, 0]), self.layout)[0]
+        return _respond(self.parameters, self.hill, Observed(places, families, places[:, 0]), self.layout)[0]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Layout:
     @classmethod
     def of(cls, families: tuple[int, ...]) -> Layout:
         """For so many families along each axis."""
-        starts = [3 + sum(families[:axis]) for axis in range(len(families) + 1)]
+        starts = [2 + sum(families[:axis]) for axis in range(len(families) + 1)]
         return cls(tuple(starts[:-1]), starts[-1], starts[-1] + len(families))
 
 
@@ -69,7 +68,7 @@ def fit(observed: Observed, families: tuple[int, ...], margin: float, seed: int)
     """Fit the ensemble.
 
     Args:
-        observed: full HSK and the logits alone among them.
+        observed: the logits alone among them.
         families: how many there are along each axis.
         margin: gives the prior its scale where the scores do not.
         seed: of the members' draws.
@@ -78,23 +77,23 @@ def fit(observed: Observed, families: tuple[int, ...], margin: float, seed: int)
     centre, spread = _prior(observed, layout, margin)
     dice = np.random.default_rng(seed)
     both = np.array([False, True])
-    at, _, _ = _optimise(np.stack([centre] * 2), both, observed, layout, margin / 2, (centre, spread), observed.scores)
+    at = _optimise(np.stack([centre] * 2), both, observed, layout, margin / 2, (centre, spread), observed.scores)
     sd = _residual_sd(at, both, observed, layout, (centre, spread), margin)
     hill = np.arange(MEMBERS) % 2 == 1
     centres = centre + spread * dice.standard_normal((MEMBERS, layout.size))
     noisy = observed.scores + sd * dice.standard_normal((MEMBERS, len(observed.scores)))
-    fitted, _, _ = _optimise(at[hill.astype(int)], hill, observed, layout, sd, (centres, spread), noisy)
+    fitted = _optimise(at[hill.astype(int)], hill, observed, layout, sd, (centres, spread), noisy)
     return Ensemble(fitted, hill, layout, sd)
 
 
 def _prior(observed: Observed, layout: Layout, margin: float) -> tuple[Array, Array]:
     """Centre and standard deviation of each parameter."""
     nothing = np.isneginf(observed.places[:, 0])
-    low, high = observed.scores[nothing].mean(), observed.scores[observed.full].mean()
+    low, high = observed.scores[nothing].mean(), np.quantile(observed.scores[~nothing], 0.9)
     gain = max(high - low, margin)
     centre, spread = np.zeros(layout.size), np.full(layout.size, SCALE)
-    centre[:3] = low, gain, 0.0
-    spread[:3] = max(margin, 0.2 * gain), 0.3 * gain + margin, OFFSET * margin
+    centre[:2] = low, gain
+    spread[:2] = max(margin, 0.2 * gain), 0.3 * gain + margin
     for axis, first in enumerate(layout.first):
         there = observed.places[~nothing, axis]
         last = layout.first[axis + 1] if axis + 1 < len(layout.first) else layout.exponents
@@ -112,21 +111,21 @@ def _respond(parameters: Array, hill: np.ndarray, observed: Observed, layout: La
     for axis, first in enumerate(layout.first):
         place, column = observed.places[:, axis], first + observed.families[:, axis]
         exponent = np.exp(parameters[:, layout.exponents + axis])[:, None]  # (M, 1)
-        far = np.where(observed.full, np.inf, exponent * (place - parameters[:, column]))  # (M, N)
+        far = exponent * (place - parameters[:, column])  # (M, N)
         share, rate = _saturation(np.clip(far, -60.0, 60.0), hill[:, None])
         product *= share
         rates.append((column, far, exponent, rate))
-    floor, gain, offset = parameters[:, :3].T[..., None]
+    floor, gain = parameters[:, :2].T[..., None]
     for axis, (column, far, exponent, rate) in enumerate(rates):
         slope = gain * product * rate
         slopes[:, np.arange(count), column] = -exponent * slope
         slopes[:, :, layout.exponents + axis] = slope * np.where(np.isfinite(far), far, 0.0)
-    slopes[:, :, 0], slopes[:, :, 1], slopes[:, :, 2] = 1.0, product, observed.full
-    return floor + gain * product + offset * observed.full, slopes
+    slopes[:, :, 0], slopes[:, :, 1] = 1.0, product
+    return floor + gain * product, slopes
 
 
 def _saturation(far: Array, hill: np.ndarray) -> tuple[Array, Array]:
-    """H and d log h / d far, where far = exponent * (log share - log scale)."""
+    """Of h: itself, and d log h / d far, where far = exponent * (log share - log scale)."""
     grown = np.exp(far)
     with np.errstate(over="ignore"):
         weibull = -np.expm1(-grown)
@@ -142,8 +141,8 @@ def _optimise(
     sd: float,
     prior: tuple[Array, Array],
     scores: Array,
-) -> tuple[Array, Array, Array]:
-    """Least squares of scores and prior together: (M, Q) parameters, (M, N) residuals, (M, Q, Q) curvature of the data."""
+) -> Array:
+    """Least squares of scores and prior together, for M members at once: (M, Q) parameters."""
     centre, spread = prior
     at, damping = start.copy(), np.full(len(start), 1e-2)
     weight = np.diag(spread**-2.0)
@@ -166,7 +165,7 @@ def _optimise(
         at[better], worth[better] = tried[better], new[better]
         left[better], slopes[better] = new_left[better], new_slopes[better]
         damping = np.where(better, damping / 5, damping * 5).clip(1e-6, 1e6)
-    return at, left * sd, slopes.transpose(0, 2, 1) @ slopes
+    return at
 
 
 def _residual_sd(

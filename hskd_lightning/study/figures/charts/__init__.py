@@ -16,7 +16,7 @@ from hskd_lightning.study.figures.charts.dimension import along
 from hskd_lightning.study.figures.charts.efficiency import efficiency
 from hskd_lightning.study.figures.charts.fronts import joint, pareto
 from hskd_lightning.study.figures.charts.marginal import marginal
-from hskd_lightning.study.figures.charts.paths import paths_chart
+from hskd_lightning.study.figures.charts.minimum import minimum
 
 CHARTS: Mapping[str, Callable[..., Chart]] = {
     "marginal_utility": marginal,
@@ -30,7 +30,8 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "quirks": quirks,
     "controls": controls,
     "curve": sweep,
+    "minimum": minimum,
     "pareto": pareto,
 }
-TESTED = ("marginal_utility", "quirks", "controls")
-"""The figures that show the margin of the equivalence test, and take it as `margin`, and the `variance` over seeds."""
+TESTED = ("marginal_utility", "quirks", "controls", "minimum")
+"""The figures that show the margin of the equivalence test, and take it as `margin`."""

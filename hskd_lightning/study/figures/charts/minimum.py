@@ -1,0 +1,106 @@
+"""How little is enough: everything that a search tried, and what it confirmed on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hskd_lightning.study.figures.chart import (
+    Axis,
+    Chart,
+    Line,
+    Panel,
+    Point,
+    Skipped,
+    level,
+    point,
+    score_axis,
+    titled,
+)
+from hskd_lightning.study.results import (
+    CONTEXT,
+    Setting,
+    finished,
+    full_hsk,
+    grouped,
+    label,
+    logits_only,
+    settings_of,
+    varying,
+)
+from hskd_lightning.study.stats.defaults import MARGIN
+
+TRIED, FRESH = "search", "minimum"
+"""The figures of results.csv that have the cells of the search, and those of the confirmation."""
+
+
+def minimum(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+    """Score against bytes: the search's cells, the confirmed settings with their intervals, and the answer."""
+    rows = finished(results)
+    tried, fresh = (settings_of(rows[rows["figure"] == figure]) for figure in (TRIED, FRESH))
+    if not tried:
+        raise Skipped("no cell is of a search; study minimum runs one")
+    panels = tuple(
+        _panel(members, [each for each in fresh if _shares(each, members[0])], tried, margin)
+        for members in grouped(tried, CONTEXT)
+    )
+    return Chart("minimum", "The least that serves as well", caption(margin), panels)
+
+
+def caption(margin: float) -> str:
+    """What the figure shows."""
+    return (
+        "Every setting that the search tried, by its own seeds (hollow: one), and those that were confirmed on fresh "
+        f"seeds, with 95% t intervals over these. The band reaches from full HSK down to {margin:g} below it; the ring "
+        "is the smallest that was shown to serve as well, one-sided, in the order of the ladder."
+    )
+
+
+def _shares(setting: Setting, other: Setting) -> bool:
+    return all(setting[axis] == other[axis] for axis in CONTEXT)
+
+
+def _panel(tried: Sequence[Setting], fresh: Sequence[Setting], everyone: Sequence[Setting], margin: float) -> Panel:
+    axes = varying(tried)
+    full = full_hsk(fresh) or full_hsk(tried)
+    between = [each for each in tried if each.distils and not each.is_full]
+    confirmed = [each for each in fresh if not each.is_full]
+    shown = [each for each in confirmed if verdict(each) == "shown"]
+    lines = [
+        Line("tried, a seed or a few", "faint", tuple(point(each, each.bytes, label(each, axes)) for each in between)),
+        *_points("confirmed: serves", shown, axes),
+        *_points("confirmed: not shown", [each for each in confirmed if each not in shown], axes),
+        *level("logits only", logits_only(tried)),
+        *level("full HSK", full),
+        *_margin(full, margin),
+        *_ring(shown),
+    ]
+    axis = Axis("Bytes of knowledge an example", "log")
+    return Panel(titled(tried, everyone), axis, score_axis(tried), tuple(lines))
+
+
+def verdict(setting: Setting) -> str | None:
+    """What became of a confirmed setting."""
+    said = list(setting.rows["confirmed"].dropna()) if "confirmed" in setting.rows else []
+    return str(said[0]) if said else None
+
+
+def _points(name: str, settings: Sequence[Setting], axes: Sequence[str]) -> list[Line]:
+    marks = tuple(point(each, each.bytes, label(each, axes)) for each in settings)
+    return [Line(name, "points", marks)] if marks else []
+
+
+def _margin(full: Setting | None, margin: float) -> list[Line]:
+    if full is None:
+        return []
+    mean = full.mean("score")
+    return [Line("within the margin", "band", (Point(float("nan"), 0, mean, mean - margin, mean),))]
+
+
+def _ring(shown: Sequence[Setting]) -> list[Line]:
+    if not shown:
+        return []
+    least = min(shown, key=lambda each: each.bytes)
+    where = Point(least.bytes, len(least.scores), least.mean("score"), flag=f"{least.bytes:,.0f} bytes")
+    return [Line("the least that is shown to serve", "ring", (where,))]

@@ -1,0 +1,262 @@
+"""`study minimum`: the rounds of a search, run as cells by any launcher.
+
+The search itself is a function of the scores alone (`study.search`), and a cell is known by its content. So study.json,
+with the rules, and the finished cells are all the state there is: what was killed asks for the same cells again, finds
+most of them finished, and goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from hskd_lightning import config as configuration
+from hskd_lightning import console
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import fingerprint, read_json, write_json
+from hskd_lightning.runs.state import State
+from hskd_lightning.settings.sweeper import KEY, SweeperSettings
+from hskd_lightning.study.search.axes import NAMES, Builder
+from hskd_lightning.study.search.rules import Rules
+from hskd_lightning.study.search.search import Outcome, Round, Search, Told
+from hskd_lightning.study.search.space import Trial
+from hskd_lightning.study.sweep.at_once import several_at_once
+from hskd_lightning.study.sweep.compose import Compose, composer
+from hskd_lightning.study.sweep.expand import parse, resolve
+from hskd_lightning.study.sweep.launching import launch, prepare
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+
+log = logging.getLogger(__name__)
+RULES = "study.json"
+SEARCH, CONFIRM = "search", "minimum"
+"""The figures that cells of the search, and of the confirmation, are told as: they are never counted together."""
+SEARCHED = (*NAMES, "experiment", "knowledge", "hsk.amount", "seed")
+"""What the search chooses, and a user does not."""
+
+
+def run_search(config: DictConfig, launcher: Launcher, settings: SweeperSettings, arguments: Sequence[str]) -> None:
+    """Search, confirm, answer; exit with 1 where cells were lost, with the same command going on.
+
+    Raises:
+        ConfigError: rules, axes or overrides that make no search, or rules that are not those of before.
+        TrainingError: full HSK, or the logits alone, ended in no score.
+    """
+    given, rules = chosen(arguments), rules_of(settings)
+    compose = composer(launcher.hydra_context.config_loader, config)  # type: ignore[attr-defined]
+    console.quiet()
+    builder = Builder(settings.minimum.axes, compose, given)
+    search = Search(builder.space(), rules)
+    _check_size(search)
+    rounds = Rounds(config, launcher, compose, given, builder.corners(), settings.max_batch_size)
+    rounds.say_plan(search)
+    if config.explain:
+        return
+    folder = Path(settings.to or Path(config.paths.root) / "studies" / f"minimum-{rounds.name(rules)}")
+    write_rules(folder, {**asdict(rules), "axes": asdict(settings.minimum.axes), "given": list(given)})
+    rounds.play(search)
+    from hskd_lightning.study.sweep.found import finish  # here: what draws takes seconds
+
+    finish(search, rounds.plan, folder)
+
+
+def chosen(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The user's own overrides, one value each.
+
+    Raises:
+        ConfigError: several values, or a key that the search chooses itself.
+    """
+    given = parse(arguments)
+    for key, values in given.items():
+        if key in SEARCHED:
+            where = f"set {KEY}.minimum.axes.{key}" if key in NAMES else "its seeds are in hydra.sweeper.minimum"
+            raise ConfigError(key, values[0].partition("=")[2], "left out: the search chooses it", where)
+        if len(values) > 1:
+            allowed = "one value: a search is of one teacher, student and task"
+            raise ConfigError(key, [each.partition("=")[2] for each in values], allowed, "start a search for each")
+    return tuple(value for values in given.values() for value in values)
+
+
+def rules_of(settings: SweeperSettings) -> Rules:
+    """The rules of a search.
+
+    Raises:
+        ConfigError: powers that do not fall, seeds of search and confirmation that meet, or too few cells.
+    """
+    asked = settings.minimum
+    own = {name: getattr(asked, name) for name in Rules.__dataclass_fields__ if name not in ("margin", "powers")}
+    rules = Rules(margin=settings.margin, powers=tuple(asked.powers), **own)
+    if list(rules.powers) != sorted(set(rules.powers), reverse=True):
+        raise ConfigError(f"{KEY}.minimum.powers", asked.powers, "falling shares", "write [0.9, 0.7, 0.45]")
+    if rules.search_cells < rules.full + rules.logits + 1:
+        ladder = f"{rules.reference} + {rules.rungs} x {rules.confirming} to confirm"
+        allowed = f"enough for {rules.full} + {rules.logits} to begin with, and {ladder}"
+        raise ConfigError(f"{KEY}.minimum.cells", rules.cells, allowed, "allow more cells, or fewer fresh seeds")
+    if any(map(rules.is_fresh, range(rules.search_seed, rules.search_seed + rules.cells))):
+        allowed = (
+            f"a seed that the search never sees: it may use {rules.search_seed} to {rules.search_seed + rules.cells}"
+        )
+        raise ConfigError(f"{KEY}.minimum.confirmation_seed", rules.confirmation_seed, allowed, "leave it out: 1000")
+    return rules
+
+
+def _check_size(search: Search) -> None:
+    if not search.space.within(search.rules.budget):
+        least = min((each.bytes for each in search.space.candidates), default=0.0)
+        allowed = f"at least {least:,.1f} bytes, those of the smallest setting of the space"
+        raise ConfigError(f"{KEY}.minimum.budget", search.rules.budget, allowed, "ask for more, or widen the axes")
+
+
+def write_rules(folder: Path, rules: dict[str, Any]) -> None:
+    """Write the rules down before the first cell; they stay.
+
+    Raises:
+        ConfigError: others were written before.
+    """
+    path = folder / RULES
+    if path.exists():
+        remedy = f"start another study: {KEY}.to=FOLDER, or no {KEY}.to"
+        before = read_json(path, "study", remedy, tuple(rules))
+        for name, value in rules.items():
+            if fingerprint(before[name]) != fingerprint(value):
+                raise ConfigError(name, value, f"{before[name]!r}, as {path} has it from before the first cell", remedy)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, rules)
+
+
+@dataclass
+class Rounds:
+    """Runs the rounds of a search as cells.
+
+    Args:
+        config: of the sweep.
+        launcher: of the sweep.
+        compose: makes a cell's configuration.
+        given: the user's own overrides.
+        corners: the largest settings of the nested families, for which stores are built.
+        at_once: cells that the launcher is handed at a time; None: as many as it likes.
+    """
+
+    config: DictConfig
+    launcher: Launcher
+    compose: Compose
+    given: tuple[str, ...]
+    corners: Sequence[tuple[str, ...]]
+    at_once: int | None
+    cells: dict[Trial, PlannedCell] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._composed = functools.cache(lambda overrides: self.compose([*self.given, *overrides]))
+
+    @property
+    def plan(self) -> Plan:
+        """All cells so far."""
+        return Plan(tuple(self.cells.values()))
+
+    def name(self, rules: Rules) -> str:
+        """Eight digits for a search: the same one goes on in the same folder, another has another."""
+        full = {key: value for key, value in self._composed(()).items() if key not in configuration.HOW_NOT_WHAT}
+        return fingerprint([asdict(rules), list(self.given), list(map(list, self.corners)), full])[:8]
+
+    def play(self, search: Search) -> None:
+        """Run a search to its end."""
+        asked = search.run()
+        with suppress(StopIteration):
+            round_ = next(asked)
+            while True:
+                round_ = asked.send(self.outcomes(round_, search))
+
+    def outcomes(self, asked: Round, search: Search) -> Told:
+        """Run what is missing of a round; the outcomes of all of it that did not fail.
+
+        Raises:
+            SystemExit: cells were lost, or every one failed.
+        """
+        ours = self._planned(asked)
+        self.cells |= ours
+        for _ in range(2):  # a launcher may lose a job: it is asked again, once
+            self._run([cell for cell in ours.values() if cell.state not in (State.DONE, State.FAILED)])
+        _stop_if_lost(asked, list(ours.values()))
+        told = {trial: _outcome(cell) for trial, cell in ours.items() if cell.state == State.DONE}
+        log.info(
+            "%s: %d cells, %d of at most %d; %s",
+            asked.name,
+            len(ours),
+            search.asked + len(ours),
+            search.rules.cells,
+            _best(told),
+        )
+        return told
+
+    def say_plan(self, search: Search) -> None:
+        """The space, the cells and the hours, before anything runs."""
+        from hskd_lightning.study.sweep.estimate import estimate  # here: it needs models
+
+        space, rules = search.space, search.rules
+        first = self._planned(next(Search(space, rules).run()))
+        cost = estimate(Plan(tuple(first.values())))
+        smallest, largest = space.candidates[0], space.candidates[-1]
+        log.info("space: %d settings, %s (%.1f bytes) to %s (%.0f bytes); full HSK %.0f bytes", len(space.candidates), smallest.name, smallest.bytes, largest.name, largest.bytes, space.full.bytes)  # fmt: skip
+        log.info("rules: %s", ", ".join(f"{name} {value}" for name, value in asdict(rules).items()))
+        pace = cost.seconds / cost.cells if cost.cells else 0.0
+        log.info("to run: at most %d cells, about %.1f hours one after another; %d passes of the teacher", rules.cells, pace * rules.cells / 3600, len(self.corners))  # fmt: skip
+
+    def _planned(self, asked: Round) -> dict[Trial, PlannedCell]:
+        return dict(self._cells(asked))
+
+    def _cells(self, asked: Round) -> Iterator[tuple[Trial, PlannedCell]]:
+        figure = CONFIRM if asked.name.startswith("confirm") else SEARCH
+        for trial in asked.trials:
+            config = {**self._composed(trial.candidate.overrides), "seed": trial.seed}
+            cell = resolve(figure, (*self.given, *trial.candidate.overrides, f"seed={trial.seed}"), config)
+            if cell.id is None:
+                raise ConfigError(
+                    f"{KEY}.minimum.axes", trial.candidate.name, "settings that make sense", f"{cell.reason}"
+                )
+            yield trial, cell
+
+    def _run(self, cells: Sequence[PlannedCell]) -> None:
+        if not cells:
+            return
+        config, launcher, cells = several_at_once(self.config, self.launcher, cells)
+        place = Path(config.hydra.sweep.dir).absolute()
+        prepare(config, cells, map(self._composed, self.corners), place)
+        launch(cells, launcher, Plan(tuple(cells)), place, self.at_once)
+
+
+def _outcome(cell: PlannedCell) -> Outcome:
+    result = cell.result
+    assert result is not None
+    return Outcome(result.score)
+
+
+def _best(told: Told) -> str:
+    if not told:
+        return "none ended in a score"
+    best = max(told, key=lambda trial: told[trial].score)
+    return f"best {told[best].score:.4f}: {best.candidate.name}"
+
+
+def _stop_if_lost(asked: Round, cells: Sequence[PlannedCell]) -> None:
+    """A failed cell is told and missing; what was lost, or fails everywhere, is no property of a setting."""
+    lost = [cell for cell in cells if cell.state not in (State.DONE, State.FAILED)]
+    failed = [cell for cell in cells if cell.state == State.FAILED]
+    for cell in failed:
+        log.warning("cell %s failed, and is left out: %s", cell.id, cell.files.last_words)
+    if lost:
+        names = ", ".join(f"{cell.id} {cell.state.lower()}" for cell in lost)
+        sys.exit(f"\n{asked.name}: cells were lost: {names}.\nThe same command goes on.")
+    if failed and len(failed) == len(cells):
+        folders = " ".join(str(cell.folder) for cell in failed)
+        sys.exit(
+            f"\n{asked.name}: every cell failed. Mend what they say, then rm -r {folders}, and the same command goes on."
+        )
