@@ -28,7 +28,7 @@ Block = dict[str, Any]
 
 
 Grid = dict[str, list[StrictInt | StrictFloat] | None]
-"""Strategy -> the keeps to try; None for a strategy without one."""
+"""Strategy -> the keeps to try; None: everything; an empty list: it is left out."""
 FromThree = Annotated[Annotated[StrictInt, Field(ge=3)], says("a whole number from 3: fewer seeds show nothing")]
 _SHARE = Annotated[StrictFloat, Field(gt=0, lt=1)]
 

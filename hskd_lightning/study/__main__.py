@@ -168,11 +168,8 @@ def _minimum(given: argparse.Namespace) -> None:
     """In this process's place runs the sweeper, told to search: its launchers, its signals."""
     check_share("--margin", given.margin, below=math.inf)
     where = ["--config-dir", given.config_dir] if given.config_dir else []
-    asked = [
-        "hydra.sweeper.minimum.run=true",
-        f"hydra.sweeper.margin={given.margin}",
-        f"explain={str(given.dry).lower()}",
-    ]
+    asked = ["hydra.sweeper.minimum.run=true", f"hydra.sweeper.margin={float(given.margin)}"]
+    asked += ["explain=true"] if given.dry else []
     asked += [] if given.budget is None else [f"hydra.sweeper.minimum.budget={bytes_of(given.budget)}"]
     asked += [] if given.to is None else [f"hydra.sweeper.to='{given.to}'"]
     words = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]

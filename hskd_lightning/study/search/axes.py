@@ -113,6 +113,8 @@ class Builder:
     def _along(self, axis: str, grid: Grid) -> Iterator[Option]:
         _check_grid(axis, grid)
         for name, keeps in grid.items():
+            if keeps == []:
+                continue  # left out
             choice = Choice.of(self.compose([*self.given, f"{axis}={name}"])[axis])
             for keep in [None] if keeps is None else sorted(keeps, key=_size):
                 strategy = _sensible(axis, choices.build, choice, axis, **({} if keep is None else {"keep": keep}))
@@ -175,7 +177,7 @@ class Builder:
 
     def _said_code(self, width: Option, bits: Option, plan: HskPlan) -> str:
         if bits.budgeted:
-            return f"{plan.token_bits / 8:g} bytes a token by {bits.name}"
+            return f"{said(Count(plan.token_bits // 8), 'byte')} a token by {bits.name}"
         return f"{said(Count(plan.coded_units), 'unit')} by {width.name} in {bits.name}"
 
 
@@ -196,9 +198,12 @@ def _check_grid(axis: str, grid: Grid) -> None:
         if name not in choices.names(axis):
             raise ConfigError(key, name, ", ".join(choices.names(axis)), f"name a strategy of conf/{axis}")
         has_keep = "keep" in choices.option(axis, name).options
-        if has_keep != bool(keeps):
-            allowed = f"a list of keeps for {name}" if has_keep else f"null for {name}, which has no keep"
-            raise ConfigError(key, keeps, allowed, f"write {name}: {'[1, 0.5, 1.0]' if has_keep else 'null'}")
+        if keeps and not has_keep:
+            allowed = f"null for {name}, which has no keep"
+            raise ConfigError(key, keeps, allowed, f"write {name}: null, or [] to leave it out")
+        if keeps is None and has_keep and axis == "bits":
+            allowed = f"a list of budgets for {name}"
+            raise ConfigError(key, keeps, allowed, f"write {name}: [16, 8], or [] to leave it out")
     if not any(_is_whole(axis, keeps) for keeps in grid.values()):
         allowed = "values whole, such as fp16: null" if axis == "bits" else "keeps that reach up to everything, 1.0"
         raise ConfigError(key, grid, f"{allowed}: full HSK must be in the space", "add it to the axis")

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from hskd_lightning import config as configuration
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep import outcome
@@ -39,7 +39,7 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = planned(config, loader, arguments)
         cells: Sequence[PlannedCell] = wanted(plan, settings, config.force)[: settings.max_cells]
-    except ConfigError as error:
+    except (ConfigError, TrainingError) as error:
         sys.exit(f"\n{error}\n")
     outcome.say_plan(plan)
     if config.explain:

@@ -19,12 +19,12 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from hskd_lightning import config as configuration
 from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint, read_json, write_json
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import KEY, SweeperSettings
+from hskd_lightning.settled import cell_id
 from hskd_lightning.study.search.axes import NAMES, Builder
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Outcome, Round, Search, Told
@@ -60,8 +60,9 @@ def run_search(config: DictConfig, launcher: Launcher, settings: SweeperSettings
     rounds.say_plan(search)
     if config.explain:
         return
-    folder = Path(settings.to or Path(config.paths.root) / "studies" / f"minimum-{rounds.name(rules)}")
-    write_rules(folder, {**asdict(rules), "axes": asdict(settings.minimum.axes), "given": list(given)})
+    written = {**asdict(rules), "axes": asdict(settings.minimum.axes), "families": rounds.families}
+    folder = Path(settings.to or Path(config.paths.root) / "studies" / f"minimum-{fingerprint(written)[:8]}")
+    write_rules(folder, written)
     rounds.play(search)
     from hskd_lightning.study.sweep.found import finish  # here: what draws takes seconds
 
@@ -101,9 +102,7 @@ def rules_of(settings: SweeperSettings) -> Rules:
         allowed = f"enough for {rules.full} + {rules.logits} to begin with, and {ladder}"
         raise ConfigError(f"{KEY}.minimum.cells", rules.cells, allowed, "allow more cells, or fewer fresh seeds")
     if any(map(rules.is_fresh, range(rules.search_seed, rules.search_seed + rules.cells))):
-        allowed = (
-            f"a seed that the search never sees: it may use {rules.search_seed} to {rules.search_seed + rules.cells}"
-        )
+        allowed = f"seeds that the search never sees, which begins at {rules.search_seed} and has {rules.cells} cells"
         raise ConfigError(f"{KEY}.minimum.confirmation_seed", rules.confirmation_seed, allowed, "leave it out: 1000")
     return rules
 
@@ -162,10 +161,10 @@ class Rounds:
         """All cells so far."""
         return Plan(tuple(self.cells.values()))
 
-    def name(self, rules: Rules) -> str:
-        """Eight digits for a search: the same one goes on in the same folder, another has another."""
-        full = {key: value for key, value in self._composed(()).items() if key not in configuration.HOW_NOT_WHAT}
-        return fingerprint([asdict(rules), list(self.given), list(map(list, self.corners)), full])[:8]
+    @property
+    def families(self) -> dict[str, str]:
+        """The id of each corner's cell: all that decides a score, whatever machine or folder."""
+        return {" ".join(corner): cell_id(self._composed(corner)) for corner in self.corners}
 
     def play(self, search: Search) -> None:
         """Run a search to its end."""
@@ -187,28 +186,32 @@ class Rounds:
             self._run([cell for cell in ours.values() if cell.state not in (State.DONE, State.FAILED)])
         _stop_if_lost(asked, list(ours.values()))
         told = {trial: _outcome(cell) for trial, cell in ours.items() if cell.state == State.DONE}
-        log.info(
-            "%s: %d cells, %d of at most %d; %s",
-            asked.name,
-            len(ours),
-            search.asked + len(ours),
-            search.rules.cells,
-            _best(told),
-        )
+        so_far = search.asked + len(ours)
+        log.info("%s: %d of at most %d cells are done; %s", asked.name, so_far, search.rules.cells, _best(told))
         return told
 
     def say_plan(self, search: Search) -> None:
         """The space, the cells and the hours, before anything runs."""
+        space, rules = search.space, search.rules
+        smallest, largest = space.candidates[0], space.candidates[-1]
+        log.info(
+            "space: %d settings, from %.1f bytes an example (%s) to %.0f (%s); full HSK has %.0f",
+            len(space.candidates), smallest.bytes, smallest.name, largest.bytes, largest.name, space.full.bytes,
+        )  # fmt: skip
+        log.info("rules: %s", ", ".join(f"{name} {value}" for name, value in asdict(rules).items()))
+        log.info(
+            "to run: at most %d cells and %d passes of the teacher; %s",
+            rules.cells, len(self.corners), self._hours(Search(space, rules)),
+        )  # fmt: skip
+
+    def _hours(self, search: Search) -> str:
+        """What all cells take at the pace of the first round's."""
         from hskd_lightning.study.sweep.estimate import estimate  # here: it needs models
 
-        space, rules = search.space, search.rules
-        first = self._planned(next(Search(space, rules).run()))
-        cost = estimate(Plan(tuple(first.values())))
-        smallest, largest = space.candidates[0], space.candidates[-1]
-        log.info("space: %d settings, %s (%.1f bytes) to %s (%.0f bytes); full HSK %.0f bytes", len(space.candidates), smallest.name, smallest.bytes, largest.name, largest.bytes, space.full.bytes)  # fmt: skip
-        log.info("rules: %s", ", ".join(f"{name} {value}" for name, value in asdict(rules).items()))
-        pace = cost.seconds / cost.cells if cost.cells else 0.0
-        log.info("to run: at most %d cells, about %.1f hours one after another; %d passes of the teacher", rules.cells, pace * rules.cells / 3600, len(self.corners))  # fmt: skip
+        cost = estimate(Plan(tuple(self._planned(next(search.run())).values())))
+        if not cost.cells:
+            return "the first of them are done"
+        return f"about {cost.seconds / cost.cells * search.rules.cells / 3600:.1f} hours one after another"
 
     def _planned(self, asked: Round) -> dict[Trial, PlannedCell]:
         return dict(self._cells(asked))
@@ -258,5 +261,5 @@ def _stop_if_lost(asked: Round, cells: Sequence[PlannedCell]) -> None:
     if failed and len(failed) == len(cells):
         folders = " ".join(str(cell.folder) for cell in failed)
         sys.exit(
-            f"\n{asked.name}: every cell failed. Mend what they say, then rm -r {folders}, and the same command goes on."
+            f"\n{asked.name}: every cell failed. Mend what they say; rm -r {folders}, and the same command goes on."
         )
