@@ -28,7 +28,7 @@ LAYERS = """
 STUDY = """
     study.markup study.stats
     study.results
-    study.paths study.seals study.search
+    study.paths study.seals study.examples study.rules study.search
     study.figures
     study.report
     study.sweep

@@ -57,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
     parser.add_argument("--to", type=Path, help="collect, figures, minimum: the folder to fill (results/study)")
     parser.add_argument(
-        "--margin", type=float, default=MARGIN, help="figures, minimum: the loss of score that does not matter"
+        "--margin", type=float, default=MARGIN, help="plan, figures, minimum: the loss of score that does not matter"
     )
+    choices = ("welch", "moderated")
+    parser.add_argument("--variance", choices=choices, default="welch", help="figures: of scores over seeds")
     parser.add_argument("--budget", help="minimum: bytes an example, as 300B")
     parser.add_argument("--dry", action="store_true", help="minimum: say what would run, and end")
     parser.add_argument("--yes", action="store_true", help="clean: remove")
@@ -115,7 +117,7 @@ def _collect(given: argparse.Namespace) -> None:
     table = collect.collect(plan)
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", f"run it: {command('train')} -m ...")
-    print(collect.write(table, given.to or FOLDER))
+    print(collect.write(table, given.to or FOLDER, collect.said(plan)))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
 
@@ -159,9 +161,9 @@ def _figures(given: argparse.Namespace) -> None:
         remedy = f"make it: {command('study')} collect --to FOLDER"
         raise ConfigError("--to", str(folder), "a folder with a results.csv", remedy)
     table = collect.read(folder / "results.csv")
-    for drawn in draw(table, folder / "figures", margin=given.margin):
+    for drawn in draw(table, folder / "figures", margin=given.margin, variance=given.variance):
         print(drawn)
-    print(write_report(table, folder / "report.html", given.margin, read_answer(folder)))
+    print(write_report(table, folder / "report.html", given.margin, given.variance, read_answer(folder)))
 
 
 def _minimum(given: argparse.Namespace) -> None:

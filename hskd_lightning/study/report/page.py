@@ -50,7 +50,11 @@ DARK = {
 
 
 def write_report(
-    results: pd.DataFrame, path: Path, margin: float = MARGIN, answer: Mapping[str, Any] | None = None
+    results: pd.DataFrame,
+    path: Path,
+    margin: float = MARGIN,
+    variance: Rule = "welch",
+    answer: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a study, as far as it is finished.
 
@@ -58,6 +62,7 @@ def write_report(
         results: one row per (figure, cell), as in results.csv.
         path: the page, for instance report.html; its folder is made if it is not there.
         margin: of the equivalence test, in units of score.
+        variance: over seeds, see `moderation`.
         answer: of a search, as answer.json has it.
 
     Raises:
@@ -71,7 +76,7 @@ def write_report(
         title=markup(TITLE),
         light=_variables(LIGHT),
         dark=_variables(DARK),
-        body="\n".join(_body(rows, drawn, margin, answer)),
+        body="\n".join(_body(rows, drawn, margin, variance, answer)),
         origins="\n".join(element("li", said) for said in origins(rows)),
         level=f"{LEVEL:.0%}",
         margin=f"{margin:g}",
@@ -105,9 +110,9 @@ def _embedded(value: Any) -> Markup:
 
 
 def _body(
-    rows: pd.DataFrame, drawn: Sequence[Chart], margin: float, answer: Mapping[str, Any] | None
+    rows: pd.DataFrame, drawn: Sequence[Chart], margin: float, variance: Rule, answer: Mapping[str, Any] | None
 ) -> Iterator[Markup]:
-    minimum = minimum_table(rows, margin=margin)
+    minimum = minimum_table(rows, margin=margin, variance=variance)
     yield _header(rows, drawn)
     if answer is not None:
         yield answer_html(answer)

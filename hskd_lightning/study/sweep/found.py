@@ -36,7 +36,7 @@ def finish(search: Search, plan: Plan, folder: Path) -> None:
     table = with_verdicts(collect.collect(plan), plan, search)
     csv = collect.write(table, folder)
     drawn = [path for path in draw(table, folder / "figures", margin=search.rules.margin) if path.suffix == ".png"]
-    page = write_report(table, folder / "report.html", search.rules.margin, answer.as_json())
+    page = write_report(table, folder / "report.html", search.rules.margin, answer=answer.as_json())
     show(answer)
     log.info("search: %s", "\n  ".join(str(path) for path in [folder / ANSWER, csv, *drawn, page]))
     log.info("%s", answer.sentence)

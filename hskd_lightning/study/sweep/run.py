@@ -18,7 +18,8 @@ from hskd_lightning import config as configuration
 from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
-from hskd_lightning.study.sweep import outcome
+from hskd_lightning.study import rules
+from hskd_lightning.study.sweep import foresight, outcome
 from hskd_lightning.study.sweep.at_once import several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.launching import launch, prepare
@@ -63,6 +64,10 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
     from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
 
     ending.finish(plan, folder, settings.margin)
+
+
+def _seeds(plan: Plan) -> tuple[int, ...]:
+    return tuple(sorted({cell.settings.seed for cell in plan.to_run if cell.settings is not None}))
 
 
 def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCell]:

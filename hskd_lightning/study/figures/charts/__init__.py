@@ -17,6 +17,7 @@ from hskd_lightning.study.figures.charts.efficiency import efficiency
 from hskd_lightning.study.figures.charts.fronts import joint, pareto
 from hskd_lightning.study.figures.charts.marginal import marginal
 from hskd_lightning.study.figures.charts.minimum import minimum
+from hskd_lightning.study.figures.charts.paths import paths_chart
 
 CHARTS: Mapping[str, Callable[..., Chart]] = {
     "marginal_utility": marginal,
@@ -34,4 +35,4 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "pareto": pareto,
 }
 TESTED = ("marginal_utility", "quirks", "controls", "minimum")
-"""The figures that show the margin of the equivalence test, and take it as `margin`."""
+"""The figures that show the margin of the equivalence test, and take it as `margin`, and the `variance` over seeds."""
