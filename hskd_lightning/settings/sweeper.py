@@ -99,6 +99,10 @@ class SweeperSettings:
     """`bits.keep` of bits=planes in the bits plan: bits a token."""
     residual: list[StrictInt]
     """The same of bits=residual: bytes a token; empty: it is left out, and no faiss is needed."""
+    hidden_lr: list[Positive]
+    """Learning rates of the hidden stage in the plan that tunes them."""
+    prediction_lr: list[Positive]
+    """And of the prediction stage."""
     online: list[Text]
     """How the quirks are run that need the teacher beside the student; empty: not at all."""
     only: TextOrNull

@@ -10,6 +10,8 @@ collect   results.csv and Parquet from what is there, also of a half-done
 score     let the students of cells that an earlier version finished say
           again what they say of each dev example; none is trained
 retry     run the failed ones again
+tune      run the same grid of learning rates for full HSK, a tenth of it and
+          the logits alone; choose on the selection split, never on dev
 clean     what can go: checkpoints of finished cells, folders of unfinished
           ones (--yes removes them)
 figures   draw every figure and report.html from a results.csv
@@ -130,9 +132,17 @@ def _score(given: argparse.Namespace) -> None:
 
 
 def _retry(given: argparse.Namespace) -> None:
+    _sweep(given, given.config_name, f"hydra.sweeper.only={State.FAILED}")
+
+
+def _tune(given: argparse.Namespace) -> None:
+    _sweep(given, "tune" if given.config_name == "train" else given.config_name)
+
+
+def _sweep(given: argparse.Namespace, name: str, *more: str) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
-    command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
-    command += [*given.overrides, f"hydra.sweeper.only={State.FAILED}"]
+    command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", name]
+    command += [*given.overrides, *more]
     os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
 
 
@@ -198,6 +208,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "collect": _collect,
     "score": _score,
     "retry": _retry,
+    "tune": _tune,
     "clean": _clean,
     "figures": _figures,
     "minimum": _minimum,

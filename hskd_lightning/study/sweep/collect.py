@@ -22,6 +22,7 @@ from hskd_lightning.runs.state import State
 from hskd_lightning.study import examples
 from hskd_lightning.study.seals import intact, sealed
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+from hskd_lightning.study.sweep.tuned import TUNE
 
 log = logging.getLogger(__name__)
 FIRST = ("figure", "cell_id", "task", "teacher", "student", "student_init", "knowledge", "control", "quirk", "seed")
@@ -32,14 +33,15 @@ TIMES = ("seconds_hidden", "seconds_prediction", "peak_memory_mb", "gpu", "peak_
 
 def collect(plan: Plan) -> pd.DataFrame:
     """A row for each figure and finished cell, in the plan's order; a result that is damaged is named, and no row."""
-    finished = ((cell, _result(cell)) for cell in plan.cells if cell.id is not None)
+    finished = ((cell, result_of(cell)) for cell in plan.cells if cell.id is not None)
     return frame(
         {"figure": cell.figure, "quirk": quirk(cell), **flat(columns), **swept(plan, cell, columns)}
         for cell, columns in ((cell, result.columns()) for cell, result in finished if result)
     )
 
 
-def _result(cell: PlannedCell) -> Result | None:
+def result_of(cell: PlannedCell) -> Result | None:
+    """What a cell ended with; None while it has not, and where that is damaged, which is said."""
     try:
         return cell.result
     except ConfigError as error:
@@ -49,7 +51,8 @@ def _result(cell: PlannedCell) -> Result | None:
 
 def swept(plan: Plan, cell: PlannedCell, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
-    pairs = (override.split("=", 1) for override in plan.distinguishing(cell).split() if plan.own_axes)
+    walked = plan.own_axes or cell.figure == TUNE
+    pairs = (override.split("=", 1) for override in plan.distinguishing(cell).split() if walked)
     named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
     return {f"swept_{name}": value for name, value in named.items() if name not in columns}
 

@@ -16,7 +16,7 @@ from hskd_lightning.study import examples
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report import tables
 from hskd_lightning.study.report.page import write_report
-from hskd_lightning.study.sweep import collect
+from hskd_lightning.study.sweep import collect, tuned
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 log = logging.getLogger(__name__)
@@ -67,15 +67,24 @@ def finish(plan: Plan, folder: Path, margin: float) -> None:
     if len(table):
         said = collect.said(plan)
         csv = collect.write(table, folder, said)
-        table = examples.joined(table, said)
-        show_results(table, margin)
-        drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
-        written = write_report(table, folder / "report.html", margin)
-        log.info("sweep: %s", "\n  ".join(str(path) for path in [csv, *drawn, written]))
+        shown = examples.joined(table[table["figure"] != tuned.TUNE], said)
+        written = [csv, *_shown(shown, folder, margin)]
+        if arms := tuned.arms(plan, collect.result_of):
+            written += tuned.finish(arms, folder)
+        log.info("sweep: %s", "\n  ".join(map(str, written)))
     unfinished = [cell for cell in plan.to_run if cell.state != State.DONE]
     wrong = plan.skipped if plan.own_axes else ()
     if unfinished or wrong:
         sys.exit(_failures(plan, unfinished, wrong))
+
+
+def _shown(table: pd.DataFrame, folder: Path, margin: float) -> list[Path]:
+    """Figures and page of what is compared on dev; cells that were tuned are not among it."""
+    if not len(table):
+        return []
+    show_results(table, margin)
+    drawn = [path for path in draw(table, folder / "figures", margin=margin) if path.suffix == ".png"]
+    return [*drawn, write_report(table, folder / "report.html", margin)]
 
 
 def _failures(plan: Plan, unfinished: list[PlannedCell], wrong: tuple[PlannedCell, ...]) -> str:

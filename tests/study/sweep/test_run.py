@@ -107,6 +107,24 @@ def test_a_finished_sweep_runs_nothing_and_draws_the_same(line: tuple[Path, str]
     pd.testing.assert_frame_equal(table(root), drawn)
 
 
+def test_one_command_tunes_every_arm_and_writes_its_winner_down(tmp_path: Path) -> None:
+    grid = ("hydra.sweeper.hidden_lr=[0.001,0.003]", "hydra.sweeper.prediction_lr=[0.001]", "bits=fp32")
+    command = [sys.executable, "-m", "hskd_lightning.study", "tune", *SMALL, *TINY, *grid, f"paths.root={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (written,) = tmp_path.glob("studies/tune-*/tuned.json")
+    arms = json.loads(written.read_text())["arms"]
+    assert [(arm["arm"], len(arm["grid"])) for arm in arms] == [
+        (["experiment=full_hsk"], 2),
+        (["hsk.amount=0.1"], 2),
+        (["knowledge=logits"], 1),
+    ]
+    assert all(arm["overrides"] in done.stdout for arm in arms)
+    found = read(written.with_name("results.csv"))
+    assert len(found) == 5 and found.swept_student_lr_hidden.notna().sum() == 4 and set(found.seed) == {100}
+    assert not written.with_name("figures").exists()  # dev is not looked at
+
+
 def test_explain_lists_the_cells_and_runs_none(program: Program, tmp_path: Path) -> None:
     out = program("-m", *USERS_LINE, "explain=true", "length.keep=1,2").stdout
     assert "length.keep=1" in out and "missing" in out
