@@ -57,6 +57,7 @@ bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MI
 	$(BIN)/python -m benchmarks.store_io
 	$(BIN)/python -m benchmarks.sweep_jobs
 	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks.claims --studies 4000 --to results/benchmarks/claims.json
 	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then \
 		$(BIN)/python -m benchmarks.store_size && $(BIN)/python -m benchmarks.bits_error; \
 	else echo "store_size, bits_error: skipped, they need GLUE_ROOT and HSKD_MINILM"; fi

@@ -14,7 +14,8 @@ tune      run the same grid of learning rates for full HSK, a tenth of it and
           the logits alone; choose on the selection split, never on dev
 clean     what can go: checkpoints of finished cells, folders of unfinished
           ones (--yes removes them)
-figures   draw every figure and report.html from a results.csv
+figures   draw every figure and report.html from a results.csv; --variance
+          moderated reads the spread of few seeds in the light of all
 minimum   the fewest bytes an example that are shown to serve as well as full
           hidden-state knowledge, give or take --margin; or, with --budget,
           the best score within so many bytes. One teacher, student and task;

@@ -62,8 +62,9 @@ def _bend(row: Row) -> str:
     said = DIMINISHING[row["diminishing_verdict"]]
     if row["diminishing_verdict"] != "undecided":
         return said
-    agreeing = row["diminishing_agreeing"]
-    return f"{said} (It would take all three figures; {agreeing.replace('; ', ' and ') or 'none'} says so.)"
+    agreeing = row["diminishing_agreeing"].replace("; ", ", ")
+    do = f"these do: {agreeing}" if agreeing else "none does"
+    return f"{said} Of the three figures that would have to say so, {do}."
 
 
 DIMINISHING = {

@@ -32,7 +32,7 @@ from hskd_lightning.study.stats.intervals import summarize
 from hskd_lightning.study.stats.marginal_utility import Diminishing, diminishing
 from hskd_lightning.study.stats.minimum import judge, not_shown, smallest_keeping, smallest_serving
 from hskd_lightning.study.stats.moderation import Rule, Variance, variance_of
-from hskd_lightning.study.stats.power import noise, said
+from hskd_lightning.study.stats.power import noise, undecided
 from hskd_lightning.study.stats.saturation import fit_saturation
 from hskd_lightning.study.stats.scores import BySeed
 
@@ -135,7 +135,9 @@ def _as_good(setting: Setting, full: Setting | None, rules: Rules) -> Row:
 def _needs(found: Equivalence, scores: BySeed, full: BySeed) -> str:
     """What would decide a comparison; nothing where it is decided, or where one seed does not know its spread."""
     known = noise(scores, full, of_sentences=found.sentences is not None)
-    return said(known, found.n, found.margin) if known and found.verdict == "undecided" else ""
+    if known is None or found.verdict != "undecided":
+        return ""
+    return undecided(known, found.n, found.margin, loss=-found.mean)
 
 
 def minimum_table(

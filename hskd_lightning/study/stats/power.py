@@ -117,7 +117,31 @@ def said(of: Noise, n: int, margin: float, alpha: float = ALPHA) -> str:
     if needed is None:
         sentences = sentences_needed(of, margin, alpha)
         return f"no number of seeds shows {_points(margin)}, {sentences:,} sentences or more would; {able}"
-    return f"this spread needs {f'{needed}' if needed <= MOST else f'over {MOST}'} seeds; {able}"
+    return f"this spread needs {_seeds(needed)}; {able}"
+
+
+def undecided(of: Noise, n: int, margin: float, loss: float, alpha: float = ALPHA) -> str:
+    """For a person, of a comparison that n seeds left open: what would decide it.
+
+    More seeds, if the spread asks for them. If it does not, what it seems to lose is in the way.
+
+    Args:
+        loss: of the setting to its reference, as estimated; negative if it gains.
+    """
+    needed = seeds_needed(of, margin, alpha)
+    if needed is None or needed > n:
+        return said(of, n, margin, alpha)
+    enough = f"{n} seeds are enough where it serves alike, but it seems to lose {_points(loss)}"
+    if loss >= margin:
+        return f"{enough}, more than the margin"
+    more = seeds_needed(of, margin - max(loss, 0.0), alpha)
+    return f"{enough}: to show that this is within the margin takes {_seeds(more)}"
+
+
+def _seeds(needed: int | None) -> str:
+    if needed is None:
+        return "more sentences than there are"
+    return f"{needed} seeds" if needed <= MOST else f"over {MOST} seeds"
 
 
 def foresight(n: int, sd: float, margin: float, alpha: float = ALPHA) -> str:

@@ -85,11 +85,12 @@ def quirk(cell: PlannedCell) -> str | None:
 def said(plan: Plan) -> pd.DataFrame:
     """What a plan's students said of the first dev split, see `examples`; damaged files are named and left out."""
     cells = {cell.id: cell.files for cell in plan.in_state(State.DONE) if cell.id is not None}
-    known = ((name, _said(files)) for name, files in cells.items())
+    known = ((name, said_by(files)) for name, files in cells.items())
     return examples.table_of({name: predictions for name, predictions in known if predictions is not None})
 
 
-def _said(files: CellFolder) -> Predictions | None:
+def said_by(files: CellFolder) -> Predictions | None:
+    """What the student of a finished cell said of the first dev split; None, and a word in the log, if that is damaged."""
     try:
         files.check(PREDICTIONS)
         result = files.result

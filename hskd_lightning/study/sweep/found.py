@@ -33,8 +33,10 @@ def finish(search: Search, plan: Plan, folder: Path) -> None:
     answer = Answer(search, cost_of(plan, results, search), results[0].metric)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ANSWER, answer.as_json())
+    said = collect.said(plan)
     table = with_verdicts(collect.collect(plan), plan, search)
-    csv = collect.write(table, folder)
+    csv = collect.write(table, folder, said)
+    table = examples.joined(table, said)
     drawn = [path for path in draw(table, folder / "figures", margin=search.rules.margin) if path.suffix == ".png"]
     page = write_report(table, folder / "report.html", search.rules.margin, answer=answer.as_json())
     show(answer)

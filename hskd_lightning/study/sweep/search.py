@@ -29,6 +29,8 @@ from hskd_lightning.study.search.axes import NAMES, Builder
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Outcome, Round, Search, Told
 from hskd_lightning.study.search.space import Trial
+from hskd_lightning.study.stats.contributions import contributions
+from hskd_lightning.study.sweep import collect
 from hskd_lightning.study.sweep.at_once import several_at_once
 from hskd_lightning.study.sweep.compose import Compose, composer
 from hskd_lightning.study.sweep.expand import parse, resolve
@@ -239,7 +241,12 @@ class Rounds:
 def _outcome(cell: PlannedCell) -> Outcome:
     result = cell.result
     assert result is not None
-    return Outcome(result.score)
+    said = collect.said_by(cell.files)
+    if said is None:
+        return Outcome(result.score)
+    order = said.ids.argsort()
+    added = contributions(result.metric, said.predicted[order].astype(float), said.labels[order].astype(float))
+    return Outcome(result.score, added)
 
 
 def _best(told: Told) -> str:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from hskd_lightning.study.report.findings import findings, origins
+from hskd_lightning.study.report.html_tables import settings_html
 from hskd_lightning.study.report.tables import minimum_table, settings_table
+from hskd_lightning.study.results import Setting, finished
 from hskd_lightning.study.stats.comparison import as_difference, equivalence
 from hskd_lightning.study.stats.contrast import difference
 from hskd_lightning.study.stats.intervals import summarize
 from hskd_lightning.study.stats.marginal_utility import diminishing
 from hskd_lightning.study.stats.minimum import smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.scores import Scores
 
 
 def scores(rows: pd.DataFrame) -> dict[int, float]:
@@ -79,3 +84,62 @@ def test_one_seed_has_no_verdict_and_no_tier(single: pd.DataFrame) -> None:
 
 def test_a_figure_without_rows_is_an_empty_table(study: pd.DataFrame) -> None:
     assert settings_table(study, "nothing") == minimum_table(study[:0]) == []
+
+
+@pytest.fixture
+def known(tiny: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """The study with the answers of every cell to 200 dev examples."""
+    tiny = tiny.assign(score=tiny["score"].mul(200).round().div(200))
+    monkeypatch.setattr(Setting, "scores", property(_answered))
+    return tiny
+
+
+def _answered(setting: Setting) -> Scores:
+    right = {seed: np.arange(200) < 200 * score for seed, score in setting.by_seed("score").items()}
+    return Scores(setting.by_seed("score"), {seed: each.astype(float) for seed, each in right.items()})
+
+
+def test_with_predictions_everything_is_read_twice(known: pd.DataFrame) -> None:
+    row = settings_table(known, "marginal_utility", margin=0.05)[-2]
+    assert row["to_full_sentences_low"] <= row["to_full_seeds_low"] <= row["to_full"]
+    assert row["as_good"] == row["as_good_sentences"] != ""
+    (row,) = minimum_table(known)
+    assert {f"{name}_sentences_{end}" for name, end in (("serving", "amount"), ("keeping", "high"))} <= row.keys()
+
+
+def test_findings_say_both_readings(known: pd.DataFrame) -> None:
+    (said,) = findings(minimum_table(known))
+    assert "on these sentences," in said and "On new sentences," in said
+
+
+def test_findings_say_what_is_not_known(tiny: pd.DataFrame) -> None:
+    (said,) = findings(minimum_table(tiny))
+    assert "Of new sentences nothing is said" in said
+
+
+def test_undecided_says_what_it_takes(tiny: pd.DataFrame) -> None:
+    rows = settings_table(tiny, "marginal_utility", margin=0.004)
+    assert {"undecided"} <= {row["as_good"] for row in rows}
+    assert all(("seeds" in row["needs"]) == (row["as_good"] == "undecided") for row in rows)
+
+
+def test_a_collapsed_seed_has_a_dagger_and_stays_in_the_mean(tiny: pd.DataFrame) -> None:
+    fallen = tiny.copy()
+    at = fallen.index[fallen["hsk_amount"] == 0.1][1]
+    fallen.loc[at, "score"] -= 0.2
+    rows = settings_table(fallen, "marginal_utility")
+    (row,) = (row for row in rows if row["collapsed"])
+    assert (row["collapsed"], row["n"]) == (str(fallen.loc[at, "seed"]), 3)
+    assert f"\N{DAGGER} seed {row['collapsed']}" in settings_html(rows)
+
+
+def test_the_moderated_variance_may_be_asked_for(tiny: pd.DataFrame) -> None:
+    welch, moderated = (settings_table(tiny, "marginal_utility", variance=rule) for rule in ("welch", "moderated"))
+    assert [row["to_full"] for row in welch] == [row["to_full"] for row in moderated]
+    assert welch[1]["to_full_seeds_low"] != moderated[1]["to_full_seeds_low"]
+
+
+def test_two_teachers_of_one_name_are_said(tiny: pd.DataFrame) -> None:
+    mixed = tiny.assign(teacher_weights=["a" * 8 if seed else "b" * 8 for seed in tiny["seed"]])
+    assert "2 sets of weights are called tiny" in "".join(origins(finished(mixed)))
+    assert "sets of weights" not in "".join(origins(finished(tiny.assign(teacher_weights="a" * 8))))

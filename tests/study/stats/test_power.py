@@ -18,6 +18,7 @@ from hskd_lightning.study.stats.power import (
     said,
     seeds_needed,
     sentences_needed,
+    undecided,
 )
 from tests.study.scores import answered, by_seed
 
@@ -111,6 +112,23 @@ def test_a_plan_is_told_before_it_runs() -> None:
 )
 def test_what_cannot_be_had_is_said(of: Noise, begins: str) -> None:
     assert said(of, 5, margin=0.01).startswith(begins)
+
+
+def test_where_the_spread_is_in_the_way_more_seeds_decide() -> None:
+    assert undecided(POINT, 3, margin=0.01, loss=0.004) == said(POINT, 3, margin=0.01)
+
+
+def test_where_a_loss_is_in_the_way_it_is_named() -> None:
+    # 0.3 points are left of the margin: (1 / 0.3)^2 times the seeds that a whole point takes of large samples
+    found = undecided(Noise(0.004, 0.004), 5, margin=0.01, loss=0.007)
+    assert found == (
+        "5 seeds are enough where it serves alike, but it seems to lose 0.7 points: to show that this is within the "
+        "margin takes 23 seeds"
+    )
+
+
+def test_a_loss_beyond_the_margin_is_not_for_want_of_seeds() -> None:
+    assert undecided(Noise(0.004, 0.004), 5, 0.01, loss=0.012).endswith("lose 1.2 points, more than the margin")
 
 
 def test_one_seed_can_show_nothing() -> None:

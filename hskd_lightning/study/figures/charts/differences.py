@@ -115,7 +115,7 @@ def _differences(results: pd.DataFrame, named: Named, margin: float, rule: Rule)
 
 
 CAPTION = (
-    "Differences to {reference}, with 95% Welch intervals (not widened for their number) over {spoken}. A *: not 0 "
+    "Differences to {reference}, with 95% t intervals (not widened for their number) over {spoken}. A *: not 0 "
     "after Holm's correction over the panel at {alpha:g}. A †: a seed of either collapsed. The band: {margin:g} either "
     "way. The table below has both readings."
 )

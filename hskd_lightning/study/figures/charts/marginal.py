@@ -52,10 +52,10 @@ CAPTION = (
     "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps as both stages have; a "
     "level is logits only in as many as the prediction stage has. Bands: full HSK, give or take the margin "
     "of {margin:g}. Rings: the least amount that, with all larger ones, is shown to serve as well as full HSK "
-    "(one-sided Welch tests at {alpha:g}, in fixed order), on these sentences and, where predictions are known, on new "
+    "(one-sided t tests at {alpha:g}, in fixed order), on these sentences and, where predictions are known, on new "
     "ones. Triangle: the smallest measured amount shown to keep 90% of the gain, with the bracket in which that "
     "begins, drawn to the last point where it has no end. Dashed: the saturating exponential, where it fits. Second: "
-    "the gain from one amount to the next per 1000 scalars added, with 95% Welch intervals; * where it is not 0 after "
+    "the gain from one amount to the next per 1000 scalars added, with 95% t intervals; * where it is not 0 after "
     "Holm's correction. Brackets, gains and their stars speak of {spoken}. Third: the same means against what the "
     "knowledge weighs."
 )
