@@ -62,13 +62,14 @@ def broken(rules: Rules, seeds: Iterable[int], margin: float) -> Iterator[str]:
     """What of the data, or of what is asked of them now, was not planned, a sentence each."""
     if more := sorted(set(seeds) - set(rules.seeds)):
         yield (
-            f"Planned were {_seeds(rules.seeds)}; {_seeds(more)} came later. "
+            f"Planned were {said(rules.seeds)}; {said(more)} came later. "
             "Seeds that are added once results are seen make a claim pass too often."
         )
     if margin != rules.margin:
         yield f"The margin was fixed at {rules.margin:g} before the first cell; what is tested here is {margin:g}."
 
 
-def _seeds(seeds: Iterable[int]) -> str:
+def said(seeds: Iterable[int]) -> str:
+    """Seeds for a person: seed 3, seeds 0, 1, 2."""
     listed = list(seeds)
     return f"seed{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"

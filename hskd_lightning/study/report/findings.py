@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hskd_lightning.study.markup import Markup, element, joined
+from hskd_lightning.study.rules import Rules, broken, said
 
 Row = Mapping[str, Any]
 FEW = 5
@@ -59,12 +60,12 @@ def _next(row: Row) -> str:
 
 
 def _bend(row: Row) -> str:
-    said = DIMINISHING[row["diminishing_verdict"]]
+    verdict = DIMINISHING[row["diminishing_verdict"]]
     if row["diminishing_verdict"] != "undecided":
-        return said
+        return verdict
     agreeing = row["diminishing_agreeing"].replace("; ", ", ")
     do = f"these do: {agreeing}" if agreeing else "none does"
-    return f"{said} Of the three figures that would have to say so, {do}."
+    return f"{verdict} Of the three figures that would have to say so, {do}."
 
 
 DIMINISHING = {
@@ -76,8 +77,15 @@ DIMINISHING = {
 }
 
 
-def origins(rows: pd.DataFrame) -> Iterator[Markup]:
-    """Cells, code and limits; what the statistics assume is the same for every study, and stands on the page."""
+def origins(rows: pd.DataFrame, rules: Rules | None, margin: float) -> Iterator[Markup]:
+    """Rules, cells, code and limits; what the statistics assume is the same for every study, and stands on the page.
+
+    Args:
+        rows: finished cells.
+        rules: what was fixed before the first of them; None: nothing was.
+        margin: that the page is made with.
+    """
+    yield joined([element("strong", "Rules."), " ", _rules(rows, rules, margin)])
     cells = rows.drop_duplicates("cell_id")
     counts = cells.groupby("seed")["cell_id"].nunique()
     by_seed = ", ".join(f"seed {seed}: {count:,}" for seed, count in counts.items())
@@ -87,14 +95,21 @@ def origins(rows: pd.DataFrame) -> Iterator[Markup]:
     yield from _limits(cells)
 
 
+def _rules(rows: pd.DataFrame, rules: Rules | None, margin: float) -> str:
+    if rules is None:
+        return "None were written down before the first cell: margin and seeds may have been chosen by what came out."
+    fixed = f"Fixed before the first cell: a margin of {rules.margin:g}, tests at {rules.alpha:g}, {said(rules.seeds)}."
+    return " ".join([fixed, *broken(rules, rows["seed"].astype(int), margin)])
+
+
 def _commits(cells: pd.DataFrame) -> Markup:
     shas = sorted(cells["git_sha"].dropna().astype(str).unique())
     if not shas:
         return Markup("The commit is not known. ")
-    said = joined([element("code", sha) for sha in shas], ", ")
+    named = joined([element("code", sha) for sha in shas], ", ")
     many = " Cells of several commits are compared as if they were one." if len(shas) > 1 else ""
     dirty = DIRTY if any(sha.endswith("-dirty") for sha in shas) else ""
-    return joined([f"Commit{'s' if len(shas) > 1 else ''} ", said, f".{many}", dirty, " "])
+    return joined([f"Commit{'s' if len(shas) > 1 else ''} ", named, f".{many}", dirty, " "])
 
 
 DIRTY = Markup(" <em>-dirty</em>: with changes that no commit has.")
@@ -102,8 +117,8 @@ DIRTY = Markup(" <em>-dirty</em>: with changes that no commit has.")
 
 def _versions(cells: pd.DataFrame) -> str:
     columns = [column for column in cells if str(column).startswith("version")]
-    said = [f"{column}: {', '.join(sorted(cells[column].dropna().astype(str).unique()))}" for column in columns]
-    return "; ".join(said)
+    known = [f"{column}: {', '.join(sorted(cells[column].dropna().astype(str).unique()))}" for column in columns]
+    return "; ".join(known)
 
 
 def _limits(cells: pd.DataFrame) -> Iterator[Markup]:

@@ -22,6 +22,7 @@ from hskd_lightning.study.report.findings import findings, origins
 from hskd_lightning.study.report.html_tables import minimum_html, plotted_html, settings_html
 from hskd_lightning.study.report.tables import minimum_table, settings_table
 from hskd_lightning.study.results import finished
+from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.stats.defaults import LEVEL, MARGIN
 from hskd_lightning.study.stats.moderation import Rule
 
@@ -60,15 +61,15 @@ def write_report(
 
     Args:
         results: one row per (figure, cell), as in results.csv.
-        path: the page, for instance report.html; its folder is made if it is not there.
+        path: the page, for instance report.html; its folder is made if it is not there. Beside it may lie study.json.
         margin: of the equivalence test, in units of score.
         variance: over seeds, see `moderation`.
-        answer: of a search, as answer.json has it.
+        answer: of a search, as answer.json has it, and its rules.
 
     Raises:
         ConfigError: results lack a column without which no row can be told from another.
     """
-    rows = finished(results)
+    rows, fixed = finished(results), None if answer else read_rules(path.parent)
     drawn = charts(results, margin=margin, variance=variance)
     panels = [panel for chart in drawn for panel in plotly_figure.figures(chart)]
     page = Template((files("hskd_lightning.study.report") / "page.html").read_text(encoding="utf-8"))
@@ -77,7 +78,7 @@ def write_report(
         light=_variables(LIGHT),
         dark=_variables(DARK),
         body="\n".join(_body(rows, drawn, margin, variance, answer)),
-        origins="\n".join(element("li", said) for said in origins(rows)),
+        origins="\n".join(element("li", said) for said in origins(rows, fixed, margin)),
         level=f"{LEVEL:.0%}",
         margin=f"{margin:g}",
         variance=VARIANCES[variance],

@@ -1,4 +1,4 @@
-"""What scores by seed and example can say, of these sentences and of new ones: see `contrast`, the engine of every claim.
+"""What scores by seed and example can say, of these sentences and of new ones. `contrast` is the engine of every claim.
 
 scores, contributions        what is known: a score by seed, and each dev example's part in it
 contrast, moderation         a weighted sum of settings, and how sure it is by either reading

@@ -90,7 +90,7 @@ def said(plan: Plan) -> pd.DataFrame:
 
 
 def said_by(files: CellFolder) -> Predictions | None:
-    """What the student of a finished cell said of the first dev split; None, and a word in the log, if that is damaged."""
+    """What a finished cell's student said of the first dev split; None, and a word in the log, if that is damaged."""
     try:
         files.check(PREDICTIONS)
         result = files.result

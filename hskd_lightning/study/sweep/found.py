@@ -14,6 +14,7 @@ from hskd_lightning import console
 from hskd_lightning.integrity import read_json, write_json
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
+from hskd_lightning.study import examples
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.search.answer import Answer, Cost, bytes_said, said
@@ -33,10 +34,10 @@ def finish(search: Search, plan: Plan, folder: Path) -> None:
     answer = Answer(search, cost_of(plan, results, search), results[0].metric)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ANSWER, answer.as_json())
-    said = collect.said(plan)
+    answers = collect.said(plan)
     table = with_verdicts(collect.collect(plan), plan, search)
-    csv = collect.write(table, folder, said)
-    table = examples.joined(table, said)
+    csv = collect.write(table, folder, answers)
+    table = examples.joined(table, answers)
     drawn = [path for path in draw(table, folder / "figures", margin=search.rules.margin) if path.suffix == ".png"]
     page = write_report(table, folder / "report.html", search.rules.margin, answer=answer.as_json())
     show(answer)
