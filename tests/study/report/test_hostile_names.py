@@ -92,7 +92,7 @@ def test_the_names_are_there_to_be_read(page: Path) -> None:
 
 def test_a_seed_is_text() -> None:
     rows = pd.DataFrame({"cell_id": ["a"], "seed": [SCRIPT], "git_sha": ["0123abc"]})
-    said = "".join(origins(rows))
+    said = "".join(origins(rows, None, 0.01))
     assert "<script>" not in said and SCRIPT in Elements(said).text
 
 

@@ -8,6 +8,7 @@ from hskd_lightning.study.report.findings import findings, origins
 from hskd_lightning.study.report.html_tables import settings_html
 from hskd_lightning.study.report.tables import minimum_table, settings_table
 from hskd_lightning.study.results import Setting, finished
+from hskd_lightning.study.rules import Rules
 from hskd_lightning.study.stats.comparison import as_difference, equivalence
 from hskd_lightning.study.stats.contrast import difference
 from hskd_lightning.study.stats.intervals import summarize
@@ -141,5 +142,22 @@ def test_the_moderated_variance_may_be_asked_for(tiny: pd.DataFrame) -> None:
 
 def test_two_teachers_of_one_name_are_said(tiny: pd.DataFrame) -> None:
     mixed = tiny.assign(teacher_weights=["a" * 8 if seed else "b" * 8 for seed in tiny["seed"]])
-    assert "2 sets of weights are called tiny" in "".join(origins(finished(mixed)))
-    assert "sets of weights" not in "".join(origins(finished(tiny.assign(teacher_weights="a" * 8))))
+    assert "2 sets of weights are called tiny" in "".join(origins(finished(mixed), None, 0.01))
+    assert "sets of weights" not in "".join(origins(finished(tiny.assign(teacher_weights="a" * 8)), None, 0.01))
+
+
+def test_what_was_fixed_before_the_first_cell_is_said(tiny: pd.DataFrame) -> None:
+    rules = Rules(seeds=tuple(sorted(tiny["seed"].unique())), margin=0.01)
+    first = next(origins(finished(tiny), rules, 0.01))
+    assert "a margin of 0.01, tests at 0.05, seeds" in first
+    assert "came later" not in first
+
+
+def test_data_that_outgrew_their_plan_are_said(tiny: pd.DataFrame) -> None:
+    seeds = sorted(tiny["seed"].unique())
+    first = next(origins(finished(tiny), Rules(seeds=tuple(seeds[:-1]), margin=0.01), 0.01))
+    assert f"seed {seeds[-1]} came later" in first
+
+
+def test_a_study_without_rules_says_so(tiny: pd.DataFrame) -> None:
+    assert "None were written down" in next(origins(finished(tiny), None, 0.01))
