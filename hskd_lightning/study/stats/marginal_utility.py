@@ -98,8 +98,8 @@ def diminishing(curve: Curve, level: float = LEVEL, variance: Variance = "welch"
     each is worth less than the one before, it lies above. But so does a curve that jumps from logits to any hidden
     state at all and is straight from there, whose baseline is left out for that reason; and a sigmoid, which lies
     above the line for most of its way and begins by rising ever faster: its first step is not the steeper one. (The
-    first half of the steps against the second would be surer, and call a sigmoid that rises within the first half
-    diminishing in nine of ten.) Each figure is linear in the means, so each is a `contrast`.
+    first half of the steps against the second would be surer, and call diminishing whatever rises within the first
+    half.) Each figure is linear in the means, so each is a `contrast`.
 
     Raises:
         ConfigError: as `marginal_utility`.
