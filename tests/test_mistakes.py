@@ -90,6 +90,15 @@ MISTAKES = [
     Mistake("train width.keep=1000", ("`width.keep` = 1000", "up to 128")),
     Mistake("train depth.keep=9", ("`depth.keep` = 9", "up to 3")),
     Mistake("train hsk.amount=0", ("`hsk.amount` = 0", "use knowledge=logits")),
+    Mistake("train hsk.path=cheapest", ("`hsk.path` = 'cheapest'", "equal, depth_fixed, tokens_first or units_first")),
+    Mistake(
+        "train hsk.path=depth_fixed depth.keep=1 hsk.amount=0.5",
+        ("`hsk.amount` = 0.5", "up to 0.333", "keep more layers with depth.keep"),
+    ),
+    Mistake(
+        "train -m --config-name tune preset.select_on=dev", ("`stage.prediction.select_on` = 'dev'", "dev cannot judge")
+    ),
+    Mistake("study plan --config-name tune data.selection=0", ("`data.selection` = 0", "held out of train")),
     Mistake("train data.task=foo", ("`data.task` = 'foo'", "polarity, entailment")),
     Mistake("train data.max_length=999", ("`data.max_length` = 999", "3 to 128 tokens")),
     Mistake("train length.attention_from=foo", ("`length.attention_from` = 'foo'", "mapped or uniform")),

@@ -9,6 +9,7 @@
         estimate           what that will cost
         foresight          and what it can show
         run                runs what is missing, by any launcher; progress, outcome and ending tell
+        tuned              the same learning rates for each arm, chosen on the selection split
         at_once, prepare   how many at a time where nobody says; their teacher first
         collect            result.json -> results.csv, one row for each figure and cell
         rescore            what students of an earlier version say of each dev example
@@ -19,7 +20,7 @@
     search/   which settings to try, which to confirm, what is shown: a function of scores alone
     seals     which rows of results.csv are still as they were written
     results   rows that differ in the seed alone are one setting, with its scores by seed
-    paths     settings of rising amounts, from logits only to full HSK
+    paths     settings of rising amounts, from logits only to full HSK; one for each way to share an amount out
     figures/  each figure as plain numbers (chart, charts/), on paper (matplotlib_figure) and on a page (plotly_figure)
     report/   tables of settings and of the minimum knowledge, as plain rows; findings; one page (its HTML: markup)
     stats/    scores by seed and example -> numbers, intervals and verdicts

@@ -17,9 +17,11 @@ from hskd_lightning.training.optim import (
     build_optimizer,
     clip_gradients,
     clipped_steps,
+    count_clipped,
     decayed,
     rate_factor,
 )
+from tests.emulated_device import CUDA, emulated
 
 
 def settings(**given) -> StageSettings:
@@ -263,6 +265,17 @@ def test_the_count_goes_on_where_the_state_says() -> None:
     after.load_state_dict(copy.deepcopy(before.state_dict()))
     two_steps(after, parameter)
     assert clipped_steps(after) == 2
+
+
+def test_counting_waits_for_no_device() -> None:
+    optimizer = BertAdam([nn.Parameter(torch.zeros(1))], settings())
+    with emulated() as waits:
+        divisors = [torch.tensor(value).pin_memory().to(CUDA, non_blocking=True) for value in (2.0, 1.0, 1.5)]
+        waits.clear()
+        for divisor in divisors:
+            count_clipped(optimizer, divisor)
+        assert not waits
+        assert clipped_steps(optimizer) == 2
 
 
 # One pass: clipping inside of the fused kernel is torch's clip_grad_norm_, then its AdamW.

@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from hskd_lightning.errors import ConfigError, OutOfReach
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.settings.sweeper import Block, SweeperSettings
+from hskd_lightning.study.sweep import tuned
 from hskd_lightning.study.sweep.compose import Compose
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
@@ -36,7 +37,7 @@ def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Comp
         arguments: the user's overrides.
 
     Raises:
-        ConfigError: overrides or blocks that cannot be expanded.
+        ConfigError: overrides or blocks that cannot be expanded, or a grid that nothing could be chosen from.
     """
     given = parse(arguments)
     composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
@@ -50,7 +51,9 @@ def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Comp
                 cells.setdefault((figure, cell.id, cell.reason), cell)
                 asked += 1
     ordered = sorted(cells.values(), key=lambda cell: cell.settings.seed if cell.settings else 0)
-    return Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
+    plan = Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
+    tuned.check(plan)
+    return plan
 
 
 def _whole(seed: str) -> int:

@@ -19,7 +19,7 @@ from hskd_lightning.errors import ConfigError, TrainingError
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study import rules
-from hskd_lightning.study.sweep import foresight, outcome, tuned
+from hskd_lightning.study.sweep import foresight, outcome
 from hskd_lightning.study.sweep.at_once import several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.launching import launch, prepare
@@ -39,7 +39,6 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
             return
         loader = launcher.hydra_context.config_loader  # type: ignore[attr-defined]
         plan = planned(config, loader, arguments)
-        tuned.check(plan)
         cells: Sequence[PlannedCell] = wanted(plan, settings, config.force)[: settings.max_cells]
     except (ConfigError, TrainingError) as error:
         sys.exit(f"\n{error}\n")

@@ -146,6 +146,6 @@ def test_an_arm_without_a_winner_is_said(planned: Planned, tmp_path: Path, caplo
 def test_a_grid_that_nothing_could_be_chosen_from_is_refused(
     planned: Planned, override: str, key: str, words: str
 ) -> None:
-    tuned.check(planned())
+    assert len(planned().cells) == 16
     with refusal(key, words):
-        tuned.check(planned(override))
+        planned(override)
