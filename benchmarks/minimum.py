@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -206,8 +205,8 @@ def simulate(
     """By the kind of surface, and the way to look for the minimum, what came of it."""
     space = made_up_space()
     found = {}
-    for kind, number in product(kinds, [0]):
-        truths = [surface(kind, space, np.random.default_rng([at, number])) for at in range(studies)]
+    for kind in kinds:
+        truths = [surface(kind, space, np.random.default_rng(at)) for at in range(studies)]
         found[kind] = {
             name: summary([way(space, truth, rules, at) for at, truth in enumerate(truths)])
             for name, way in WAYS.items()
@@ -218,11 +217,12 @@ def simulate(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=300, help="of each kind")
-    parser.add_argument("--confirming", type=int, default=RULES.confirming, help="fresh seeds")
+    parser.add_argument("--confirming", type=int, default=RULES.confirming, help="fresh seeds of a rung")
+    parser.add_argument("--reference", type=int, default=RULES.reference, help="fresh seeds of full HSK")
     parser.add_argument("--cells", type=int, default=RULES.cells)
     parser.add_argument("--to", type=Path, help="a JSON file for the figures")
     given = parser.parse_args()
-    rules = replace(RULES, confirming=given.confirming, cells=given.cells)
+    rules = replace(RULES, confirming=given.confirming, reference=given.reference, cells=given.cells)
     began = time.monotonic()
     found = simulate(given.studies, rules)
     rows = [{"surface": kind, "way": way, **each} for kind, ways in found.items() for way, each in ways.items()]

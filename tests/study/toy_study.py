@@ -34,11 +34,12 @@ def toy_study(seeds: int = 5, noise: float = 0.004) -> pd.DataFrame:
     cells: dict[str, dict[str, Any]] = {}
     rows = []
     for figure, asked in _cells():
+        verdict = asked.pop("confirmed", None)
         for seed in range(seeds):
             key = f"{asked} {seed}"
             if key not in cells:
                 cells[key] = {**_ran(asked, seed, noise, dice), "cell_id": f"{len(cells) + 1:08x}"}
-            rows.append({"figure": figure, **cells[key]})
+            rows.append({"figure": figure, **cells[key], "confirmed": verdict})
     return pd.DataFrame(rows)
 
 
@@ -74,6 +75,7 @@ def _cells() -> Iterator[tuple[str, dict[str, Any]]]:
 def _of_student(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     figures = {"marginal_utility": _amounts, "depth": _depth, "length": _length, "width": _width, "joint": _joint}
     figures |= {"bits": _bits, "paths": _paths, "quirks": _quirks, "controls": _controls, "efficiency": _efficiency}
+    figures |= {"search": _searched, "minimum": _confirmed}
     for figure, cells in figures.items():
         yield figure, {"knowledge": "logits", "knowledge_scalars": 0.0}
         yield figure, {"knowledge": "offline", **ALL, "knowledge_scalars": FULL}
@@ -125,6 +127,16 @@ def _joint() -> Iterator[dict[str, Any]]:
                 keeps = {"depth_keep": layers, "length_keep": tokens, "width_keep": units}
                 amount = layers * tokens * units * UNITS
                 yield {**DEFAULT, **keeps, "knowledge_scalars": amount, "bonus": 0.01 * (tokens - 3) / 6}
+
+
+def _searched() -> Iterator[dict[str, Any]]:
+    for tokens in (0.1, 0.3, 0.6):
+        yield {**DEFAULT, "depth_keep": 1, "length_keep": tokens, "knowledge_scalars": tokens * TOKENS * UNITS}
+
+
+def _confirmed() -> Iterator[dict[str, Any]]:
+    for cell, verdict in zip(_searched(), ("not shown", "shown", "shown"), strict=True):
+        yield {**cell, "confirmed": verdict}
 
 
 def _default() -> dict[str, Any]:

@@ -15,12 +15,13 @@ from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Search
 from hskd_lightning.study.search.space import Candidate
 from hskd_lightning.study.stats.contrast import Reading
+from hskd_lightning.study.stats.defaults import POWER
 from hskd_lightning.study.stats.intervals import summarize
 
 VERSION = 1
 """Of answer.json."""
-POWER, MOST = 0.8, 1000
-"""What is meant by `would need so many seeds`, and the most that are named."""
+MOST = 1000
+"""Seeds: more are not named."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from hskd_lightning.study.search.ladder import Rung
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.space import Candidate
 from hskd_lightning.study.stats.contrast import Contrast, difference
-
-LEAST = 3
-"""Seeds of each side, under which nothing is shown."""
+from hskd_lightning.study.stats.defaults import FEWEST
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def confirm(rung: Rung, scores: Mapping[int, float], full: Mapping[int, float], 
     """
     found = difference(scores, full, level=1 - 2 * rules.alpha)
     failed = rules.confirming - len(scores)
-    enough = not failed and found.n >= min(LEAST, rules.confirming)
+    enough = not failed and found.n >= FEWEST
     serves = enough and found.reading.p_above(-rules.margin) < rules.alpha
     here = enough and found.seeds.p_above(-rules.margin) < rules.alpha
     return Confirmed(rung, found, failed, serves, here)

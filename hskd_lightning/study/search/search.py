@@ -15,6 +15,7 @@ from hskd_lightning.study.search.ladder import Rung, ladder, powers
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.space import Candidate, Space, Trial, spread
 from hskd_lightning.study.search.surface import Ensemble, Observed, fit
+from hskd_lightning.study.stats.contrast import difference
 from hskd_lightning.study.stats.intervals import Array
 from hskd_lightning.study.stats.scores import Scores
 
@@ -33,6 +34,8 @@ class Round:
 
     name: str
     trials: tuple[Trial, ...]
+    confirms: bool = False
+    """Whether these are of fresh seeds."""
 
 
 Told = Mapping[Trial, Outcome]
@@ -66,7 +69,8 @@ class Search:
             yield from self._ask(f"search {number}", trials)
         self.ladder = self._ladder(number + 1)
         for rung in self.ladder:
-            yield from self._ask(f"confirm {len(self.confirmed) + 1} of {len(self.ladder)}", self._fresh(rung))
+            name = f"confirm {len(self.confirmed) + 1} of {len(self.ladder)}"
+            yield from self._ask(name, self._fresh(rung), confirms=True)
             scores, full = (self.scores(each, fresh=True) for each in (rung.candidate, self.space.full))
             self.confirmed += (confirm(rung, scores, full, self.rules),)
             if not self.confirmed[-1].shown:
@@ -91,8 +95,8 @@ class Search:
         }
         return gathered(finished)
 
-    def _ask(self, name: str, trials: Iterable[Trial]) -> Generator[Round, Told, None]:
-        asked = Round(name, tuple(trials))
+    def _ask(self, name: str, trials: Iterable[Trial], confirms: bool = False) -> Generator[Round, Told, None]:
+        asked = Round(name, tuple(trials), confirms)
         self.rounds.append(asked)
         told = yield asked
         self.found.update({trial: told.get(trial) for trial in asked.trials})
@@ -105,12 +109,21 @@ class Search:
         return [Trial(each, start + at) for each, count in counts for at in range(count)]
 
     def _next(self, count: int, number: int) -> list[Trial]:
-        """The settings that most members of the ensemble name, each with the next seed that it has not had."""
+        """The settings that most members of the ensemble name, each with the next seed that it has not had; with
+        several, where fewer are named than there is room for.
+
+        A vote counts the less the more often a setting has been run. None where all name one that was run often enough
+        to be judged: there is nothing left to find.
+        """
         candidates = self.space.within(self.rules.budget)
         runs = np.array([self._runs(each) for each in candidates])
-        votes = self._votes(candidates, number) / (1 + runs)
-        order = np.lexsort((np.arange(len(candidates)), -votes))[:count]
-        return [Trial(candidates[at], self.rules.search_seed + int(runs[at])) for at in order if votes[at] > 0]
+        votes = self._votes(candidates, number)
+        if np.count_nonzero(votes) == 1 and runs[votes.argmax()] >= self.rules.full:
+            return []
+        order = np.lexsort((np.arange(len(candidates)), -votes / (1 + runs)))
+        named = order[: np.count_nonzero(votes)]
+        again = [(int(at), int(runs[at]) + turn) for turn in range(count) for at in named]
+        return [Trial(candidates[at], self.rules.search_seed + seed) for at, seed in again[:count]]
 
     def _fresh(self, rung: Rung) -> list[Trial]:
         """The confirming cells of a rung; the first is confirmed together with full HSK."""
@@ -127,7 +140,7 @@ class Search:
         ensemble, gains = self._gains(candidates, number)
         named = gains.argmax(axis=1)
         if self.rules.budget is None:
-            power = powers(gains, ensemble.sd, self.rules)
+            power = powers(gains, ensemble.sd, self.rules, self._of_examples)
             bounds = np.array(self.rules.powers)[np.arange(len(gains)) // 2 % len(self.rules.powers)]
             able = power >= bounds[:, None]
             named = np.where(able.any(axis=1), able.argmax(axis=1), named)  # the first is the cheapest
@@ -136,11 +149,23 @@ class Search:
     def _ladder(self, number: int) -> tuple[Rung, ...]:
         candidates = self.space.within(self.rules.budget)
         ensemble, gains = self._gains(candidates, number)
-        power = powers(gains, ensemble.sd, self.rules).mean(axis=0)
+        power = powers(gains, ensemble.sd, self.rules, self._of_examples).mean(axis=0)
         if self.rules.budget is None:
             return ladder(candidates, power, self.rules.powers)
         best = int(gains.mean(axis=0).argmax())
         return (Rung(candidates[best], float(power[best])),)
+
+    @property
+    def _of_examples(self) -> float:
+        """The examples' part of the variance of a difference from full HSK: the mean over settings with several seeds.
+
+        0 where no predictions are known, or no setting has several seeds yet.
+        """
+        full = self.scores(self.space.full, fresh=False)
+        runs = {each.candidate: self.scores(each.candidate, fresh=False) for each in self.found}
+        found = [difference(scores, full) for one, scores in runs.items() if one.bytes < self.space.full.bytes]
+        parts = [each.sentences.se**2 - each.seeds.se**2 for each in found if each.n > 1 and each.sentences is not None]
+        return max(float(np.mean(parts)), 0.0) if parts else 0.0
 
     def _gains(self, candidates: Sequence[Candidate], number: int) -> tuple[Ensemble, Array]:
         """The ensemble, and (M, N) what its members think each setting gains over full HSK."""

@@ -15,6 +15,7 @@ from hskd_lightning.integrity import read_json, write_json
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
 from hskd_lightning.study import examples
+from hskd_lightning.study.figures.charts.minimum import FRESH, VERDICT
 from hskd_lightning.study.figures.draw import draw
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.search.answer import Answer, Cost, bytes_said, said
@@ -24,8 +25,6 @@ from hskd_lightning.study.sweep.plan import Plan
 
 log = logging.getLogger(__name__)
 ANSWER = "answer.json"
-VERDICT = "confirmed"
-"""The column of results.csv that says which cells are of a setting that was shown to serve."""
 
 
 def finish(search: Search, plan: Plan, folder: Path) -> None:
@@ -61,17 +60,16 @@ def cost_of(plan: Plan, results: Sequence[Result], search: Search) -> Cost:
 
 
 def with_verdicts(table: pd.DataFrame, plan: Plan, search: Search) -> pd.DataFrame:
-    """The table with what became of each confirmed setting: shown, not shown, or reference for full HSK."""
-    said = {each.candidate.overrides: "shown" if each.shown else "not shown" for each in search.confirmed}
-    said |= {search.space.full.overrides: "reference"}
+    """The table with the margin, and what became of each confirmed setting: shown, or not; reference for full HSK."""
+    verdicts = {each.candidate.overrides: "shown" if each.shown else "not shown" for each in search.confirmed}
+    verdicts |= {search.space.full.overrides: "reference"}
     fresh = {
-        cell.id: verdict for cell in plan.cells for words, verdict in said.items() if set(words) <= set(cell.overrides)
+        cell.id: verdict
+        for cell in plan.cells
+        for words, verdict in verdicts.items()
+        if cell.figure == FRESH and set(words) <= set(cell.overrides)
     }
-    of = [
-        fresh.get(name) if figure == "minimum" else None
-        for name, figure in zip(table["cell_id"], table["figure"], strict=True)
-    ]
-    return table.assign(**{VERDICT: of})
+    return table.assign(**{VERDICT: table["cell_id"].map(fresh), "margin": search.rules.margin})
 
 
 def show(answer: Answer) -> None:

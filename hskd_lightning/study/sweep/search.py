@@ -25,6 +25,7 @@ from hskd_lightning.integrity import fingerprint, read_json, write_json
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import KEY, SweeperSettings
 from hskd_lightning.settled import cell_id
+from hskd_lightning.study.figures.charts.minimum import FRESH, TRIED
 from hskd_lightning.study.search.axes import NAMES, Builder
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Outcome, Round, Search, Told
@@ -39,8 +40,6 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 log = logging.getLogger(__name__)
 RULES = "study.json"
-SEARCH, CONFIRM = "search", "minimum"
-"""The figures that cells of the search, and of the confirmation, are told as: they are never counted together."""
 SEARCHED = (*NAMES, "experiment", "knowledge", "hsk.amount", "seed")
 """What the search chooses, and a user does not."""
 
@@ -219,7 +218,7 @@ class Rounds:
         return dict(self._cells(asked))
 
     def _cells(self, asked: Round) -> Iterator[tuple[Trial, PlannedCell]]:
-        figure = CONFIRM if asked.name.startswith("confirm") else SEARCH
+        figure = FRESH if asked.confirms else TRIED
         for trial in asked.trials:
             config = {**self._composed(trial.candidate.overrides), "seed": trial.seed}
             cell = resolve(figure, (*self.given, *trial.candidate.overrides, f"seed={trial.seed}"), config)

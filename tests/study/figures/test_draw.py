@@ -124,7 +124,7 @@ def test_every_figure_draws_from_one_seed(single: pd.DataFrame) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_every_figure_draws_from_what_there_is(seed: int) -> None:
     whole = toy_study(seeds=2)
-    kept = whole.sample(frac=(0.05, 0.2, 0.5, 0.8)[seed], random_state=seed)
+    kept = whole.sample(frac=(0.08, 0.2, 0.5, 0.8)[seed], random_state=seed)
     kept.loc[kept.index[::5], ["seconds_hidden", "teacher_score", "layer_map", "knowledge_bytes"]] = np.nan
     drawn = charts(kept)
     assert len(drawn) > len(CHARTS) / 2

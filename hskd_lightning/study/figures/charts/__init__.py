@@ -34,5 +34,5 @@ CHARTS: Mapping[str, Callable[..., Chart]] = {
     "minimum": minimum,
     "pareto": pareto,
 }
-TESTED = ("marginal_utility", "quirks", "controls", "minimum")
+TESTED = ("marginal_utility", "quirks", "controls")
 """The figures that show the margin of the equivalence test, and take it as `margin`, and the `variance` over seeds."""

@@ -9,6 +9,7 @@ import pandas as pd
 from hskd_lightning.study.figures.chart import (
     Axis,
     Chart,
+    Kind,
     Line,
     Panel,
     Point,
@@ -32,19 +33,26 @@ from hskd_lightning.study.results import (
 from hskd_lightning.study.stats.defaults import MARGIN
 
 TRIED, FRESH = "search", "minimum"
-"""The figures of results.csv that have the cells of the search, and those of the confirmation."""
+"""The figures of results.csv with the cells of the search, and those of the confirmation: never counted together."""
+VERDICT = "confirmed"
+"""The column that says what became of a confirmed setting."""
 
 
-def minimum(results: pd.DataFrame, margin: float = MARGIN) -> Chart:
+def minimum(results: pd.DataFrame) -> Chart:
     """Score against bytes: the search's cells, the confirmed settings with their intervals, and the answer."""
     rows = finished(results)
+    margin = float(rows["margin"].max()) if "margin" in rows else MARGIN
     tried, fresh = (settings_of(rows[rows["figure"] == figure]) for figure in (TRIED, FRESH))
-    if not tried:
-        raise Skipped("no cell is of a search; study minimum runs one")
+    everyone = [*tried, *fresh]
     panels = tuple(
-        _panel(members, [each for each in fresh if _shares(each, members[0])], tried, margin)
-        for members in grouped(tried, CONTEXT)
+        _panel(
+            [each for each in members if each in tried], [each for each in members if each in fresh], everyone, margin
+        )
+        for members in grouped(everyone, CONTEXT)
+        if any(_between(each) for each in members)
     )
+    if not panels:
+        raise Skipped("no finished cell is of a search; study minimum runs one")
     return Chart("minimum", "The least that serves as well", caption(margin), panels)
 
 
@@ -57,38 +65,38 @@ def caption(margin: float) -> str:
     )
 
 
-def _shares(setting: Setting, other: Setting) -> bool:
-    return all(setting[axis] == other[axis] for axis in CONTEXT)
+def _between(setting: Setting) -> bool:
+    """Whether it has some of the hidden states, and it is known how many bytes that are."""
+    return setting.distils and not setting.is_full and setting.bytes > 0
 
 
 def _panel(tried: Sequence[Setting], fresh: Sequence[Setting], everyone: Sequence[Setting], margin: float) -> Panel:
-    axes = varying(tried)
+    axes = varying([*tried, *fresh])
     full = full_hsk(fresh) or full_hsk(tried)
-    between = [each for each in tried if each.distils and not each.is_full]
-    confirmed = [each for each in fresh if not each.is_full]
+    between, confirmed = (list(filter(_between, settings)) for settings in (tried, fresh))
     shown = [each for each in confirmed if verdict(each) == "shown"]
     lines = [
-        Line("tried, a seed or a few", "faint", tuple(point(each, each.bytes, label(each, axes)) for each in between)),
+        *_points("tried, a seed or a few", between, axes, "faint"),
         *_points("confirmed: serves", shown, axes),
         *_points("confirmed: not shown", [each for each in confirmed if each not in shown], axes),
-        *level("logits only", logits_only(tried)),
+        *level("logits only", logits_only([*tried, *fresh])),
         *level("full HSK", full),
         *_margin(full, margin),
         *_ring(shown),
     ]
     axis = Axis("Bytes of knowledge an example", "log")
-    return Panel(titled(tried, everyone), axis, score_axis(tried), tuple(lines))
+    return Panel(titled([*tried, *fresh], everyone), axis, score_axis([*tried, *fresh]), tuple(lines))
 
 
 def verdict(setting: Setting) -> str | None:
     """What became of a confirmed setting."""
-    said = list(setting.rows["confirmed"].dropna()) if "confirmed" in setting.rows else []
+    said = list(setting.rows[VERDICT].dropna()) if VERDICT in setting.rows else []
     return str(said[0]) if said else None
 
 
-def _points(name: str, settings: Sequence[Setting], axes: Sequence[str]) -> list[Line]:
+def _points(name: str, settings: Sequence[Setting], axes: Sequence[str], kind: Kind = "points") -> list[Line]:
     marks = tuple(point(each, each.bytes, label(each, axes)) for each in settings)
-    return [Line(name, "points", marks)] if marks else []
+    return [Line(name, kind, marks)] if marks else []
 
 
 def _margin(full: Setting | None, margin: float) -> list[Line]:
