@@ -163,7 +163,7 @@ class Search:
         """
         full = self.scores(self.space.full, fresh=False)
         runs = {each.candidate: self.scores(each.candidate, fresh=False) for each in self.found}
-        found = [difference(scores, full) for one, scores in runs.items() if one.bytes < self.space.full.bytes]
+        found = [difference(scores, full) for one, scores in runs.items() if one.keeps and one != self.space.full]
         parts = [each.sentences.se**2 - each.seeds.se**2 for each in found if each.n > 1 and each.sentences is not None]
         return max(float(np.mean(parts)), 0.0) if parts else 0.0
 
