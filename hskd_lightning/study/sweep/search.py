@@ -26,6 +26,8 @@ from hskd_lightning.runs.state import State
 from hskd_lightning.settings.sweeper import KEY, SweeperSettings
 from hskd_lightning.settled import cell_id
 from hskd_lightning.study.figures.charts.minimum import FRESH, TRIED
+from hskd_lightning.study.rules import FILE
+from hskd_lightning.study.rules import Rules as StudyRules
 from hskd_lightning.study.search.axes import NAMES, Builder
 from hskd_lightning.study.search.rules import Rules
 from hskd_lightning.study.search.search import Outcome, Round, Search, Told
@@ -39,7 +41,6 @@ from hskd_lightning.study.sweep.launching import launch, prepare
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 
 log = logging.getLogger(__name__)
-RULES = "study.json"
 SEARCHED = (*NAMES, "experiment", "knowledge", "hsk.amount", "seed")
 """What the search chooses, and a user does not."""
 
@@ -61,7 +62,7 @@ def run_search(config: DictConfig, launcher: Launcher, settings: SweeperSettings
     rounds.say_plan(search)
     if config.explain:
         return
-    written = {**asdict(rules), "axes": asdict(settings.minimum.axes), "families": rounds.families}
+    written = {**as_study(rules), "axes": asdict(settings.minimum.axes), "families": rounds.families}
     folder = Path(settings.to or Path(config.paths.root) / "studies" / f"minimum-{fingerprint(written)[:8]}")
     write_rules(folder, written)
     rounds.play(search)
@@ -108,6 +109,12 @@ def rules_of(settings: SweeperSettings) -> Rules:
     return rules
 
 
+def as_study(rules: Rules) -> dict[str, Any]:
+    """The rules as study.json has them: a search's own, and all that any study's has."""
+    seeds = [*range(rules.search_seed, rules.search_seed + rules.cells), *rules.fresh(rules.reference)]
+    return {**asdict(rules), **asdict(StudyRules(tuple(seeds), rules.margin, rules.alpha))}
+
+
 def _check_size(search: Search) -> None:
     if not search.space.within(search.rules.budget):
         least = min((each.bytes for each in search.space.candidates), default=0.0)
@@ -121,7 +128,7 @@ def write_rules(folder: Path, rules: dict[str, Any]) -> None:
     Raises:
         ConfigError: others were written before.
     """
-    path = folder / RULES
+    path = folder / FILE
     if path.exists():
         remedy = f"start another study: {KEY}.to=FOLDER, or no {KEY}.to"
         before = read_json(path, "study", remedy, tuple(rules))

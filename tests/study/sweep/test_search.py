@@ -18,12 +18,13 @@ import yaml
 
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.__main__ import bytes_of
+from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.sweep.collect import read
-from hskd_lightning.study.sweep.search import chosen, rules_of, write_rules
+from hskd_lightning.study.sweep.search import as_study, chosen, rules_of, write_rules
 from tests.helpers import CONF, ROOT, SMALL, TINY, refusal
 
 SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
-PATIENCE = 240
+PATIENCE = 600
 
 
 def settings(**changed: Any) -> SweeperSettings:
@@ -88,6 +89,13 @@ def test_budgets_as_users_write_them(budget: str, size: float) -> None:
 def test_a_budget_that_is_none(budget: str) -> None:
     with refusal("--budget", "above 0"):
         bytes_of(budget)
+
+
+def test_its_rules_are_a_studys_too(tmp_path: Path) -> None:
+    write_rules(tmp_path, as_study(rules_of(settings())))
+    found = read_rules(tmp_path)
+    assert found is not None and found.margin == 0.01
+    assert set(range(100)) | set(range(1000, 1015)) == set(found.seeds)
 
 
 def test_rules_stay_as_they_were_written(tmp_path: Path) -> None:
