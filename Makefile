@@ -31,7 +31,7 @@ reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=co
 	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
 
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
-	@for results in $(wildcard results/*/results.csv results/*/bits/results.csv); do \
+	@for results in $(wildcard results/*/results.csv results/*/bits/results.csv results/*/minimum/results.csv); do \
 		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) || exit 1; done
 
 dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
