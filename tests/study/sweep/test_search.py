@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hskd_lightning.runs.state import State, Status
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.__main__ import bytes_of
 from hskd_lightning.study.rules import read as read_rules
@@ -207,3 +209,18 @@ def test_where_every_cell_fails_it_stops_and_says_how_to_go_on(tmp_path: Path) -
     failing = ("stage.hidden.lr=1e38", "stage.hidden.clip=null", "stage.hidden.warmup=0.0", "stage.prediction.lr=1e38")
     said = run(command(tmp_path, *failing, "stage.prediction.clip=null", "stage.prediction.warmup=0.0"), code=1)
     assert "every cell failed" in said and "the same command goes on" in said
+
+
+@pytest.mark.slow
+def test_one_failed_cell_is_told_and_left_out(unbroken: tuple[Path, str], tmp_path: Path) -> None:
+    root = shutil.copytree(unbroken[0], tmp_path / "root")
+    (table,) = root.glob("studies/minimum-*/results.csv")
+    found = read(table)
+    name = found.cell_id[(found.figure == "search") & found.hsk_amount.isna() & (found.bits == "planes")].iloc[0]
+    (root / "runs" / name / "result.json").unlink()
+    Status(name, State.FAILED, 1).write(root / "runs" / name / "status.json")
+    shutil.rmtree(table.parent)
+    said = run(command(root))
+    assert f"cell {name} failed, and is left out" in said
+    assert answer(root)["sentence"] in said
+    assert name not in set(read(next(root.glob("studies/minimum-*/results.csv"))).cell_id)
