@@ -98,13 +98,20 @@ def contrast(terms: Sequence[tuple[float, BySeed]], level: float = LEVEL, varian
     seeds = _summed(estimate, parts, level)
     if not _same_examples(known):
         return Contrast(estimate, n, seeds, None)
-    crossed = _summed(estimate, [*parts, *_of_examples(known)], level)
-    return Contrast(estimate, n, seeds, crossed if crossed.se > seeds.se else seeds)
+    return Contrast(estimate, n, seeds, _wider(_summed(estimate, [*parts, *_of_examples(known)], level), seeds))
 
 
 def difference(scores: BySeed, reference: BySeed, level: float = LEVEL, variance: Variance = "welch") -> Contrast:
     """`scores` minus `reference`."""
     return contrast([(1, scores), (-1, reference)], level, variance)
+
+
+def _wider(crossed: Reading, seeds: Reading) -> Reading:
+    """New sentences are never surer than these alone, though examples bring many degrees of freedom along."""
+    if crossed.se <= seeds.se:
+        return seeds
+    narrower = crossed.high - crossed.low < seeds.high - seeds.low
+    return _reading(crossed.estimate, crossed.se, seeds.df, crossed.level) if narrower else crossed
 
 
 Part = tuple[float, float]

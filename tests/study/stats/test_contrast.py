@@ -111,6 +111,15 @@ def test_new_sentences_are_never_surer_than_these() -> None:
     found = difference(from_table(np.array([[1.0, 0, 1, 0], [0, 1, 0, 0]])), from_table(np.eye(4)[:2]))
     assert found.sentences is not None
     assert found.sentences.se >= found.seeds.se
+    assert found.sentences.high - found.sentences.low >= found.seeds.high - found.seeds.low
+
+
+def test_many_examples_make_few_seeds_no_surer() -> None:
+    dice = np.random.default_rng(1)
+    tables = [(dice.random((3, 2000)) < level[:, None]).astype(float) for level in (np.array([0.7, 0.8, 0.9]),) * 2]
+    found = difference(*map(from_table, tables))
+    assert found.sentences is not None and found.sentences.se > found.seeds.se
+    assert found.sentences.df == pytest.approx(found.seeds.df)
 
 
 def test_examples_are_paired() -> None:
