@@ -17,9 +17,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from hskd_lightning.data.predictions import PREDICTIONS
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.export.student import export
 from hskd_lightning.pipeline import run
+from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.study.sweep.collect import said_by
 from tests.helpers import ROOT, SMALL, command_line, only_cell
 
 pytestmark = pytest.mark.slow
@@ -135,6 +138,8 @@ def reading(path: Path, root: Path) -> Callable[[], object]:
         return lambda: export(cell, seconds=0.01)
     if place[2] == "metrics.csv":
         return lambda: answer(root, "logger=wandb")
+    if place[2] == PREDICTIONS:
+        return lambda: said_by(CellFolder(cell))
     if place[2] != "result.json":
         (cell / "result.json").unlink()
     if place[2:4] == ("checkpoints", "hidden"):
@@ -158,6 +163,7 @@ def told(read: Callable[[], object], path: Path, caplog: pytest.LogCaptureFixtur
 EXPECTED = {
     "runs/*/status.json": "mended, told",
     "runs/*/log.txt": "not read",  # it is for people alone
+    f"runs/*/{PREDICTIONS}": "mended, told",  # a study goes on without it, and speaks of these sentences alone
 }
 
 

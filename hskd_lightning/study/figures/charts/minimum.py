@@ -61,9 +61,9 @@ def minimum(results: pd.DataFrame) -> Chart:
 def caption(margin: float) -> str:
     """What the figure shows."""
     return (
-        "Every setting that the search tried, the mean of its own seeds (hollow: one), and those that were confirmed on "
-        f"fresh seeds, with 95% t intervals over these. The band reaches from full HSK down to {margin:g} below it; the "
-        "ring is the smallest that was shown to serve as well, one-sided, in the order of the ladder."
+        "Every setting that the search tried, the mean of its own seeds (hollow: one), and those that were confirmed "
+        f"on fresh seeds, with 95% t intervals over these. The band reaches from full HSK down to {margin:g} below it; "
+        "the ring is the smallest that was shown to serve as well, one-sided, in the order of the ladder."
     )
 
 
