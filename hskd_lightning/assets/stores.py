@@ -134,7 +134,12 @@ class Stores:
     def make(self, request: Request) -> Path:
         """A store, by this process and whoever else is at it: each makes the next free shard, the last one finishes."""
         if (folder := self.partial(request)) is not None:
-            self._write(self.writer(folder, request))
+            try:
+                self._write(self.writer(folder, request))
+            except (ConfigError, OSError):
+                if not (self.folder / request.name).is_dir():
+                    raise
+                log.info("store %s: another process finished it meanwhile", request.name)  # and renamed the folder
         return self.complete(request)
 
     def complete(self, request: Request) -> Path:

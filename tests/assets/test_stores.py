@@ -27,6 +27,7 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.experiment import Experiment
 from hskd_lightning.knowledge import shards, writer
 from hskd_lightning.knowledge.parts import Parts
+from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
 from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
@@ -183,7 +184,12 @@ def shards_of(root: Path) -> list[str]:
 
 def test_of_a_killed_builder_one_shard_is_lost_and_others_make_it(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
-    victim, other = builders(tmp_path, 2)
+    room = room_at(tmp_path)
+    room.folder.mkdir()
+    with lock_file(lock_of(room.folder / f"{room.request.name}.partial")):  # neither begins before both are there
+        victim, other = builders(tmp_path, 2)
+        for process in (victim, other):
+            said_until("another process is at it", process)
     said = said_until("store: shard", victim)
     victim.kill()
     said += victim.communicate()[0]
@@ -218,6 +224,22 @@ def test_a_store_that_another_finished_is_taken_as_it_is(unbroken: Path, tmp_pat
     late.write(numbers)  # it did not know
     assert [path for path in room.folder.iterdir() if not path.name.startswith(".")] == [folder]
     assert room.partial(room.request) is None
+
+
+def test_a_store_that_is_finished_before_the_late_one_has_the_fit_is_taken(unbroken: Path, tmp_path: Path) -> None:
+    without_store(unbroken, tmp_path)
+    room = room_at(tmp_path)
+    stale = room.partial(room.request)
+    folder = room.make(room.request)
+
+    class Late(Stores):
+        """Saw the folder where the store was made, which is no longer there."""
+
+        def partial(self, request: Request) -> Path | None:
+            return stale
+
+    late = Late(room.states, room.plan)
+    assert late.make(late.request) == folder
 
 
 def test_what_a_killed_builder_left_is_no_part_of_the_store(unbroken: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hskd_lightning.study.results import CHOICES, KEEPS, MEASURED, NEEDED, NUMBE
 from tests.helpers import ROOT
 from tests.runs.example import a_result
 
-OF_A_TABLE = {"figure", "quirk", "seal"}
+OF_A_TABLE = {"figure", "quirk", "seal", "confirmed", "margin"}
 """Columns that a study adds to those of results."""
 
 
