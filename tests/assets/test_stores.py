@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from safetensors.torch import load_file
+from torch import Tensor
 
 from hskd_lightning.artifacts import lock_file, lock_of
 from hskd_lightning.assets import Assets
@@ -30,6 +32,7 @@ from hskd_lightning.knowledge.parts import Parts
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
+from hskd_lightning.knowledge.writer import Contents
 from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
 
 pytestmark = pytest.mark.slow
@@ -226,20 +229,27 @@ def test_a_store_that_another_finished_is_taken_as_it_is(unbroken: Path, tmp_pat
     assert room.partial(room.request) is None
 
 
-def test_a_store_that_is_finished_before_the_late_one_has_the_fit_is_taken(unbroken: Path, tmp_path: Path) -> None:
+def test_a_store_that_is_finished_while_the_late_one_fits_is_taken(unbroken: Path, tmp_path: Path) -> None:
     without_store(unbroken, tmp_path)
     room = room_at(tmp_path)
-    stale = room.partial(room.request)
-    folder = room.make(room.request)
+    final = room.folder / room.request.name
 
     class Late(Stores):
-        """Saw the folder where the store was made, which is no longer there."""
+        """Whose folder is renamed while it fits."""
 
-        def partial(self, request: Request) -> Path | None:
-            return stale
+        def _contents(self, request: Request) -> Contents:
+            contents = super()._contents(request)
+
+            def fit() -> dict[str, Tensor]:
+                fitted = contents.fit()
+                shutil.rmtree(room.folder / f"{request.name}.partial")
+                shutil.copytree(only_store(unbroken), final)
+                return fitted
+
+            return replace(contents, fit=fit)
 
     late = Late(room.states, room.plan)
-    assert late.make(late.request) == folder
+    assert late.make(late.request) == final
 
 
 def test_what_a_killed_builder_left_is_no_part_of_the_store(unbroken: Path, tmp_path: Path) -> None:
