@@ -21,7 +21,7 @@ from hskd_lightning.compress.compression import HskPlan, Shape
 from hskd_lightning.compress.depth.uniform import UniformLayers
 from hskd_lightning.compress.length.attention_no_sep import AttentionWithoutSep
 from hskd_lightning.compress.length.base import LengthStrategy
-from hskd_lightning.compress.width.base import WidthStrategy
+from hskd_lightning.compress.width.base import Moments, WidthStrategy
 from hskd_lightning.compress.width.magnitude_mask import MagnitudeMask
 from hskd_lightning.compress.width.pca import Pca
 from hskd_lightning.data.examples import Task
@@ -173,6 +173,15 @@ def _named(axis: str, strategy: object) -> dict[str, str]:
     return {"name": next(name for name, target in choices.targets(axis).items() if target.endswith(made))}
 
 
+def fitted_width(plan: HskPlan) -> dict[str, Tensor]:
+    """What width finds in states whose units are alike and independent: it takes as long as with any others."""
+    pairs, units = len(plan.layer_map), plan.shape.teacher_width
+    alike = Moments(
+        torch.zeros(pairs, units, dtype=torch.float64), torch.eye(units, dtype=torch.float64).repeat(pairs, 1, 1)
+    )
+    return plan.width.fit(units, alike).fitted
+
+
 def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone) -> Contents:
     """What a store of this plan is made from; bits are fitted to noise, which takes them as long."""
     asked, width = request(plan), plan.shape.teacher_width
@@ -180,7 +189,7 @@ def contents_of(plan: HskPlan, split: TokenSplit, teacher: Teacher | Anyone) -> 
 
     def fit() -> dict[str, Tensor]:
         sample = torch.randn(len(asked.layers), FITTED_ON, stored.coded_width)
-        return {**stored.unfitted.code.fitted, **stored.bits.fit(sample)}
+        return {**fitted_width(stored), **stored.bits.fit(sample)}
 
     return Contents(
         request=asked,

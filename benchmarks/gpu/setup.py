@@ -13,6 +13,7 @@ from benchmarks.models import (
     Anyone,
     BertBase,
     device,
+    fitted_width,
     pca_setting,
     sentences,
     store,
@@ -94,7 +95,7 @@ class Setup:
         return Stage(TEACHER, config, self._sentences(tokens), None, self.batch)
 
     def _teaching(self, plan: HskPlan) -> KnowledgeSource:
-        return TeacherSource(self.teacher, plan, lambda: plan.unfitted.code.fitted)
+        return TeacherSource(self.teacher, plan, lambda: fitted_width(plan))
 
     def _stored(self, student: str, tokens: int) -> KnowledgeSource:
         plan = self.plan(student)

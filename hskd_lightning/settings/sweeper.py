@@ -103,6 +103,8 @@ class SweeperSettings:
     """Learning rates of the hidden stage in the plan that tunes them."""
     prediction_lr: list[Positive]
     """And of the prediction stage."""
+    tuned: TextOrNull
+    """The tuned.json of `study tune`: each cell trains at the learning rates of its arm."""
     online: list[Text]
     """How the quirks are run that need the teacher beside the student; empty: not at all."""
     only: TextOrNull

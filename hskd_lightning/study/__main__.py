@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
     parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
-    parser.add_argument("--to", type=Path, help="collect, figures, minimum: the folder to fill (results/study)")
+    parser.add_argument("--to", type=Path, help="tune, retry, collect, figures, minimum: the folder to fill")
     parser.add_argument(
         "--margin", type=float, default=MARGIN, help="plan, figures, minimum: the loss of score that does not matter"
     )
@@ -143,7 +143,7 @@ def _tune(given: argparse.Namespace) -> None:
 def _sweep(given: argparse.Namespace, name: str, *more: str) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
     command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", name]
-    command += [*given.overrides, *more]
+    command += [*given.overrides, *more, *([] if given.to is None else [f"hydra.sweeper.to='{given.to}'"])]
     os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -32,9 +33,11 @@ class Moments:
 
     @classmethod
     def of_nothing(cls, pairs: int, units: int) -> Moments:
-        """Moments of the right shape with no teacher behind them: mean 0, covariance the identity."""
-        covariance = torch.eye(units, dtype=torch.float64).expand(pairs, -1, -1)
-        return cls(torch.zeros(pairs, units, dtype=torch.float64), covariance)
+        """Moments in shape alone, with no teacher behind them: nothing is computed of them, as a plan of hundreds of
+        cells would otherwise decompose a matrix for each.
+        """
+        empty = functools.partial(torch.empty, dtype=torch.float64, device="meta")
+        return cls(empty(pairs, units), empty(pairs, units, units))
 
     @property
     def variance(self) -> Tensor:

@@ -9,6 +9,7 @@ import functools
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,10 +17,12 @@ from hydra.core.override_parser.types import Override
 
 from hskd_lightning.errors import ConfigError, OutOfReach
 from hskd_lightning.experiment import Experiment
+from hskd_lightning.settings import read_settings
 from hskd_lightning.settings.sweeper import Block, SweeperSettings
 from hskd_lightning.study.sweep import tuned
 from hskd_lightning.study.sweep.compose import Compose
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+from hskd_lightning.study.sweep.rates import Rates
 
 Axis = list[str]
 """One axis as overrides: key=value for each of its values."""
@@ -37,15 +40,20 @@ def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Comp
         arguments: the user's overrides.
 
     Raises:
-        ConfigError: overrides or blocks that cannot be expanded, or a grid that nothing could be chosen from.
+        ConfigError: overrides or blocks that cannot be expanded, a grid that nothing could be chosen from, or rates
+            that were tuned for something else.
     """
     given = parse(arguments)
     composed = functools.cache(lambda overrides: compose(overrides))  # one setting may be in several figures
     asked_seeds = [_whole(each.removeprefix("seed=")) for each in given.get("seed", [])]
     cells: dict[tuple[str, str | None, str | None], PlannedCell] = {}
     asked = 0
-    for figure, (blocks, seeds) in plans_of(settings, given).items():
+    plans = plans_of(settings, given)
+    to_be_tuned = set(plans) == {tuned.TUNE}
+    rates = None if settings.tuned is None or to_be_tuned else Rates.read(Path(settings.tuned))
+    for figure, (blocks, seeds) in plans.items():
         for setting in expand(blocks, given):
+            setting = setting if rates is None else (*setting, *rates.of(read_settings(composed(setting)), setting))
             for overrides, config in _with_seeds(setting, composed(setting), asked_seeds or seeds):
                 cell = resolve(figure, overrides, config)
                 cells.setdefault((figure, cell.id, cell.reason), cell)

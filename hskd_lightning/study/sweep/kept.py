@@ -35,7 +35,7 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 KIND = "plans"
 PACKAGES = ("hydra-core", "omegaconf", "pydantic", "torch", "transformers")
 """Whose versions may change what a configuration says, or whether a combination makes sense."""
-SWEEP = ("plans", "seeds", "curve_seeds", "amounts")
+SWEEP = ("plans", "seeds", "curve_seeds", "amounts", "tuned")
 """Of the sweep's own settings, those that decide its cells: the rest says which to run now, and what to draw."""
 FIELDS = ("figure", "overrides", "config", "id", "reason")
 """Of a cell, as they are kept."""
@@ -148,10 +148,15 @@ def _key(config: DictConfig, loader: ConfigLoader, arguments: Sequence[str]) -> 
             "sweep": {name: sweeper[name] for name in SWEEP},
             "arguments": list(arguments),
             "files": {str(file): sha256(file) for file in files},
+            "tuned": _content(sweeper["tuned"]),
             "variables": {name: os.environ.get(name) for name in asked},
             "program": _program(),
         }
     )
+
+
+def _content(tuned: str | None) -> str | None:
+    return sha256(Path(tuned)) if tuned is not None and Path(tuned).is_file() else None
 
 
 def _searched(config: DictConfig, loader: ConfigLoader) -> list[Path]:

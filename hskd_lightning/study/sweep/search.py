@@ -23,6 +23,7 @@ from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import fingerprint, read_json, write_json
 from hskd_lightning.runs.state import State
+from hskd_lightning.settings import read_settings
 from hskd_lightning.settings.sweeper import KEY, SweeperSettings
 from hskd_lightning.settled import cell_id
 from hskd_lightning.study.figures.charts.minimum import FRESH, TRIED
@@ -39,6 +40,7 @@ from hskd_lightning.study.sweep.compose import Compose, composer
 from hskd_lightning.study.sweep.expand import parse, resolve
 from hskd_lightning.study.sweep.launching import launch, prepare
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+from hskd_lightning.study.sweep.rates import Rates
 
 log = logging.getLogger(__name__)
 SEARCHED = (*NAMES, "experiment", "knowledge", "hsk.amount", "seed")
@@ -58,7 +60,8 @@ def run_search(config: DictConfig, launcher: Launcher, settings: SweeperSettings
     builder = Builder(settings.minimum.axes, compose, given)
     search = Search(builder.space(), rules)
     _check_size(search)
-    rounds = Rounds(config, launcher, compose, given, builder.corners(), settings.max_batch_size)
+    rates = None if settings.tuned is None else Rates.read(Path(settings.tuned))
+    rounds = Rounds(config, launcher, compose, given, builder.corners(), settings.max_batch_size, rates)
     rounds.say_plan(search)
     if config.explain:
         return
@@ -151,6 +154,7 @@ class Rounds:
         given: the user's own overrides.
         corners: the largest settings of the nested families, for which stores are built.
         at_once: cells that the launcher is handed at a time; None: as many as it likes.
+        rates: what each arm trains at; None: what the configuration says.
     """
 
     config: DictConfig
@@ -159,10 +163,16 @@ class Rounds:
     given: tuple[str, ...]
     corners: Sequence[tuple[str, ...]]
     at_once: int | None
+    rates: Rates | None = None
     cells: dict[Trial, PlannedCell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._composed = functools.cache(lambda overrides: self.compose([*self.given, *overrides]))
+        self._composed = functools.cache(lambda overrides: self.compose(self._said(overrides)))
+
+    def _said(self, overrides: tuple[str, ...]) -> tuple[str, ...]:
+        """The overrides that make a cell of what the search chose."""
+        said = *self.given, *overrides
+        return said if self.rates is None else (*said, *self.rates.of(read_settings(self.compose(said)), said))
 
     @property
     def plan(self) -> Plan:
@@ -228,7 +238,7 @@ class Rounds:
         figure = FRESH if asked.confirms else TRIED
         for trial in asked.trials:
             config = {**self._composed(trial.candidate.overrides), "seed": trial.seed}
-            cell = resolve(figure, (*self.given, *trial.candidate.overrides, f"seed={trial.seed}"), config)
+            cell = resolve(figure, (*self._said(trial.candidate.overrides), f"seed={trial.seed}"), config)
             if cell.id is None:
                 raise ConfigError(
                     f"{KEY}.minimum.axes", trial.candidate.name, "settings that make sense", f"{cell.reason}"

@@ -20,7 +20,9 @@ from hskd_lightning import console
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import write_json
 from hskd_lightning.runs.result import Result
+from hskd_lightning.settings import Settings
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+from hskd_lightning.study.sweep.rates import task_of, taught_by
 
 log = logging.getLogger(__name__)
 TUNE = "tune"
@@ -54,6 +56,8 @@ class Arm:
     """What is tuned by itself, and its grid in the plan's order."""
 
     overrides: tuple[str, ...]
+    settings: Settings
+    """Of one of its cells: all have the same but for rates and seed."""
     grid: tuple[Tried, ...]
 
     @cached_property
@@ -103,13 +107,17 @@ def arms(plan: Plan, result_of: Callable[[PlannedCell], Result | None]) -> list[
         result_of: what a cell ended with; None while it has not.
     """
     grids: dict[tuple[str, ...], dict[tuple[str, ...], list[PlannedCell]]] = {}
+    settings: dict[tuple[str, ...], Settings] = {}
     for cell in _tuned(plan):
         named = plan.distinguishing(cell).split()
         arm = tuple(each for each in named if not each.startswith((*RATES, "seed=")))
         rates = tuple(each for each in cell.overrides if each.startswith(RATES))
         grids.setdefault(arm, {}).setdefault(rates, []).append(cell)
+        assert cell.settings is not None
+        settings.setdefault(arm, cell.settings)
     return [
-        Arm(arm, tuple(_tried(rates, cells, result_of) for rates, cells in grid.items())) for arm, grid in grids.items()
+        Arm(arm, settings[arm], tuple(_tried(rates, cells, result_of) for rates, cells in grid.items()))
+        for arm, grid in grids.items()
     ]
 
 
@@ -129,7 +137,9 @@ def finish(found: Sequence[Arm], folder: Path) -> list[Path]:
     """Write tuned.json and tuned.csv, and say each arm's winner as overrides to paste; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "tuned.json", folder / "tuned.csv"]
-    write_json(written[0], {"arms": [_described(arm) for arm in found]})
+    of = found[0].settings  # a grid is of one task and teacher
+    described = [_described(arm) for arm in found]
+    write_json(written[0], {"task": task_of(of), "teacher": of.teacher.name, "arms": described})
     _write_csv(found, written[1])
     show(found)
     return written
@@ -157,6 +167,8 @@ def _formatted(arm: Arm, tried: Tried) -> tuple[str, ...]:
 def _described(arm: Arm) -> dict[str, Any]:
     return {
         "arm": list(arm.overrides),
+        "student": arm.settings.student.name,
+        "taught": taught_by(arm.settings),
         "winner": None if arm.winner is None else list(arm.winner.rates),
         "overrides": None if arm.winner is None else arm.line,
         "at_the_edge": list(arm.edges),

@@ -1,0 +1,82 @@
+"""hydra.sweeper.tuned: the cells of a study train at the learning rates that `study tune` chose for their arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import read_json
+from hskd_lightning.settings import Settings
+
+KEY = "hydra.sweeper.tuned"
+REMEDY = f"tune these, or leave {KEY} out"
+Taught = Literal["everything", "a part", "logits"]
+CHOSEN = ("depth", "length", "width")
+
+
+def taught_by(settings: Settings) -> Taught:
+    """What an arm is about: whatever is kept of the hidden states, if not all of them, is the same arm, so that a curve
+    over amounts is of one recipe.
+    """
+    if not settings.knowledge.hidden:
+        return "logits"
+    return "everything" if all(settings.axis(axis).name == "all" for axis in CHOSEN) else "a part"
+
+
+def task_of(settings: Settings) -> str:
+    """What is learned: sst2, polarity, ..."""
+    return str(settings.data.source.options.get("task", settings.data.source.name))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of each arm, by student and what it is taught, of one task and teacher."""
+
+    path: Path
+    task: str
+    teacher: str
+    arms: Mapping[tuple[str, str], tuple[str, ...]]
+    """The overrides that an arm trains by: `student.lr.hidden=0.0001`, ..."""
+
+    @classmethod
+    def read(cls, path: Path) -> Rates:
+        """What `study tune` wrote.
+
+        Raises:
+            ConfigError: no such file, another's, or an arm without a winner.
+        """
+        if not path.is_file():
+            raise ConfigError(KEY, str(path), "the tuned.json of `study tune`", "tune first, or name another")
+        found = read_json(path, KEY, "tune again", ("task", "teacher", "arms"))
+        missing = [" ".join(arm["arm"]) for arm in found["arms"] if arm["winner"] is None]
+        if missing:
+            allowed = "a grid that is finished"
+            raise ConfigError(KEY, missing, allowed, "run `study tune` again, it goes on where it stopped")
+        arms = {(arm["student"], arm["taught"]): tuple(arm["winner"]) for arm in found["arms"]}
+        return cls(path, found["task"], found["teacher"], arms)
+
+    def of(self, settings: Settings, said: Iterable[str]) -> tuple[str, ...]:
+        """The overrides of a cell's arm; none for a rate that is said already, by the user or by the plan.
+
+        Raises:
+            ConfigError: another task or teacher than was tuned, or an arm that was not.
+        """
+        self._check("data", task_of(settings), self.task)
+        self._check("teacher", settings.teacher.name, self.teacher)
+        arm = settings.student.name, taught_by(settings)
+        if arm not in self.arms:
+            there = ", ".join(f"{student} on {taught}" for student, taught in self.arms)
+            raise ConfigError(KEY, f"{arm[0]} on {arm[1]}", f"what {self.path} has: {there}", REMEDY)
+        keys = {_key(each) for each in said}
+        return tuple(rate for rate in self.arms[arm] if _key(rate) not in keys)
+
+    def _check(self, key: str, found: Any, tuned: str) -> None:
+        if found != tuned:
+            raise ConfigError(key, found, f"{tuned}, which {self.path} was tuned on", REMEDY)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
