@@ -120,8 +120,14 @@ def _reuse(folder: Path, kind: str, recipe: Recipe) -> Path:
         key = min(differing)
         allowed = f"{recipe.get(key)!r}: {folder / MANIFEST} is another artifact's"
         raise ConfigError(f"{kind}.{key}", stored.get(key), allowed, anew(folder))
-    log.info("%s %s: reused", kind, folder.name)
+    _say_reused(folder, kind)
     return checked(folder)
+
+
+@functools.cache
+def _say_reused(folder: Path, kind: str) -> None:
+    """Say so once: a plan of hundreds of cells asks for the same tokens hundreds of times."""
+    log.info("%s %s: reused", kind, folder.name)
 
 
 def lock_of(folder: Path) -> Path:
