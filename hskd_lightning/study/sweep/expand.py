@@ -28,8 +28,8 @@ Axis = list[str]
 """One axis as overrides: key=value for each of its values."""
 CURVE = "curve"
 """The figure of a sweep that is no plan of sweeps/."""
-CURVES = ("marginal_utility", "paths", "bits")
-"""The figures that are to say how little is enough, which takes more seeds than to see what differs: `curve_seeds`."""
+CURVES = ("marginal_utility", "paths", "bits", "controls")
+"""The figures that are to say how little is enough, and of what, which takes more seeds than to see what differs."""
 
 
 def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Compose) -> Plan:
