@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train reproduce-figures figures dashboard wandb-sync test test-fast bench check format clean
+.PHONY: help setup doctor train reproduce-figures figures dashboard wandb-sync test test-fast bench check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -17,6 +17,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+doctor: $(READY) ## Say whether this machine is fit to run, and what to do where it is not
+	$(BIN)/python -m hskd_lightning.doctor $(ARGS)
 
 train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform width=pca'
 	$(BIN)/python train.py $(ARGS)

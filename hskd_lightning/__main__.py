@@ -14,6 +14,7 @@ COMMANDS = {
     "study": ("hskd_lightning.study.__main__", "plan a sweep, watch it, collect its results, draw its figures"),
     "export": ("hskd_lightning.export.__main__", "a finished cell's student for transformers and onnxruntime"),
     "dashboard": ("hskd_lightning.dashboard.__main__", "a W&B workspace and a report of all cells"),
+    "doctor": ("hskd_lightning.doctor.__main__", "is this machine fit to run?"),
 }
 """A command: the module whose `main` it is, and what it is for."""
 USAGE = "\n".join(

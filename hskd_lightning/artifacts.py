@@ -29,9 +29,7 @@ MANIFEST = "manifest.json"
 PATIENCE = 90.0
 """Seconds in which a network's disk shows a folder to every machine."""
 PARTIAL = ".partial"
-NO_FLOCK = (
-    "mount it so that it does (Lustre: -o flock; NFS: with its lock service), or choose another with paths.root=..."
-)
+NO_FLOCK = "mount it so that it does (Lustre: -o flock; NFS: with its lock service), or choose another with"
 Recipe = dict[str, Any]
 
 
@@ -160,19 +158,27 @@ def lock_file(path: Path) -> FileLock:
     Raises:
         ConfigError: the folder's file system has none.
     """
-    _check_flock(path.parent)
+    check_flock(path.parent)
     return FileLock(path)
 
 
 @functools.cache
-def _check_flock(folder: Path) -> None:
-    """Without flock filelock takes a file's being there for the lock: that of a process killed elsewhere stays."""
+def check_flock(folder: Path, key: str = "paths.root") -> None:
+    """Without flock filelock takes a file's being there for the lock: that of a process killed elsewhere stays.
+
+    Args:
+        folder: one that is there, and can be written to.
+        key: where the user says which.
+
+    Raises:
+        ConfigError: its file system has no flock.
+    """
     with tempfile.TemporaryFile(dir=folder) as probe:
         try:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             allowed = f"a folder whose file system locks files by flock ({error.strerror})"
-            raise ConfigError("paths.root", str(folder), allowed, NO_FLOCK) from error
+            raise ConfigError(key, str(folder), allowed, f"{NO_FLOCK} {key}=...") from error
 
 
 def make_writable(folder: Path, key: str = "paths.root") -> None:

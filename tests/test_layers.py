@@ -23,7 +23,7 @@ LAYERS = """
     explain finished
     export follower
     pipeline store study dashboard
-    train
+    train doctor
 """
 STUDY = """
     study.markup study.stats

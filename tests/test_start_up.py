@@ -20,6 +20,7 @@ COMMANDS = {
     "study --help": ["study", "--help"],
     "export --help": ["export", "--help"],
     "dashboard --help": ["dashboard", "--help"],
+    "doctor --help": ["doctor", "--help"],
     "store list": ["store", "list"],
     "store info": ["store", "info", "STORE"],
     "store rm": ["store", "rm", "STORE"],

@@ -59,7 +59,7 @@ def test_a_yaml_that_is_added_shows_up(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("command", ["store", "study", "export", "dashboard"])
+@pytest.mark.parametrize("command", ["store", "study", "export", "dashboard", "doctor"])
 def test_no_line_of_another_commands_help_is_broken(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

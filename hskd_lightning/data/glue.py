@@ -107,6 +107,11 @@ _SPECS = {
 }
 
 
+def tasks_in(root: Path) -> list[str]:
+    """The tasks that have a folder below this one."""
+    return [task for task, spec in _SPECS.items() if (root / spec.folder).is_dir()]
+
+
 def _folder(root: str) -> Path:
     if not isinstance(root, str) or not root.strip():
         remedy = "set data.root=path/to/glue, or data.root=null for the hub"
@@ -154,8 +159,23 @@ class Glue:
         """A short name for the data: from the files' bytes or, without asking the hub, from its address."""
         if self._root is None:
             return digest([self._hub, self.task.name, self._revision])
-        files = ["train.tsv", *(file for _, file in self._spec.dev.values())]
-        return digest([self.task.name], [self._source(self._root, file) for file in files])
+        return digest([self.task.name], [self._source(self._root, file) for file in self._files])
+
+    @property
+    def _files(self) -> list[str]:
+        return ["train.tsv", *(file for _, file in self._spec.dev.values())]
+
+    def check_beginnings(self) -> None:
+        """Read the first example of each of a local folder's files: a moment, where `load` may take a minute.
+
+        Raises:
+            ConfigError: a file is missing, has no example, or its first one is none of this task.
+        """
+        assert self._root is not None, "the hub has no files to begin with"
+        for file in self._files:
+            source = self._source(self._root, file)
+            if next(self._rows(source), None) is None:
+                raise table_files.no_rows(source)
 
     def _from_folder(self, root: Path) -> Corpus:
         train = self._read(self._source(root, "train.tsv"))

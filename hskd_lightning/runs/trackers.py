@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from hskd_lightning.runs import routes
 from hskd_lightning.runs.result import Result
 from hskd_lightning.settings.groups import LoggerSettings
 from hskd_lightning.training.metrics_csv import MetricsCsv
@@ -20,8 +19,6 @@ from hskd_lightning.training.metrics_csv import MetricsCsv
 log = logging.getLogger(__name__)
 OFFLINE_RUNS = "*/wandb/offline-run-*"
 """What cells leave below runs/ for `wandb sync`. Not the wandb folders: there, it would find `latest-run` too."""
-PATIENCE = 3.0
-"""Seconds to find out whether the W&B server can be reached."""
 
 
 @contextmanager
@@ -145,16 +142,5 @@ def choose_mode(asked: str) -> Any:
         return os.environ["WANDB_MODE"]
     import wandb
 
-    return "online" if wandb.login(prompt=False) and _reachable() else "offline"
-
-
-def _reachable() -> bool:
-    import wandb
-
-    address = urlparse(wandb.setup().settings.base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        with socket.create_connection((address.hostname or "", port), timeout=PATIENCE):
-            return True
-    except OSError:
-        return False
+    online = wandb.login(prompt=False) and routes.reachable(wandb.setup().settings.base_url)
+    return "online" if online else "offline"

@@ -91,8 +91,18 @@ def several_at_once(
     return parallel, launcher, [replace(cell, overrides=(*cell.overrides, PARALLEL)) for cell in cells]
 
 
-def _processes(config: DictConfig) -> int:
+def asked_jobs() -> int | None:
+    """The cells at a time that HSKD_JOBS asks for, if it does.
+
+    Raises:
+        ConfigError: it is no number of processes.
+    """
     asked = os.environ.get(JOBS)
     if asked is not None and not (asked.isdecimal() and int(asked) > 0):
         raise ConfigError(JOBS, asked, "a whole number from 1", f"unset {JOBS} for one cell a core, or one a GPU")
+    return None if asked is None else int(asked)
+
+
+def _processes(config: DictConfig) -> int:
+    asked_jobs()
     return int(config.hydra.launcher.n_jobs)
