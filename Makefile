@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor train reproduce-figures figures dashboard wandb-sync test test-fast bench check format clean
+.PHONY: help setup doctor train reproduce-figures figures dashboard wandb-sync test test-fast bench docs check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -64,6 +64,9 @@ bench: $(READY) ## Measure speed and size as ratios (an hour and a half; HSKD_MI
 	@if [ -n "$$GLUE_ROOT" ] && [ -n "$$HSKD_MINILM" ]; then \
 		$(BIN)/python -m benchmarks.store_size && $(BIN)/python -m benchmarks.bits_error; \
 	else echo "store_size, bits_error: skipped, they need GLUE_ROOT and HSKD_MINILM"; fi
+
+docs: $(READY) ## Build the documentation into site/; no network, and a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 check: $(READY) ## Check format, lint and types
 	$(BIN)/ruff format --check .

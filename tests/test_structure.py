@@ -10,8 +10,8 @@ import pytest
 from tests.helpers import ROOT
 
 TESTS = ROOT / "tests"
-ACROSS = {"contracts"}
-"""Folders that hold every strategy of a kind to one promise, wherever it lives."""
+ACROSS = {"contracts", "docs"}
+"""Folders that hold every strategy of a kind to one promise, wherever it lives, or what people read to what there is."""
 FOLDERS = sorted(file.parent.relative_to(TESTS) for file in TESTS.rglob("*/test_*.py"))
 
 

@@ -158,8 +158,9 @@ class Collate:
     Args:
         split: where the rows are.
         pad_id: the tokenizer's padding id.
-        pad_to, multiple: see `collate`.
+        pad_to: see `collate`.
         read: looks up what a store says of (B,) example ids, for `TokenBatch.taught`.
+        multiple: see `collate`.
     """
 
     split: TokenSplit

@@ -23,7 +23,7 @@ from transformers.models.bert.modeling_bert import BertPreTrainedModel, BertSelf
 class RositaConfig(BertConfig):
     """BERT's configuration, and what pruning took apart.
 
-    Args:
+    Attributes:
         head_size: of each attention head; heads x head_size need not be the hidden size.
         embedding_rank: of the word embedding, vocabulary x rank then rank x hidden; None leaves it whole.
     """
