@@ -11,11 +11,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-from hskd_lightning.errors import ConfigError
+from pydantic import TypeAdapter, ValidationError
+
+from hskd_lightning.errors import ConfigError, shown
 
 SEAL = "seal"
+Typed = TypeVar("Typed")
 Digests = Mapping[str, Mapping[str, Any]]
 """Of the files in a folder, by relative name: `sha256` in hex, and `bytes`."""
 
@@ -117,6 +120,8 @@ def read_json(path: Path, key: str, remedy: str, fields: Sequence[str] = ()) -> 
         seal = value.pop(SEAL)
     except FileNotFoundError:
         raise damaged(path, "it is missing", key, remedy) from None
+    except OSError as error:  # a folder in its place, no permission
+        raise damaged(path, f"it cannot be read ({error.strerror})", key, remedy) from error
     except KeyError:
         raise damaged(path, "it has no seal: an earlier version wrote it, or something else did", key, remedy) from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -127,6 +132,28 @@ def read_json(path: Path, key: str, remedy: str, fields: Sequence[str] = ()) -> 
         raise damaged(path, f"it is another kind of file, without {', '.join(lacking)}", key, remedy)
     whole: dict[str, Any] = value
     return whole
+
+
+def read_typed(path: Path, adapter: TypeAdapter[Typed], key: str, remedy: str, fields: Sequence[str] = ()) -> Typed:
+    """What `write_json` wrote, as the type that its reader counts on: a seal says that it is whole, not who wrote it.
+
+    Args:
+        path: the file.
+        adapter: of that type; what more the file says is passed over.
+        key: what the file is part of.
+        remedy: how it is made anew.
+        fields: that it must have.
+
+    Raises:
+        ConfigError: there is no such file, it is not what was written, or a field of it is not of its type.
+    """
+    said = read_json(path, key, remedy, fields)
+    try:
+        return adapter.validate_json(json.dumps(said), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise damaged(path, f"field {place!r} is {shown(first['input'])}: {first['msg']}", key, remedy) from None
 
 
 def damaged(path: Path, what: str, key: str, remedy: str) -> ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TypeGuard
 
 from hskd_lightning.data.source_file import SourceFile
 from hskd_lightning.errors import shown
@@ -55,12 +56,17 @@ def score(source: SourceFile, line: int, value: object) -> float:
         ConfigError: the value is not a finite number.
     """
     try:
-        number = float(value) if isinstance(value, (str, int, float)) else math.nan
+        number = float(value) if isinstance(value, (int, float)) or _is_written(value) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not abs(number) <= _LARGEST:
         raise source.error(f"the score {shown(value)}", "a finite number", "correct or drop the row", line)
     return number
+
+
+def _is_written(value: object) -> TypeGuard[str]:
+    """Whether it is a number as tables write them: Python would read 1_0 as 10, too."""
+    return isinstance(value, str) and value.isascii() and "_" not in value
 
 
 def _usable(source: SourceFile, line: int, column: str, value: str) -> str:

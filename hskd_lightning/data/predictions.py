@@ -52,8 +52,19 @@ def read_predictions(path: Path, split: str, key: str, remedy: str) -> Predictio
     try:
         tensors = load_file(path)
         read = Predictions(*(tensors[f"{split}.{name}"] for name in Predictions._fields))
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, AttributeError) as error:  # the last two: types of no NumPy
         raise damaged(path, f"it cannot be read ({error!r})", key, remedy) from error
-    if read.logits.ndim != 2 or not len(read.ids) == len(read.labels) == len(read.logits):
-        raise damaged(path, "its tensors are not of the same examples", key, remedy)
+    if (fault := _fault(read)) is not None:
+        raise damaged(path, fault, key, remedy)
     return read
+
+
+def _fault(read: Predictions) -> str | None:
+    """What is wrong with tensors that can be read."""
+    if read.ids.ndim != 1 or read.ids.dtype != np.int64 or len(np.unique(read.ids)) < len(read.ids):
+        return "its ids are no different whole numbers"
+    if read.logits.ndim != 2 or read.logits.dtype != np.float32 or read.logits.shape[1] == 0:
+        return "its logits are no matrix of float32"
+    if not read.ids.shape == read.labels.shape == read.logits.shape[:1]:
+        return "its tensors are not of the same examples"
+    return None

@@ -16,6 +16,7 @@ from hskd_lightning.errors import ConfigError, shortened
 
 _CHUNK = 1 << 20  # bytes hashed at a time: MNLI's files should not have to fit in memory
 _OTHER_FORMATS = {
+    b"\xff\xfe\0\0": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
     b"\x1f\x8b": "gzip",
@@ -46,7 +47,7 @@ class SourceFile:
         try:
             if self.path.is_file():
                 return self.path
-            fault = "a folder" if self.path.is_dir() else "no such file"
+            fault = "a folder" if self.path.is_dir() else "a pipe or a device" if self.path.exists() else "no such file"
         except OSError as error:  # a name that no file can have
             fault = str(error.strerror)
         start = f"a relative path starts at {Path.cwd()}"

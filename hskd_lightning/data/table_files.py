@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hskd_lightning.data.examples import Examples, Task
 from hskd_lightning.data.source_file import SourceFile, lines
-from hskd_lightning.errors import ConfigError, listing, shown
+from hskd_lightning.errors import ConfigError, listing, shortened, shown
 
 if TYPE_CHECKING:
+    from pyarrow import Scalar
     from pyarrow.parquet import ParquetFile
 
 logger = logging.getLogger(__name__)
@@ -83,10 +85,18 @@ def parquet(source: SourceFile, wanted: Sequence[str]) -> Iterator[Record]:
 
 def _parquet_rows(source: SourceFile, table: ParquetFile, wanted: Sequence[str]) -> Iterator[Record]:
     _require(source, wanted, table.schema_arrow.names)
-    batches = (batch.to_pydict() for batch in table.iter_batches(columns=list(wanted)))
-    rows = (values for batch in batches for values in zip(*(batch[name] for name in wanted), strict=True))
-    for row, values in enumerate(rows):
-        yield Record(row, row + 1, values)
+    batches = table.iter_batches(columns=list(wanted))
+    rows = (cells for batch in batches for cells in zip(*(batch[name] for name in wanted), strict=True))
+    for row, cells in enumerate(rows):
+        yield Record(row, row + 1, tuple(_as_python(source, row + 1, cell) for cell in cells))
+
+
+def _as_python(source: SourceFile, row: int, cell: Scalar) -> object:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date beyond the year 9999
+        fault = f"a value that cannot be read: {shortened(str(error))}"
+        raise source.error(fault, "text in UTF-8, and numbers", "mend or drop the row", row) from error
 
 
 READERS: dict[str, Callable[[SourceFile, Sequence[str]], Iterator[Record]]] = {
@@ -150,16 +160,31 @@ def scorable(source: SourceFile, task: Task, examples: Examples) -> Examples:
 def _json_object(source: SourceFile, line: int, text: str) -> dict[str, object]:
     allowed, remedy = "one JSON object a line", "mend the line, or write the file anew"
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_each_once)
     except RecursionError:
         raise source.error("JSON nested too deep", allowed, remedy, line) from None
     except json.JSONDecodeError as error:
         fault = f"broken JSON: {error.msg} at character {error.colno}"
         raise source.error(fault, allowed, remedy, line) from error
+    except _Twice as error:
+        raise source.error(f"the key {shown(error.args[0])} twice", allowed, remedy, line) from None
     except ValueError:
         raise source.error("an integer of thousands of digits", allowed, "write it as text", line) from None
     if not isinstance(value, dict):
         raise source.error(f"the JSON value {shown(value)}", allowed, remedy, line)
+    return value
+
+
+class _Twice(ValueError):
+    """A key that an object has twice."""
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object, whose keys stand once: json would take the last of them without a word."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise _Twice(key)
     return value
 
 

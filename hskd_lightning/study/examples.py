@@ -24,7 +24,9 @@ from hskd_lightning.study.stats.scores import TOLERANCE, Array
 
 log = logging.getLogger(__name__)
 FILE = "examples.parquet"
-COLUMNS = ("cell_id", "id", "label", "predicted")
+TYPES = {"cell_id": pa.string(), "id": pa.int64(), "label": pa.float32(), "predicted": pa.float32()}
+SCHEMA = pa.schema(list(TYPES.items()))
+COLUMNS = tuple(TYPES)
 DIGEST = b"sha256"
 REMEDY = "collect it again, or remove it: without it claims are of these sentences alone"
 
@@ -59,11 +61,15 @@ def read(folder: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pq.read_table(path)
-        examples, digest = table.to_pandas()[list(COLUMNS)], (table.schema.metadata or {})[DIGEST].decode()
+        table = pq.read_table(path, columns=list(COLUMNS))
+        digest = (table.schema.metadata or {})[DIGEST]
+        table = table.cast(SCHEMA)
+        table.validate(full=True)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise damaged(path, f"it cannot be read ({error!r})", "examples", REMEDY) from error
-    if _digest(examples) != digest:
+    if any(column.null_count for column in table.columns):
+        raise damaged(path, "a value is missing", "examples", REMEDY)
+    if _digest(examples := table.to_pandas()).encode() != digest:
         raise damaged(path, "its digest is another", "examples", REMEDY)
     return examples
 

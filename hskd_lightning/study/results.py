@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.row_checks import AGAIN, check_rows
 from hskd_lightning.study.stats.scores import Array, Scores
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ CONTEXT = ("task", "teacher", "teacher_seed", "student", "student_init", "preset
 STRATEGIES = ("depth", "length", "width")
 KEEPS = tuple(f"{strategy}_keep" for strategy in STRATEGIES)
 CHOICES = (*CONTEXT, "knowledge", "baseline", "control", "quirk", "hsk_amount", "hsk_path", *STRATEGIES, "bits")
-NUMBERS = ("seed", "teacher_seed", "hsk_amount", "depth_top", *KEEPS, "bits_keep")
 FULL, LOGITS, SHORTER = "full HSK", "logits only", "logits only, prediction steps"
 """What the two ends of a path are called, and the baseline that is trained for a shorter time."""
 WHOLE = 0.999
@@ -116,27 +116,17 @@ def finished(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that have a score, with every column that the study knows.
 
     Raises:
-        ConfigError: a column is missing without which no row can be told from another, or has words for numbers.
+        ConfigError: a column is missing without which no row can be told from another, or has values that it cannot.
     """
     missing = [column for column in NEEDED if column not in results]
     if missing:
-        remedy = "collect the results of finished cells again"
-        raise ConfigError("results", list(results), f"a table that also has {', '.join(missing)}", remedy)
+        raise ConfigError("results", list(results), f"a table that also has {', '.join(missing)}", AGAIN)
     scored = results[pd.to_numeric(results["score"], errors="coerce").notna()]
     if len(scored) < len(results):
         log.warning("%d of %d rows have no score and are left out", len(results) - len(scored), len(results))
-    for column in NUMBERS:
-        _check_numbers(scored, column)
+    check_rows(scored)
     known = (*CHOICES, *KEEPS, "bits_keep", *MEASURED)
     return scored.reindex(columns=[*scored, *(column for column in known if column not in scored)])
-
-
-def _check_numbers(rows: pd.DataFrame, column: str) -> None:
-    values = rows[column] if column in rows else pd.Series(dtype=float)
-    wrong = values[pd.to_numeric(values, errors="coerce").isna() & (values.notna() | (column == "seed"))]
-    if len(wrong):
-        remedy = "collect the results of finished cells again"
-        raise ConfigError(f"results: {column}", wrong.iloc[0], "a number in every row", remedy)
 
 
 MEASURED = (

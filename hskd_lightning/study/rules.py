@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
-from hskd_lightning.integrity import read_json, write_json
+from pydantic import Field, TypeAdapter
+
+from hskd_lightning.integrity import read_typed, write_json
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
 
 FILE = "study.json"
+_Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,11 @@ class Rules:
 
     seeds: tuple[int, ...]
     """Of the students, all that were planned."""
-    margin: float
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """The loss of score that does not matter."""
-    alpha: float = ALPHA
+    alpha: _Share = ALPHA
     """Of each test."""
-    level: float = LEVEL
+    level: _Share = LEVEL
     """Of each interval."""
 
 
@@ -53,9 +57,8 @@ def read(folder: Path) -> Rules | None:
     if not path.exists():
         return None
     names = tuple(field.name for field in fields(Rules))
-    written = read_json(path, "study", f"rm {path}, and the next run of the sweep fixes them anew", names)
-    named = {name: written[name] for name in names}
-    return Rules(**{**named, "seeds": tuple(named["seeds"])})
+    remedy = f"rm {path}, and the next run of the sweep fixes them anew"
+    return read_typed(path, TypeAdapter(Rules), "study", remedy, names)
 
 
 def broken(rules: Rules, seeds: Iterable[int], margin: float) -> Iterator[str]:

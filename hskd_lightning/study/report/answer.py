@@ -5,10 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from hskd_lightning.study.markup import Markup, element, joined
 from hskd_lightning.study.report.html_tables import DASH, between, probability
 
 Row = Mapping[str, Any]
+
+
+class _Reading(BaseModel):
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+class _Rung(BaseModel):
+    name: str
+    bytes: float
+    share: float
+    seeds: list[int]
+    power: float
+    shown: bool
+    difference: float | None
+    these_sentences: _Reading
+    new_sentences: _Reading | None
+    needs: str | None
+
+
+class _Cost(BaseModel):
+    cells: int
+    failed: int
+    hours: float
+    teacher_passes: int
+    passes_saved: int
+    students_to_pay: int
+
+
+class _Rules(BaseModel):
+    cells: int
+    margin: float
+    alpha: float
+    confirming: int
+    reference: int
+
+
+class AnswerSaid(BaseModel):
+    """What the page reads of answer.json."""
+
+    sentence: str
+    ladder: list[_Rung]
+    cost: _Cost
+    rules: _Rules
+    space: int
 
 
 def answer_html(answer: Mapping[str, Any]) -> Markup:

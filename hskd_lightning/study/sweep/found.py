@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from hskd_lightning import console
-from hskd_lightning.integrity import read_json, write_json
+from hskd_lightning.integrity import read_typed, write_json
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
 from hskd_lightning.study import examples
 from hskd_lightning.study.figures.charts.minimum import FRESH, VERDICT
 from hskd_lightning.study.figures.draw import draw
+from hskd_lightning.study.report.answer import AnswerSaid
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.search.answer import Answer, Cost, bytes_said, said
 from hskd_lightning.study.search.search import Search
@@ -96,6 +98,7 @@ def read_answer(folder: Path) -> dict[str, Any] | None:
         ConfigError: it is not what was written.
     """
     path = folder / ANSWER
-    return (
-        read_json(path, "study", "run the search again: its cells are there", ("sentence",)) if path.exists() else None
-    )
+    if not path.exists():
+        return None
+    remedy = "run the search again: its cells are there"
+    return read_typed(path, TypeAdapter(AnswerSaid), "study", remedy, ("sentence",)).model_dump()

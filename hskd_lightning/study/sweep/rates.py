@@ -1,20 +1,55 @@
-"""hydra.sweeper.tuned: the cells of a study train at the learning rates that `study tune` chose for their arm."""
+"""hydra.sweeper.tuned: the cells of a study train at the learning rates that `study tune` chose for their arm.
+
+tuned.json may come from elsewhere, and what it says becomes part of a command line. So it says rates, and nothing else.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.integrity import read_json
+from hskd_lightning.integrity import read_typed
 from hskd_lightning.settings import Settings
 
 KEY = "hydra.sweeper.tuned"
+AGAIN = "tune again, or leave it out"
 REMEDY = f"tune these, or leave {KEY} out"
 Taught = Literal["everything", "a part", "logits"]
 CHOSEN = ("depth", "length", "width")
+TUNED = ("student.lr.hidden", "student.lr.prediction", "stage.hidden.lr", "stage.prediction.lr")
+"""The only keys that a tuned.json can set."""
+_NUMERAL = re.compile("[0-9.eE+-]+")
+
+
+def _rate(override: str) -> str:
+    key, _, value = override.partition("=")
+    if key not in TUNED or not _NUMERAL.fullmatch(value) or not 0 < float(value) < math.inf:
+        raise ValueError(f"no rate: {' or '.join(TUNED)}, each with a number above 0")
+    return override
+
+
+class _Arm(BaseModel):
+    """What is read of an arm: beside it stand its grid and its scores."""
+
+    arm: list[str]
+    student: str
+    taught: Taught
+    winner: list[Annotated[str, AfterValidator(_rate)]] | None
+
+
+class _Tuned(BaseModel):
+    """What is read of tuned.json."""
+
+    task: str
+    teacher: str
+    arms: list[_Arm]
 
 
 def taught_by(settings: Settings) -> Taught:
@@ -38,7 +73,7 @@ class Rates:
     path: Path
     task: str
     teacher: str
-    arms: Mapping[tuple[str, str], tuple[str, ...]]
+    arms: Mapping[tuple[str, Taught], tuple[str, ...]]
     """The overrides that an arm trains by: `student.lr.hidden=0.0001`, ..."""
 
     @classmethod
@@ -46,17 +81,17 @@ class Rates:
         """What `study tune` wrote.
 
         Raises:
-            ConfigError: no such file, another's, or an arm without a winner.
+            ConfigError: no such file, another's, an arm without a winner, or one whose winner is more than rates.
         """
         if not path.is_file():
             raise ConfigError(KEY, str(path), "the tuned.json of `study tune`", "tune first, or name another")
-        found = read_json(path, KEY, "tune again", ("task", "teacher", "arms"))
-        missing = [" ".join(arm["arm"]) for arm in found["arms"] if arm["winner"] is None]
+        found = read_typed(path, TypeAdapter(_Tuned), KEY, AGAIN, tuple(_Tuned.model_fields))
+        missing = [" ".join(arm.arm) for arm in found.arms if arm.winner is None]
         if missing:
             allowed = "a grid that is finished"
             raise ConfigError(KEY, missing, allowed, "run `study tune` again, it goes on where it stopped")
-        arms = {(arm["student"], arm["taught"]): tuple(arm["winner"]) for arm in found["arms"]}
-        return cls(path, found["task"], found["teacher"], arms)
+        arms = {(arm.student, arm.taught): tuple(arm.winner or ()) for arm in found.arms}
+        return cls(path, found.task, found.teacher, arms)
 
     def of(self, settings: Settings, said: Iterable[str]) -> tuple[str, ...]:
         """The overrides of a cell's arm; none for a rate that is said already, by the user or by the plan.
