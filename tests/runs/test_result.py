@@ -11,7 +11,8 @@ from hskd_lightning.dashboard.panels import AXIS_COLUMNS, FIGURE_COLUMNS
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import write_json
 from hskd_lightning.runs.result import COLUMNS, OPTIONS, SCHEMA, Result, read_digests
-from hskd_lightning.study.results import CHOICES, KEEPS, MEASURED, NEEDED, NUMBERS
+from hskd_lightning.study.results import CHOICES, KEEPS, MEASURED, NEEDED
+from hskd_lightning.study.row_checks import NUMBERS
 from tests.helpers import ROOT
 from tests.runs.example import a_result
 

@@ -75,7 +75,7 @@ def test_a_missing_column_is_named() -> None:
 
 @pytest.mark.parametrize("seed", ["<b>", None])
 def test_a_seed_that_is_no_number_is_refused(seed: object) -> None:
-    with pytest.raises(ConfigError, match=r"`results: seed` = (.*)\n.*a number in every row\n.*collect"):
+    with pytest.raises(ConfigError, match=r"`results: seed` = (.*)\n.*a whole number in every row\n.*collect"):
         frame({"seed": seed})
 
 
