@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -22,7 +23,7 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, key: str, value: object, allowed: str, remedy: str) -> None:
-        text, rule, out = (shortened(part, LONGEST) for part in (repr(value), allowed, remedy))
+        text, rule, out = (shortened(discreet(part), LONGEST) for part in (repr(value), allowed, remedy))
         super().__init__(f"`{key}` = {text} cannot be used.\n  allowed: {rule}\n  remedy:  {out}")
         self.key = key
         self.value = value
@@ -50,6 +51,11 @@ def renamed(key: str, value: object) -> ConfigError:
     """For a key that there once was."""
     now = RENAMED[key]
     return ConfigError(key, value, f"a key that there is: {now} has taken its place", f"write {now}={value}")
+
+
+def discreet(text: str) -> str:
+    """The text without the passwords of its addresses: what is said may be kept in a log."""
+    return re.sub(r"(?<=://)([^/\s:@]*):[^/\s@]+@", r"\1:***@", text)
 
 
 def shortened(text: str, most: int = 80) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 
 from omegaconf import OmegaConf
@@ -60,6 +61,15 @@ def describe_groups() -> str:
     return "\n".join(
         f"{_beside(group, WHAT.get(group, ''))}\n{_beside('', _listed(group))}" for group in public_groups()
     )
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override: it comes back as it is, whatever characters it has.
+
+    A quotation mark ends the value unless a backslash stands before it, and ${ begins an interpolation likewise.
+    """
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), literal) + "'"
 
 
 def _listed(group: str) -> str:

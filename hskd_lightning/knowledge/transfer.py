@@ -19,7 +19,7 @@ from typing import Any
 import fsspec
 
 from hskd_lightning.artifacts import MANIFEST, hold, make_writable
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, discreet
 from hskd_lightning.knowledge.manifest import LARGEST, check_files, damaged, files_of, read_sealed
 from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.store import Store
@@ -39,7 +39,7 @@ def push(folder: Path, url: str, card: str) -> str:
         card: the text of the README.md beside it, and above it if there is none: of the place's first store.
 
     Returns:
-        where it is now.
+        where it is now, without a password that the address may have.
 
     Raises:
         ConfigError: the store is damaged, or there is no way to the place.
@@ -55,7 +55,7 @@ def push(folder: Path, url: str, card: str) -> str:
             files.pipe_file(f"{root}/{CARD}", card.encode())
         for name in [*(name for name, _ in files_of(facts)), MANIFEST]:
             files.put_file(str(folder / name), f"{target}/{name}")
-    return f"{url.rstrip('/')}/{facts['recipe']}"
+    return discreet(f"{url.rstrip('/')}/{facts['recipe']}")
 
 
 def pull(url: str, stores: Path) -> Path:

@@ -65,6 +65,8 @@ def _path(loc: Sequence[int | str], value: Any) -> list[int | str]:
     """The keys of the value that a complaint is about, without pydantic's own names for the members of a union."""
     path: list[int | str] = []
     for part in loc:
+        if part == "[key]":  # of a mapping: it is the key itself that is refused
+            return path
         if isinstance(value, Mapping) and part not in value:
             part = SPELLED.get(part, part)
         if isinstance(value, Mapping) and part not in value:

@@ -143,7 +143,11 @@ def _tune(given: argparse.Namespace) -> None:
 def _sweep(given: argparse.Namespace, name: str, *more: str) -> None:
     where = ["--config-dir", given.config_dir] if given.config_dir else []
     command = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", name]
-    command += [*given.overrides, *more, *([] if given.to is None else [f"hydra.sweeper.to='{given.to}'"])]
+    command += [
+        *given.overrides,
+        *more,
+        *([] if given.to is None else [f"hydra.sweeper.to={usage.quoted(str(given.to))}"]),
+    ]
     os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
 
 
@@ -184,7 +188,7 @@ def _minimum(given: argparse.Namespace) -> None:
     asked = ["hydra.sweeper.minimum.run=true", f"hydra.sweeper.margin={float(given.margin)}"]
     asked += ["explain=true"] if given.dry else []
     asked += [] if given.budget is None else [f"hydra.sweeper.minimum.budget={bytes_of(given.budget)}"]
-    asked += [] if given.to is None else [f"hydra.sweeper.to='{given.to}'"]
+    asked += [] if given.to is None else [f"hydra.sweeper.to={usage.quoted(str(given.to))}"]
     words = [sys.executable, "-m", "hskd_lightning.train", "-m", *where, "--config-name", given.config_name]
     os.execv(sys.executable, [*words, *given.overrides, *asked])
 

@@ -1,4 +1,4 @@
-"""What the fuzz tests draw: teachers that say what a table has, texts of any lengths, and all that may be kept of it."""
+"""What the fuzz tests draw: teachers that say what a table has, texts of any lengths, and what may be kept of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from tests.helpers import options
 
 BLOCKS, STUDENT_BLOCKS, WORDS = 3, 2, 40
 SCALES = {"plain": 1.0, "constant": 0.0, "tiny": 1e-30, "large": 1e4, "huge": 1e37}
-BITS = [(name, keep) for name in options("bits") for keep in {"planes": (1, 5, 17), "residual": (1, 2)}.get(name, (None,))]
+BITS = [
+    (name, keep) for name in options("bits") for keep in {"planes": (1, 5, 17), "residual": (1, 2)}.get(name, (None,))
+]
 
 
 def examples(count: int, in_ci: int) -> settings:
@@ -102,14 +104,18 @@ class Case:
     @cached_property
     def plan(self) -> HskPlan:
         """Raises ConfigError where the strategies make no sense of these shapes."""
-        parts = {axis: build(Choice.of(_plain(axis, given["name"]) | given), axis) for axis, given in self.chosen.items()}
+        parts = {
+            axis: build(Choice.of(_plain(axis, given["name"]) | given), axis) for axis, given in self.chosen.items()
+        }
         shape = Shape(BLOCKS, self.width, STUDENT_BLOCKS)
         return HskPlan.resolve(shape, parts["depth"], parts["length"], parts["width"], bits=parts["bits"])
 
     @cached_property
     def request(self) -> Request:
         whole = {axis: {**_plain(axis, given["name"]), **given} for axis, given in self.chosen.items()}
-        return Request.of(self.plan, {"of": "a table"}, whole["length"], whole["width"], whole["bits"], self.shard_tokens)
+        return Request.of(
+            self.plan, {"of": "a table"}, whole["length"], whole["width"], whole["bits"], self.shard_tokens
+        )
 
     def batch(self, rows: Sequence[int]) -> TokenBatch:
         return collate(self.split, torch.tensor(rows), pad_id=0)
@@ -123,7 +129,10 @@ class Case:
         if not plan.bits.needs_sample:
             return dict(code.fitted)
         sample = sampled_states(teacher, mapped, every)  # type: ignore[arg-type]
-        return {**code.fitted, **plan.bits.fit(code.encode(sample.transpose(0, 1)[:, :, None]).squeeze(2).transpose(0, 1))}
+        return {
+            **code.fitted,
+            **plan.bits.fit(code.encode(sample.transpose(0, 1)[:, :, None]).squeeze(2).transpose(0, 1)),
+        }
 
     def live(self) -> TeacherSource:
         return TeacherSource(self.teacher, self.plan, self.fit)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whatever is kept of whatever teacher says what: a store says what a teacher in the loop does, and counts what it has."""
+"""Whatever is kept of whatever text: a store says what a teacher in the loop does, and counts what it has."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from hskd_lightning.study.sweep.at_once import is_launcher
 from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.study.sweep.progress import watching
+from hskd_lightning.usage import quoted
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,4 @@ def placed(cell: PlannedCell, place: Path) -> list[str]:
     assert cell.settings is not None
     folders = {f"paths.{name}": folder for name, folder in dataclasses.asdict(cell.settings.paths).items()}
     folders["hydra.sweep.dir"] = str(place)
-    return [*cell.overrides, *(f"{key}={_quoted(Path(folder).absolute())}" for key, folder in folders.items())]
-
-
-def _quoted(path: Path) -> str:
-    """A path as Hydra's command line spells it, whatever characters it has."""
-    escaped = str(path).replace("'", "\\'")
-    return f"'{escaped}'"
+    return [*cell.overrides, *(f"{key}={quoted(str(Path(folder).absolute()))}" for key, folder in folders.items())]
