@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pandas as pd
@@ -44,8 +43,7 @@ def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
     )  # a search is drawn in the figure of the minimum
     for chart in drawn:
         text = pd.DataFrame(chart.rows()).to_csv(index=False, lineterminator="\n")
-        plotted = pd.read_csv(study / "figures" / f"{chart.name}.csv")
-        pd.testing.assert_frame_equal(plotted, pd.read_csv(io.StringIO(text)), rtol=1e-6)
+        assert (study / "figures" / f"{chart.name}.csv").read_text() == text  # to the digit, on every processor
         for kind in ("png", "svg", "pdf"):
             assert (study / "figures" / f"{chart.name}.{kind}").stat().st_size > 1000
 

@@ -12,7 +12,7 @@ import pandas as pd
 from hskd_lightning.study.results import CONTEXT, Setting, finished, label, settings_of, telling
 from hskd_lightning.study.stats.collapse import collapsed
 from hskd_lightning.study.stats.defaults import LEVEL
-from hskd_lightning.study.stats.intervals import Summary, summarize
+from hskd_lightning.study.stats.intervals import DECIMALS, Summary, significant, summarize
 
 Kind = Literal["curve", "points", "faint", "star", "level", "band", "fit", "front", "steps", "ring", "reach"]
 Scale = Literal["linear", "from_zero", "log", "zero_log"]
@@ -22,11 +22,16 @@ class Skipped(Exception):
     """There is nothing to draw yet; says what is missing."""
 
 
+DIGITS = 9
+"""Significant digits of what is drawn: finer than any print, and the same on every processor."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A mean over `n` seeds and its interval; nan where there is none. `x_to`: where a step or a range ends.
 
-    `note` is what the point is called beside its line's name, `flag` what is printed next to it.
+    `note` is what the point is called beside its line's name, `flag` what is printed next to it. Numbers are rounded
+    here, once for all who draw them: the last bits of a sum are another's on another processor, and a figure is not.
     """
 
     x: float
@@ -38,6 +43,11 @@ class Point:
     note: str = ""
     flag: str = ""
     cells: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("x", "mean", "low", "high", "x_to"):
+            value = float(getattr(self, name))
+            object.__setattr__(self, name, significant(round(value, DECIMALS), DIGITS))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ DECIMALS = 12
 """Scores are compared to this many decimals: far finer than one example's worth, far coarser than rounding errors."""
 
 
+def significant(value: float, digits: int) -> float:
+    """A number to so many significant digits: what comes after them is the processor's."""
+    return float(f"{value:.{digits}g}")
+
+
 @dataclass(frozen=True)
 class Summary:
     """A mean over `n` seeds: sample standard deviation, and the interval [low, high] at `level`.

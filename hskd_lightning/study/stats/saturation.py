@@ -16,6 +16,7 @@ from hskd_lightning.study.stats.intervals import (
     check_share,
     mean_curve,
     resampled_means,
+    significant,
 )
 from hskd_lightning.study.stats.marginal_utility import Curve, on_shared_seeds
 from hskd_lightning.study.stats.scores import Array
@@ -24,6 +25,11 @@ TRIED_SCALES = 48
 BEYOND = 5.0
 """Scales are sought from a fifth of the first amount, by which the first step takes all but 0.7% of the gain, to five
 times the last, where the curve is a straight line to within a 40th of its rise."""
+SCALE_DIGITS = 4
+"""Significant digits of a fitted scale. Around the best one the fit is flat: with an error of half the digits of a
+double no other is better, so what a search ends in beyond these digits is its last bits and no result."""
+SCALE_WITHIN = 1e-8
+"""To which share of itself the scale is sought, well within these digits."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ def fit_saturation(curve: Curve, level: float = LEVEL, resamples: int = 2000, se
     scalar, which is the simplest way to diminish. `rmse` tells where a curve does otherwise.
 
     For a given scale the floor and the gain are a straight-line fit, so only the scale is searched: on a grid, then
-    between the best one's neighbours. There is no starting value, and nothing that fails to converge.
+    between the best one's neighbours. There is no starting value, and nothing that fails to converge. The scale is
+    rounded before the floor and the gain are fitted to it, so that every processor comes to the same three numbers.
 
     Args:
         level: of the intervals; seeds are resampled whole and the curve refitted.
@@ -156,10 +163,11 @@ def _fit(amounts: Array, means: Array) -> tuple[float, float, float, float]:
         lambda log: _line(amounts, means, np.exp([log]))[2][0],
         bounds=np.log([scales[max(best - 1, 0)], scales[min(best + 1, TRIED_SCALES - 1)]]),
         method="bounded",
+        options={"xatol": SCALE_WITHIN},
     )
-    scale = math.exp(optimum.x)
+    scale = significant(math.exp(optimum.x), SCALE_DIGITS)
     floor, gain, rmse = (float(values[0]) for values in _line(amounts, means, np.array([scale])))
-    return floor, gain, scale, rmse
+    return round(floor, DECIMALS), round(gain, DECIMALS), scale, round(rmse, DECIMALS)
 
 
 def _scales(amounts: Array) -> Array:
