@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor train reproduce-figures figures dashboard wandb-sync test test-fast bench docs check format clean
+.PHONY: help setup doctor train reproduce-figures figures verify-results dashboard wandb-sync test test-fast bench docs check format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -36,6 +36,10 @@ reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=co
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
 	@for results in $(wildcard results/*/results.csv results/*/bits/results.csv results/*/minimum/results.csv); do \
 		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) || exit 1; done
+
+verify-results: $(READY) ## Run a few settings of each committed study again, from nothing, and hold them against results.csv
+	@for recipe in $(wildcard results/*/verify.yaml results/*/*/verify.yaml); do \
+		$(BIN)/python -m hskd_lightning.study verify --to $$(dirname $$recipe) || exit 1; done
 
 dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
 	$(BIN)/python -m hskd_lightning.dashboard $(ARGS)

@@ -32,6 +32,7 @@ STUDY = """
     study.figures
     study.report
     study.sweep
+    study.verify
     study.__main__
 """
 

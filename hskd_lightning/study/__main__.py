@@ -20,6 +20,9 @@ minimum   the fewest bytes an example that are shown to serve as well as full
           hidden-state knowledge, give or take --margin; or, with --budget,
           the best score within so many bytes. One teacher, student and task;
           --dry says the plan and ends
+verify    run again what verify.yaml names of a committed study (--to), from
+          nothing, and hold it against results.csv; exit code 1 where it
+          differs by more than may be
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
     parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
-    parser.add_argument("--to", type=Path, help="tune, retry, collect, figures, minimum: the folder to fill")
+    parser.add_argument("--to", type=Path, help="the folder to fill; verify: the folder to read")
     parser.add_argument(
         "--margin", type=float, default=MARGIN, help="plan, figures, minimum: the loss of score that does not matter"
     )
@@ -193,6 +196,28 @@ def _minimum(given: argparse.Namespace) -> None:
     os.execv(sys.executable, [*words, *given.overrides, *asked])
 
 
+def _verify(given: argparse.Namespace) -> None:
+    import tempfile
+
+    from hskd_lightning.study.sweep import collect
+    from hskd_lightning.study.verify import judge, recipe, rerun
+
+    folder = given.to or FOLDER
+    asked = recipe.read_recipe(folder)
+    if asked.missing:
+        print(f"{folder}: skipped, it needs {' and '.join(asked.missing)}")
+        return
+    committed = collect.read(folder / "results.csv")
+    with tempfile.TemporaryDirectory(prefix="hskd-verify-") as empty:
+        now = rerun.rerun(asked, Path(empty))
+    checks = [judge.seals(folder / "results.csv"), *judge.judge(committed, now, asked)]
+    rows = [(each.what, each.committed, each.band, each.now, "ok" if each.ok else "OUT") for each in checks]
+    console.show_table((str(folder), "committed", "may be", "now", ""), rows)
+    log.info(judge.same_bits(committed, now))
+    if wrong := judge.out(checks):
+        sys.exit(f"\n{len(wrong)} of {len(checks)} checks of {folder} do not hold: {', '.join(w.what for w in wrong)}")
+
+
 def bytes_of(budget: str) -> float:
     """Bytes as a user writes them: 300B, 1.5kB, 300.
 
@@ -217,6 +242,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "clean": _clean,
     "figures": _figures,
     "minimum": _minimum,
+    "verify": _verify,
 }
 
 if __name__ == "__main__":

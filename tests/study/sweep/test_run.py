@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from hskd_lightning.study.__main__ import main
+from hskd_lightning.study.seals import parse
 from hskd_lightning.study.sweep.collect import TIMES, read
 from tests.helpers import ROOT, SMALL, TINY, command_line
 
@@ -105,6 +106,22 @@ def test_a_finished_sweep_runs_nothing_and_draws_the_same(line: tuple[Path, str]
     assert "sweep: 6 cells (6 done)" in again
     assert {path: path.stat().st_mtime_ns for path in results(root)} == before
     pd.testing.assert_frame_equal(table(root), drawn)
+
+
+def test_verify_runs_it_again_and_finds_the_score_that_somebody_raised(line: tuple[Path, str], tmp_path: Path) -> None:
+    (committed,) = line[0].glob("studies/curve-*/results.csv")
+    rows = parse(committed.read_text())
+    raised = next(row for row in rows if row["knowledge"] == "logits" and row["seed"] == "0")
+    raised["score"] = str(float(raised["score"]) + 0.05)
+    pd.DataFrame(rows).to_csv(tmp_path / "results.csv", index=False)
+    settings = {"tenth": "hsk.amount=0.1", "logits": "knowledge=logits"}
+    recipe = {"sweep": " ".join(USERS_LINE), "seeds": [0], "floor": 0.01, "settings": settings}
+    (tmp_path / "verify.yaml").write_text(yaml.safe_dump(recipe))
+    command = [sys.executable, "-m", "hskd_lightning.study", "verify", "--to", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 of 5 checks" in done.stderr and "do not hold: rows whose seals hold, logits: cells" in done.stderr
+    assert "the teacher is the same to the bit; 1 of 1 scores are equal to the digit" in done.stdout
 
 
 def test_one_command_tunes_every_arm_and_writes_its_winner_down(tmp_path: Path) -> None:
