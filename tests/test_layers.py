@@ -32,7 +32,7 @@ STUDY = """
     study.figures
     study.report
     study.sweep
-    study.verify
+    study.verify study.claims
     study.__main__
 """
 

@@ -23,6 +23,7 @@
     paths     settings of rising amounts, from logits only to full HSK; one for each way to share an amount out
     figures/  each figure as plain numbers (chart, charts/), on paper (matplotlib_figure) and on a page (plotly_figure)
     report/   tables of settings and of the minimum knowledge, as plain rows; findings; one page (its HTML: markup)
+    claims/   the numbers of a page, computed again from the rows that each of them names
     verify/   a few settings of a committed study, run again and held against its rows
     stats/    scores by seed and example -> numbers, intervals and verdicts
         scores             by seed, with each dev example's part (contributions) where it is known

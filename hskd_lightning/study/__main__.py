@@ -23,6 +23,8 @@ minimum   the fewest bytes an example that are shown to serve as well as full
 verify    run again what verify.yaml names of a committed study (--to), from
           nothing, and hold it against results.csv; exit code 1 where it
           differs by more than may be
+claims    compute the numbers of a page again (results/README.md unless named)
+          from the rows that its claims name; exit code 1 where one differs
 """
 
 from __future__ import annotations
@@ -218,6 +220,18 @@ def _verify(given: argparse.Namespace) -> None:
         sys.exit(f"\n{len(wrong)} of {len(checks)} checks of {folder} do not hold: {', '.join(w.what for w in wrong)}")
 
 
+def _claims(given: argparse.Namespace) -> None:
+    from hskd_lightning.study.claims.check import check, could_say
+
+    pages = [Path(name) for name in given.overrides] or [Path("results/README.md")]
+    for page in pages:
+        if not page.is_file():
+            raise ConfigError("claims", str(page), "a Markdown page", f"name it: {command('study')} claims PAGE")
+        print(*could_say(page), sep="\n")
+    if wrong := [each for page in pages for each in check(page)]:
+        sys.exit("\n" + "\n".join(wrong))
+
+
 def bytes_of(budget: str) -> float:
     """Bytes as a user writes them: 300B, 1.5kB, 300.
 
@@ -243,6 +257,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "figures": _figures,
     "minimum": _minimum,
     "verify": _verify,
+    "claims": _claims,
 }
 
 if __name__ == "__main__":

@@ -71,11 +71,22 @@ ABOUT = {"quirks": ["quirk"], "controls": ["control"]}
 """Figures whose settings are named by one axis first: what else differs comes with it, mostly."""
 
 
-def _of_student(members: Sequence[Setting], about: Sequence[str], rules: Rules) -> Iterator[Row]:
-    full, baseline = full_hsk(members), logits_only(members)
+def names(members: Sequence[Setting], about: Sequence[str] = ()) -> dict[Setting, str]:
+    """What the settings of one student are called in its table, in their order.
+
+    Args:
+        members: settings of one context.
+        about: axes that a name begins with, see `ABOUT`.
+    """
     anchored = anchors(members)
     others = [each for each in members if each not in anchored]
     named = telling(others, [*about, *varying(others)])
+    return {each: anchored.get(each) or label(each, named) or "default" for each in members}
+
+
+def _of_student(members: Sequence[Setting], about: Sequence[str], rules: Rules) -> Iterator[Row]:
+    full, baseline = full_hsk(members), logits_only(members)
+    called = names(members, about)
     to_full, to_logits = _beside(members, full, rules), _beside(members, baseline, rules)
     tiers = {row.name: row for row in rank({str(at): summarize(one.scores, LEVEL) for at, one in enumerate(members)})}
     for at in sorted(range(len(members)), key=lambda at: (members[at].amount, members[at].bytes)):
@@ -83,7 +94,7 @@ def _of_student(members: Sequence[Setting], about: Sequence[str], rules: Rules) 
         yield {
             "task": setting["task"],
             "student": setting["student"],
-            "setting": anchored.get(setting) or label(setting, named) or "default",
+            "setting": called[setting],
             "scalars": setting.amount,
             "share": setting.mean("knowledge_fraction") if setting.distils else 0.0,
             "bytes": setting.bytes,
