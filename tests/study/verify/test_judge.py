@@ -81,6 +81,16 @@ def test_a_byte_more_is_out() -> None:
     assert failed(study(), study(knowledge_bytes=143.0)) == ["full: knowledge_bytes", "logits: knowledge_bytes"]
 
 
+def test_steps_that_there_were_none_of_are_out() -> None:
+    none, some = study(steps_hidden=float("nan")), study(steps_hidden=282.0)
+    assert failed(none, none) == []
+    assert failed(none, some) == ["full: steps_hidden", "logits: steps_hidden"]
+
+
+def test_a_column_that_older_tables_lack_is_not_asked_of_them() -> None:
+    assert failed(study().drop(columns="knowledge_bytes"), study()) == []
+
+
 def test_the_last_bits_of_a_mean_of_counts_are_no_byte() -> None:
     assert failed(study(), study(knowledge_bytes=142.00000000000003)) == []
 
