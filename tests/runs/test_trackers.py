@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,16 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_without_a_key_the_mode_is_offline() -> None:
     assert choose_mode("auto") == "offline"
+
+
+def test_with_a_key_and_without_a_route_the_mode_is_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{bound.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
+        wandb.teardown()  # or it goes on with what it read before
+        assert choose_mode("auto") == "offline"
+    wandb.teardown()
 
 
 def test_a_mode_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
