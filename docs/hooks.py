@@ -1,8 +1,7 @@
-"""What the site has besides the pages of docs/: the reference, made from conf/, sweeps/, the parsers and the packages; and
-files of the repository that pages link to.
+"""What the site has besides the pages of docs/: the reference, and files of the repository that pages link to.
 
-A link that leaves docs/ is right in the repository. On the site a picture of results/ comes along, a page of MIRRORED is
-found under its name there, and of any other file the link's text is what stays.
+A link that leaves docs/ is right in the repository. On the site a picture of results/ comes along, a page of MIRRORED
+is found under its name there, and of any other file the link's text is what stays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference, made from what the program itself reads: conf/, sweeps/, the commands' help, the docstrings of packages."""
+"""The reference, made from what the program reads itself: conf/, sweeps/, the commands' help, docstrings."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ BEHIND = {
     "hydra/sweeper": "how `-m` sweeps, and `study minimum` searches: `hydra.sweeper`",
 }
 """Folders of conf/ that nobody chooses an option of, and whose keys are keys of a run all the same."""
+
+CONF_HEAD = """# Configuration
+
+Every key of every option, as the files of `conf/` have it. `python train.py --help` lists the options; `KEY=VALUE` on
+the command line replaces a value.
+"""
+SWEEPS_HEAD = """# Sweeps
+
+`--config-dir sweeps --config-name NAME`, or `--config-name NAME` alone with what pip installed. `plan/` has the cells,
+`recipe/` how a task is trained: `+recipe=sst2`. [How to run them](../howto/sweeps.md).
+"""
+COMMANDS_HEAD = """# Commands
+
+Installed with pip they are `hskd train`, `hskd store`, ...; from a checkout `python train.py` and
+`python -m hskd_lightning.store`, ...
+"""
 
 
 class Key(NamedTuple):
@@ -63,15 +79,13 @@ def modules_page() -> str:
 
 def conf_page() -> str:
     """Every key of every file of conf/ that a run reads, group by group."""
-    head = "# Configuration\n\nEvery key of every option, as the files of `conf/` have it. `python train.py --help` lists the\n"
-    head += "options; `KEY=VALUE` on the command line replaces a value.\n"
     groups = {**WHAT, **BEHIND}
     sections = [_option(CONF / "train.yaml", "## train.yaml", "train")]
     for group in [*groups, *sorted(_groups() - set(groups))]:
         sections.append(f"## {group}\n\n{groups.get(group, '')}\n")
         for path in sorted((CONF / group).glob("*.yaml")):
             sections.append(_option(path, f"### {group}={path.stem}", f"{group.replace('/', '-')}-{path.stem}"))
-    return "\n".join([head, *sections])
+    return "\n".join([CONF_HEAD, *sections])
 
 
 def _groups() -> set[str]:
@@ -139,16 +153,12 @@ def _comment(text: str, first: int, last: int) -> str:
 
 def sweeps_page() -> str:
     """Every plan of sweeps/, as it is."""
-    head = (
-        "# Sweeps\n\n`--config-dir sweeps --config-name NAME`, or `--config-name NAME` alone with what pip installed.\n"
-    )
-    head += "`plan/` has the cells, `recipe/` how a task is trained: `+recipe=sst2`. [How to run them](../howto/sweeps.md).\n"
     sections = []
     for folder in ("", "plan", "recipe", "wandb"):
         for path in sorted((ROOT / "sweeps" / folder).glob("*.yaml")):
             name = path.relative_to(ROOT / "sweeps").with_suffix("").as_posix()
             sections.append(f"## {name}\n\n```yaml\n{path.read_text().rstrip()}\n```\n")
-    return "\n".join([head, *sections])
+    return "\n".join([SWEEPS_HEAD, *sections])
 
 
 # Commands
@@ -156,13 +166,11 @@ def sweeps_page() -> str:
 
 def commands_page() -> str:
     """What each command says to --help."""
-    head = "# Commands\n\nInstalled with pip they are `hskd train`, `hskd store`, ...; from a checkout `python train.py` and\n"
-    head += "`python -m hskd_lightning.store`, ...\n"
     sections = [
         f"## {name}\n\n{what[0].upper()}{what[1:]}.\n\n```text\n{help_of(module).rstrip()}\n```\n"
         for name, (module, what) in COMMANDS.items()
     ]
-    return "\n".join([head, *sections])
+    return "\n".join([COMMANDS_HEAD, *sections])
 
 
 def help_of(module: str) -> str:

@@ -29,9 +29,12 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands(text: str) -> list[Command]:
     """The commands of a block, continued lines as one; `...` stands for more words and is left out."""
-    lines = text.replace("\\\n", " ").splitlines()
-    words = [[word for word in shlex.split(line, comments=True) if word != "..."] for line in lines]
-    return [Command(shlex.join(each), tuple(_after_variables(each))) for each in words if each]
+    lines = [re.sub(r"\s+#.*", "", line) for line in text.replace("\\\n", " ").splitlines()]
+    return [Command(line.strip(), tuple(_after_variables(_words(line)))) for line in lines if _words(line)]
+
+
+def _words(line: str) -> list[str]:
+    return [word for word in shlex.split(line, comments=True) if word != "..."]
 
 
 def _after_variables(words: list[str]) -> list[str]:

