@@ -81,5 +81,5 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## Remove .venv and caches; runs/ and artifacts/ stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+clean: ## Remove .venv, site/ and caches; runs/ and artifacts/ stay
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
