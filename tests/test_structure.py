@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 TESTS = ROOT / "tests"
 ACROSS = {"contracts", "docs"}
-"""Folders that hold every strategy of a kind to one promise, wherever it lives, or what people read to what there is."""
+"""Folders that hold each strategy of a kind to one promise, wherever it lives, or what people read to what is there."""
 FOLDERS = sorted(file.parent.relative_to(TESTS) for file in TESTS.rglob("*/test_*.py"))
 
 
