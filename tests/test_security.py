@@ -26,7 +26,6 @@ from hskd_lightning.pipeline import run
 from hskd_lightning.settings.sweeper import read_sweeper
 from hskd_lightning.study.sweep.rates import Rates
 from hskd_lightning.training import fit
-from hskd_lightning.training.checkpoints import _note
 from tests.helpers import CONF, ROOT, refusal
 
 CODE = sorted(path for room in ("hskd_lightning", "hydra_plugins") for path in (ROOT / room).rglob("*.py"))
@@ -90,7 +89,8 @@ class Bomb:
 
 def test_a_checkpoint_that_would_run_when_it_is_unpickled(tmp_path: Path) -> None:
     torch.save({"state_dict": Bomb(tmp_path / "owned")}, tmp_path / "last.ckpt")
-    write_json(_note(tmp_path / "last.ckpt"), {"of": "last.ckpt", "digests": [digest(tmp_path / "last.ckpt")]})
+    facts = {fit.DIGESTS: {"last.ckpt": digest(tmp_path / "last.ckpt")}, "seconds": 1, "steps": 1}
+    write_json(tmp_path / fit.FACTS, facts)
     with pytest.raises(pickle.UnpicklingError, match="[Ww]eights"):
         fit.load_weights(tmp_path / "last.ckpt")
     assert not (tmp_path / "owned").exists()
@@ -164,7 +164,7 @@ def test_a_tuned_json_can_set_rates(tmp_path: Path, key: str, value: str) -> Non
 def test_a_plan_is_no_path(figure: object) -> None:
     """The folder of a study is called after its plans."""
     sweeper = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
-    with pytest.raises(ConfigError, match="(?s)`hydra.sweeper.plans.*a figure's name: letters, digits and _"):
+    with pytest.raises(ConfigError, match="(?s)`hydra.sweeper.plans.*the name of a figure: letters, digits and _"):
         read_sweeper({**sweeper, "plans": {figure: [{}]}})
 
 

@@ -139,11 +139,12 @@ def _check_space(stores: Path, need: int) -> None:
 def _open(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not url.rstrip("/").rpartition("/")[2].strip(".") or ".." in url.split("/"):
         raise ConfigError("store", url, "an address that ends in a name", "write it out, without `.` and `..`")
-    try:
-        files, root = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        remedy = f"install what speaks this protocol ({error})"
-        raise ConfigError("store", url, "a folder, or an address that fsspec can open", remedy) from error
+    with _reaching(url):  # some protocols log in as soon as they are named
+        try:
+            files, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            remedy = f"install what speaks this protocol ({error})"
+            raise ConfigError("store", url, "a folder, or an address that fsspec can open", remedy) from error
     return files, root.rstrip("/")
 
 

@@ -30,7 +30,7 @@ Block = dict[str, Any]
 Grid = dict[str, list[StrictInt | StrictFloat] | None]
 """Strategy -> the keeps to try; None: everything; an empty list: it is left out."""
 FromThree = Annotated[Annotated[StrictInt, Field(ge=3)], says("a whole number from 3: fewer seeds show nothing")]
-_Figure = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$"), says("a figure's name: letters, digits and _")]
+_Figure = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$"), says("the name of a figure: letters, digits and _")]
 _SHARE = Annotated[StrictFloat, Field(gt=0, lt=1)]
 
 

@@ -240,7 +240,7 @@ def bytes_of(budget: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k?)B?", budget.strip())
     size = float(found[1]) * (1000 if found[2] else 1) if found else 0.0
-    if not size > 0:
+    if not 0 < size < math.inf:
         raise ConfigError("--budget", budget, "bytes an example above 0, such as 300B or 1.5kB", "write --budget 300B")
     return size
 

@@ -287,3 +287,10 @@ def test_codebooks_that_fp16_does_not_hold_are_refused() -> None:
     pytest.importorskip("faiss")
     with refusal("bits", "values of up to 65,504"):
         Residual(1).fit(1e6 * drawn(300, 3))
+
+
+def test_planes_are_the_same_after_a_token_by_itself() -> None:
+    """A batch of one example of one token: what is decoded must not be written into the code."""
+    code, values = Planes(keep=6).code(Planes(keep=6).fit(drawn(50, 2)), 2), drawn(1, 2)[None]  # (1, 1, 1, 2)
+    first = code.decode(code.encode(values))
+    assert torch.equal(code.decode(code.encode(values)), first)

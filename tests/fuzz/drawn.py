@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,10 @@ class Case:
     """Axis -> its strategy's `name` and options."""
     shard_tokens: int = 8
 
+    @property
+    def bits(self) -> str:
+        return str(self.chosen["bits"]["name"])
+
     @cached_property
     def teacher(self) -> Spoken:
         return Spoken(self.width, self.classes, SCALES[self.scale], seed=self.width)
@@ -123,7 +127,9 @@ class Case:
     def fit(self) -> dict[str, Tensor]:
         """As `assets.fits.fit` makes it, without artifacts."""
         plan, teacher, mapped = self.plan, self.teacher, self.plan.layer_map.teacher_states
-        every = [self.batch([row]) for row in range(len(self.lengths))]
+        lengths = (*self.lengths, 256) if self.bits == "residual" else self.lengths  # for a codebook
+        text = replace(self, lengths=lengths)
+        every = [text.batch([row]) for row in range(len(lengths))]
         moments = measure_moments(teacher, mapped, every) if plan.width.needs_moments else None  # type: ignore[arg-type]
         code = plan.width.fit(self.width, moments)
         if not plan.bits.needs_sample:

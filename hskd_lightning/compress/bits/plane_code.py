@@ -42,8 +42,10 @@ class PlaneCode:
 
     def decode(self, codes: Tensor) -> Tensor:
         bits = unpack_bits(codes, self.order.shape[-1]).long() << self.shift[:, None]  # (B, P, K, keep)
-        nodes = self.root[:, None].expand(*codes.shape[:-1], -1).contiguous()  # (B, P, K, W)
-        nodes.scatter_add_(-1, self.order[:, None].expand_as(bits), bits)
+        roots = self.root[:, None].expand(*codes.shape[:-1], -1)  # (B, P, K, W)
+        nodes = roots.scatter_add(
+            -1, self.order[:, None].expand_as(bits), bits
+        )  # not in place: of one token it is root
         return self.tree.flatten().index_select(0, nodes.flatten()).view(nodes.shape)
 
     def to(self, device: torch.device) -> PlaneCode:
