@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 MIRRORED = {
     "results/README.md": "results.md",
     "results/sst2/bits/README.md": "smallest_store.md",
+    "results/sst2/minimum/README.md": "fewest_bytes.md",
     "benchmarks/README.md": "benchmarks.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
