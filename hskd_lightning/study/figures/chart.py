@@ -46,8 +46,8 @@ class Point:
 
     def __post_init__(self) -> None:
         for name in ("x", "mean", "low", "high", "x_to"):
-            value = float(getattr(self, name))
-            object.__setattr__(self, name, significant(round(value, DECIMALS), DIGITS))
+            if math.isfinite(value := getattr(self, name)):
+                object.__setattr__(self, name, significant(round(value, DECIMALS), DIGITS))
 
 
 @dataclass(frozen=True)

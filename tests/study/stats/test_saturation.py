@@ -158,3 +158,11 @@ def test_the_intervals_cover_the_truth() -> None:
     assert {each.verdict for each in found} == {"saturates"}
     assert np.mean([each.scale_low <= 500 <= each.scale_high for each in found]) >= 0.85  # 95% less three errors
     assert np.mean([each.gain_low <= 0.05 <= each.gain_high for each in found]) >= 0.85
+
+
+def test_the_last_bits_of_the_means_move_no_number_of_the_fit() -> None:
+    """As another processor sums otherwise, and its search ends beside ours."""
+    means = saturating(500) + np.array([0, 2, -1, 1, -2, 1, 0]) / 1000
+    found = [_fit(AMOUNTS, means * (1 + bits)) for bits in (0.0, 2e-16, -2e-16, 4e-15)]
+    assert len({fitted[2] for fitted in found}) == 1
+    assert all(fitted == pytest.approx(found[0], abs=1e-11, rel=0) for fitted in found)
