@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
@@ -50,22 +48,17 @@ typed = draw.builds("{}{}={}".format, draw.sampled_from(PREFIXES), draw.sampled_
 texts = draw.text(max_size=20) | draw.text("'\"\\${}[](),=+~ a1.\n", max_size=12)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def composing() -> Iterator[None]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
-
-
 def answered(words: list[str]) -> None:
     """Resolve a cell as `train` does; what is said of it is a ConfigError."""
     try:
-        with explained(words):
-            Experiment.resolve(plain(compose("train", overrides=words)))
+        with explained(words), initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", overrides=words)
+        Experiment.resolve(plain(config))
     except ConfigError as error:
         assert len(str(error)) < 4000 and str(error).encode()
 
 
-@examples(300, in_ci=12)
+@examples(300, in_ci=10)
 @given(draw.lists(typed | texts, min_size=1, max_size=3))
 @example(["hsk.amount="])
 @example(["length.keep=\ud800"])

@@ -90,7 +90,7 @@ def less(drawn: draw.DrawFn, case: Case) -> Case:
     return replace(case, chosen={**case.chosen, axis: given})
 
 
-@examples(2000, in_ci=40)
+@examples(1000, in_ci=15)
 @given(draw.data(), cases)
 def test_a_store_that_covers_a_request_serves_it_as_one_of_its_own_would(data: draw.DataObject, case: Case) -> None:
     asked = data.draw(less(case))
@@ -101,7 +101,7 @@ def test_a_store_that_covers_a_request_serves_it_as_one_of_its_own_would(data: d
         assert_same(asked, asked.source(large).hidden(batch), asked.source(own).hidden(batch))
 
 
-@examples(2000, in_ci=60)
+@examples(2000, in_ci=30)
 @given(cases, cases)
 def test_what_joins_two_requests_covers_both(one: Case, other: Case) -> None:
     try:
