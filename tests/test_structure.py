@@ -10,8 +10,9 @@ import pytest
 from tests.helpers import ROOT
 
 TESTS = ROOT / "tests"
-ACROSS = {"contracts", "docs"}
-"""Folders that hold each strategy of a kind to one promise, wherever it lives, or what people read to what is there."""
+ACROSS = {"contracts", "corpus", "docs", "fuzz"}
+"""Folders of no one room: every strategy held to one promise, files from elsewhere, cases that are drawn, and what people
+read held to what is there."""
 FOLDERS = sorted(file.parent.relative_to(TESTS) for file in TESTS.rglob("*/test_*.py"))
 
 

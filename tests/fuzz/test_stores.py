@@ -49,19 +49,20 @@ def assert_same(case: Case, one: HiddenTarget, other: HiddenTarget) -> None:
         torch.testing.assert_close(one.values[heard(one)], other.values[heard(one)], rtol=1e-4, atol=1e-4 * most)
 
 
-@examples(2000, in_ci=40)
-@given(cases, draw.lists(draw.integers(0, 50), max_size=4), draw.randoms(use_true_random=False))
-def test_a_store_says_what_its_teacher_does_whoever_asks_for_which_rows(case: Case, order: list[int], shuffle) -> None:
+@examples(400, in_ci=40)
+@given(cases, draw.lists(draw.integers(0, 50), max_size=4), draw.permutations(range(6)))
+def test_a_store_says_what_its_teacher_does_whoever_asks_for_which_rows(
+    case: Case, order: list[int], asked: list[int]
+) -> None:
     with a_folder() as root:
         source = case.source(built(case, root, order))
-        rows = [*range(len(case.lengths))]
-        shuffle.shuffle(rows)
+        rows = [row for row in asked if row < len(case.lengths)]
         batch, live = case.batch(rows), case.live()
         assert_same(case, source.hidden(batch), live.hidden(batch))
         assert torch.equal(source.logits(batch), live.logits(batch))
 
 
-@examples(1000, in_ci=20)
+@examples(200, in_ci=20)
 @given(cases)
 def test_the_amount_that_is_counted_is_what_is_kept(case: Case) -> None:
     with a_folder() as root:
@@ -90,7 +91,7 @@ def less(drawn: draw.DrawFn, case: Case) -> Case:
     return replace(case, chosen={**case.chosen, axis: given})
 
 
-@examples(1000, in_ci=15)
+@examples(300, in_ci=15)
 @given(draw.data(), cases)
 def test_a_store_that_covers_a_request_serves_it_as_one_of_its_own_would(data: draw.DataObject, case: Case) -> None:
     asked = data.draw(less(case))
@@ -101,7 +102,7 @@ def test_a_store_that_covers_a_request_serves_it_as_one_of_its_own_would(data: d
         assert_same(asked, asked.source(large).hidden(batch), asked.source(own).hidden(batch))
 
 
-@examples(2000, in_ci=30)
+@examples(500, in_ci=30)
 @given(cases, cases)
 def test_what_joins_two_requests_covers_both(one: Case, other: Case) -> None:
     try:
