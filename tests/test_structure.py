@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 TESTS = ROOT / "tests"
 ACROSS = {"contracts", "corpus", "docs", "fuzz"}
-"""Folders of no one room: strategies held to one promise, files from elsewhere, drawn cases, pages held to what is there."""
+"""Folders of no one room: strategies held to one promise, files from elsewhere, drawn cases, pages held to code."""
 FOLDERS = sorted(file.parent.relative_to(TESTS) for file in TESTS.rglob("*/test_*.py"))
 
 
