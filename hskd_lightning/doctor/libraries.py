@@ -22,6 +22,7 @@ EXTRAS = {
     "slurm": "launch=submitit_slurm and submitit_local",
     "ray": "launch=ray and ray_cluster",
     "tensorboard": "logger=tensorboard",
+    "docs": "make docs",
     "dev": "tests, lint and types",
 }
 """What each extra of pyproject.toml is for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from hskd_lightning.study.markup import Markup, element, joined
 from hskd_lightning.study.report.html_tables import DASH, between, probability
@@ -13,13 +13,19 @@ from hskd_lightning.study.report.html_tables import DASH, between, probability
 Row = Mapping[str, Any]
 
 
-class _Reading(BaseModel):
+class _Said(BaseModel):
+    """A part of answer.json; what else it says is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Reading(_Said):
     low: float | None
     high: float | None
     p: float | None
 
 
-class _Rung(BaseModel):
+class _Rung(_Said):
     name: str
     bytes: float
     share: float
@@ -32,7 +38,7 @@ class _Rung(BaseModel):
     needs: str | None
 
 
-class _Cost(BaseModel):
+class _Cost(_Said):
     cells: int
     failed: int
     hours: float
@@ -41,7 +47,7 @@ class _Cost(BaseModel):
     students_to_pay: int
 
 
-class _Rules(BaseModel):
+class _Rules(_Said):
     cells: int
     margin: float
     alpha: float
@@ -49,7 +55,7 @@ class _Rules(BaseModel):
     reference: int
 
 
-class AnswerSaid(BaseModel):
+class AnswerSaid(_Said):
     """What the page reads of answer.json."""
 
     sentence: str

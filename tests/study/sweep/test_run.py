@@ -125,7 +125,8 @@ def test_verify_runs_it_again_and_finds_the_score_that_somebody_raised(line: tup
 
 
 def test_one_command_tunes_every_arm_and_writes_its_winner_down(tmp_path: Path) -> None:
-    grid = ("hydra.sweeper.hidden_lr=[0.001,0.003]", "hydra.sweeper.prediction_lr=[0.001]", "bits=fp32")
+    rates = ("hydra.sweeper.hidden_lr=[0.001,0.003]", "hydra.sweeper.prediction_lr=[0.001]")
+    grid = ("student=tiny", *rates, "bits=fp32")
     command = [sys.executable, "-m", "hskd_lightning.study", "tune", *SMALL, *TINY, *grid, f"paths.root={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
