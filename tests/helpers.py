@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,10 @@ from hskd_lightning.hsk import TokenBatch
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+"""Whether chance is given more rounds than CI has the time for."""
+KILLS = 5 if THOROUGH else 2
+"""Random moments at which a sweep is killed."""
 SMALL = (
     "data.source.train=300",
     "data.source.dev=60",

@@ -33,13 +33,13 @@ from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.writer import Contents
-from tests.helpers import ROOT, SMALL, TINY, command_line, only_store
+from tests.helpers import ROOT, SMALL, THOROUGH, TINY, command_line, only_store
 
 pytestmark = pytest.mark.slow
 Small = Callable[..., DictConfig]
 LARGER = (*SMALL, *TINY, "data.source.train=700", "data.distil_limit=500", "store.shard_tokens=100")
 """Some eighty shards: a second's work, with many moments to be killed at."""
-ROUNDS = 20
+ROUNDS = 20 if THOROUGH else 8
 
 
 def room_at(root: Path, *overrides: str) -> Stores:
@@ -85,7 +85,7 @@ def without_store(unbroken: Path, root: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_killed_at_twenty_random_moments_ends_in_identical_checksums(
+def test_killed_at_random_moments_ends_in_identical_checksums(
     kind: tuple[Path, tuple[str, ...]], tmp_path: Path
 ) -> None:
     unbroken, overrides = kind

@@ -20,7 +20,7 @@ import yaml
 from hskd_lightning.study.__main__ import main
 from hskd_lightning.study.seals import parse
 from hskd_lightning.study.sweep.collect import TIMES, read
-from tests.helpers import ROOT, SMALL, TINY, command_line
+from tests.helpers import KILLS, ROOT, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -159,10 +159,10 @@ def unbroken(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_killed_at_five_random_moments_it_ends_as_the_unbroken_one(plans: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments_it_ends_as_the_unbroken_one(plans: Path, unbroken: Path, tmp_path: Path) -> None:
     draw = random.Random()
     command = command_line(tmp_path, *arguments(plans, "good"))
-    for kill in range(5):
+    for kill in range(KILLS):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True)
         until = len(results(tmp_path)) + draw.randint(1, 4)
         deadline = time.monotonic() + PATIENCE

@@ -23,7 +23,7 @@ from hskd_lightning.study.__main__ import bytes_of
 from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.sweep.collect import read
 from hskd_lightning.study.sweep.search import as_study, chosen, rules_of, write_rules
-from tests.helpers import CONF, ROOT, SMALL, TINY, refusal
+from tests.helpers import CONF, KILLS, ROOT, SMALL, TINY, refusal
 
 SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
 PATIENCE = 600
@@ -177,9 +177,9 @@ def test_a_plan_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_five_random_moments_it_ends_with_the_same_answer(unbroken: tuple[Path, str], tmp_path: Path) -> None:
+def test_killed_at_random_moments_it_ends_with_the_same_answer(unbroken: tuple[Path, str], tmp_path: Path) -> None:
     draw = random.Random()
-    for _ in range(5):
+    for _ in range(KILLS):
         words = command(tmp_path)
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True)
         until = len(list(tmp_path.glob("runs/*/result.json"))) + draw.randint(1, 4)
