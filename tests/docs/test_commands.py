@@ -136,6 +136,11 @@ def test_a_documented_command_of_studies_is_understood(asked: list[Any], argumen
     (given,) = asked[0]
     if given.command == "figures":
         assert (ROOT / given.to / "results.csv").exists()
+    if given.command == "verify":
+        assert (ROOT / given.to / "verify.yaml").exists()
+    if given.command == "claims":  # its words are pages
+        assert all((ROOT / page).exists() for page in given.overrides)
+        return
     if given.budget is not None:
         assert study.bytes_of(given.budget) > 0
     name = "tune" if given.command == "tune" and given.config_name == "train" else given.config_name
