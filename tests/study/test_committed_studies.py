@@ -58,6 +58,8 @@ def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) ->
     assert found[~switched].fillna({"steps_hidden": 0}).eval("steps_hidden + steps_prediction").nunique() == 1
 
 
-def test_a_page_of_it_names_its_cells(study: Path, tmp_path: Path) -> None:
-    page = write_report(read(study / "results.csv"), tmp_path / "report.html").read_text()
-    assert all(cell in page for cell in read(study / "results.csv").cell_id.unique())
+@pytest.mark.parametrize("name", ["toy", "toy/minimum"])  # every figure, and a search
+def test_a_page_of_it_names_its_cells(name: str, tmp_path: Path) -> None:
+    table = read(ROOT / "results" / name / "results.csv")
+    page = write_report(table, tmp_path / "report.html").read_text()
+    assert all(cell in page for cell in table.cell_id.unique())
