@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
-from hskd_lightning.errors import ConfigError
+from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.integrity import read_typed
 from hskd_lightning.settings import Settings
 
 KEY = "hydra.sweeper.tuned"
 AGAIN = "tune again, or leave it out"
-REMEDY = f"tune these, or leave {KEY} out"
+REMEDY = f"tune these, or do without: {KEY}=null"
 Taught = Literal["everything", "a part", "logits"]
 CHOSEN = ("depth", "length", "width")
 TUNED = ("student.lr.hidden", "student.lr.prediction", "stage.hidden.lr", "stage.prediction.lr")
@@ -84,7 +84,8 @@ class Rates:
             ConfigError: no such file, another's, an arm without a winner, or one whose winner is more than rates.
         """
         if not path.is_file():
-            raise ConfigError(KEY, str(path), "the tuned.json of `study tune`", "tune first, or name another")
+            remedy = f"make it: {command('study')} tune with the same words and --to {path.parent}; or {KEY}=null"
+            raise ConfigError(KEY, str(path), "the tuned.json of `study tune`", remedy)
         found = read_typed(path, TypeAdapter(_Tuned), KEY, AGAIN, tuple(_Tuned.model_fields))
         missing = [" ".join(arm.arm) for arm in found.arms if arm.winner is None]
         if missing:

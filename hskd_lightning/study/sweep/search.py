@@ -167,9 +167,10 @@ class Rounds:
     cells: dict[Trial, PlannedCell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._said = functools.cache(self._with_rates)
         self._composed = functools.cache(lambda overrides: self.compose(self._said(overrides)))
 
-    def _said(self, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    def _with_rates(self, overrides: tuple[str, ...]) -> tuple[str, ...]:
         """The overrides that make a cell of what the search chose."""
         said = *self.given, *overrides
         return said if self.rates is None else (*said, *self.rates.of(read_settings(self.compose(said)), said))

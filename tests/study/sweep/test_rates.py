@@ -13,9 +13,12 @@ from omegaconf import DictConfig
 from hskd_lightning.config import plain
 from hskd_lightning.integrity import read_json, write_json
 from hskd_lightning.settings.sweeper import read_sweeper
+from hskd_lightning.settled import cell_id
 from hskd_lightning.study.sweep import tuned
 from hskd_lightning.study.sweep.expand import make_plan
 from hskd_lightning.study.sweep.plan import Plan
+from hskd_lightning.study.sweep.rates import Rates
+from hskd_lightning.study.sweep.search import Rounds
 from tests.helpers import CONF, refusal
 
 SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
@@ -88,6 +91,17 @@ def test_what_tuning_wrote_is_what_a_study_reads(
     path, _ = tuned.finish(arms, tmp_path / "again")
     assert read_json(path, "", "")["task"] == "polarity"
     assert rates(planned(path)) == rates(planned(the_tuned(tmp_path)))
+
+
+def test_a_search_trains_each_arm_at_its_own(small: Callable[..., DictConfig], tmp_path: Path) -> None:
+    def compose(overrides: Sequence[str]) -> Mapping[str, Any]:
+        return plain(small(*overrides))
+
+    corners = [("experiment=full_hsk",), ("knowledge=logits",)]
+    config, launcher = small(), None
+    rounds = Rounds(config, launcher, compose, (), corners, None, Rates.read(the_tuned(tmp_path)))  # type: ignore[arg-type]
+    said = [(*corners[0], *WINNERS[0]), (*corners[1], *WINNERS[2])]
+    assert list(rounds.families.values()) == [cell_id(compose(each)) for each in said]
 
 
 def test_an_arm_that_was_not_tuned_is_refused(planned: Planned, tmp_path: Path) -> None:
