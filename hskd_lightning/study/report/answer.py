@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hskd_lightning.study.markup import Markup, element, joined
 from hskd_lightning.study.report.html_tables import DASH, between, probability
+from hskd_lightning.study.search.answer import Cost
 
 Row = Mapping[str, Any]
 
@@ -38,15 +39,6 @@ class _Rung(_Said):
     needs: str | None
 
 
-class _Cost(_Said):
-    cells: int
-    failed: int
-    hours: float
-    teacher_passes: int
-    passes_saved: int
-    students_to_pay: int
-
-
 class _Rules(_Said):
     cells: int
     margin: float
@@ -60,7 +52,7 @@ class AnswerSaid(_Said):
 
     sentence: str
     ladder: list[_Rung]
-    cost: _Cost
+    cost: Cost
     rules: _Rules
     space: int
 
