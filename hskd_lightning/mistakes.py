@@ -22,8 +22,6 @@ from hskd_lightning.usage import public_groups
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: at 1 it raises what it would print. A user who sets it sees the whole trace."""
 SWEEPS = CONF.parent / "sweeps"
-NO_OPTION = "Config group override must be a string or a list"
-"""How the ValueError begins that Hydra raises for `depth=null`."""
 
 
 @contextmanager
@@ -39,7 +37,7 @@ def explained(words: Sequence[str]) -> Iterator[None]:
     whole_trace = os.environ.get(FULL_ERROR) == "1"
     try:
         yield
-    except (HydraException, ValueError) as error:
+    except (HydraException, ValueError, TypeError, OSError) as error:
         if whole_trace or not _raised_in_hydra(error):
             raise
         raise _in_our_words(error, words) from error
@@ -65,9 +63,10 @@ def no_such_folder(folder: str) -> ConfigError:
 
 
 def _raised_in_hydra(error: Exception) -> bool:
-    """Whether this is Hydra's answer to the user: of a ValueError, only where it comes from tells."""
-    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, HydraException) or innermost.f_globals["__name__"].startswith("hydra.")
+    """Whether this is Hydra's answer to the user: of Python's own errors, only where they come from tells."""
+    modules = [str(frame.f_globals["__name__"]) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    *_, innermost = [module for module in modules if module.startswith(("hydra.", "hskd_lightning."))]
+    return isinstance(error, HydraException) or innermost.startswith("hydra.")
 
 
 def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
@@ -85,10 +84,8 @@ def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
     if first.startswith("Ambiguous value"):
         key, _, value = _quoted(error).partition("=")
         return ConfigError(key, value, "one value for one run", f"add -m to run each, or write {key}=[{value}]: a list")
-    nulled = [word.removesuffix("=null") for word in words if word.endswith("=null")]
-    if first.startswith(NO_OPTION) and (groups := [key for key in nulled if names(key)]):
-        remedy = f"leave {groups[0]} out for what it is by default"
-        return ConfigError(groups[0], "null", ", ".join(names(groups[0])), remedy)
+    if not isinstance(error, HydraException) and (no_option := next(_no_options(words), None)):
+        return no_option
     remedy = f"{first}; {_see_help()}"
     return ConfigError("command line", " ".join(words), "GROUP=OPTION and KEY.SUBKEY=VALUE", remedy)
 
@@ -107,12 +104,21 @@ def _unreadable(word: str) -> ConfigError:
 
 def _no_such_file(name: str, choices: Sequence[str] | None) -> ConfigError:
     group, _, option = name.rpartition("/")
+    if choices is None and group in public_groups():  # of a list of options
+        choices = names(group)
     if choices is not None:
         close = [f"{group}={each}" for each in _close(option, choices)]
         return ConfigError(group, option, ", ".join(choices), f"{_did_you_mean(close)}{_see_help()}")
     known = [path.stem for folder in (CONF, SWEEPS) for path in sorted(folder.glob("*.yaml"))]
     otherwise = "a file of your own needs its folder: --config-dir FOLDER"
     return ConfigError("--config-name", name, ", ".join(known), f"{_did_you_mean(_close(option, known))}{otherwise}")
+
+
+def _no_options(words: Sequence[str]) -> Iterator[ConfigError]:
+    """What Hydra cannot even look for: depth=null, width=[1,2], a name too long for a file."""
+    for group, _, value in (word.lstrip("+~").partition("=") for word in words):
+        if group in public_groups() and value not in names(group):
+            yield ConfigError(group, value, ", ".join(names(group)), f"leave {group} out for what it is by default")
 
 
 def _no_such_key(key: str, words: Sequence[str]) -> ConfigError:

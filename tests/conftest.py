@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tests.helpers import ROOT, SMALL, TINY, command_line
 
@@ -51,14 +53,23 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("artifacts")
 
 
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    """Hydra takes a tenth of a second, and many tests ask for the same."""
+    return compose("train", overrides=list(overrides))
+
+
 @pytest.fixture
 def configure(tmp_path: Path, artifacts: Path) -> Iterator[Callable[..., DictConfig]]:
     """Compose conf/train.yaml with overrides, everything written below this test's folder."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
 
         def composed(*overrides: str) -> DictConfig:
-            places = [f"paths.root={tmp_path}", f"paths.artifacts={artifacts}"]
-            return compose("train", overrides=[*places, *overrides])
+            config = copy.deepcopy(_composed(overrides))
+            for key, place in {"paths.root": tmp_path, "paths.artifacts": artifacts}.items():
+                if not any(override.startswith(f"{key}=") for override in overrides):
+                    OmegaConf.update(config, key, str(place))
+            return config
 
         yield composed
 

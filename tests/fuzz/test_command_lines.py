@@ -62,6 +62,8 @@ def answered(words: list[str]) -> None:
 @given(draw.lists(typed | texts, min_size=1, max_size=3))
 @example(["hsk.amount="])
 @example(["length.keep=\ud800"])
+@example(["width=[1,2]"])
+@example(["bits=" + "x" * 5000])
 def test_a_cell_of_whatever_words_is_resolved_or_answered(words: list[str]) -> None:
     before = set(Path.cwd().iterdir())
     answered(words)

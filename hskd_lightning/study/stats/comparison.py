@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from statsmodels.stats.multitest import multipletests
+import numpy as np
 
 from hskd_lightning.study.stats.contrast import Contrast, Reading, difference
 from hskd_lightning.study.stats.defaults import ALPHA, FEWEST, LEVEL, MARGIN
@@ -91,10 +91,16 @@ def _corrected(shifts: Sequence[Shift | None]) -> list[Shift | None]:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979). A nan is a test that was not made: it stays, and counts for nothing."""
-    made = [p for p in ps if not math.isnan(p)]
-    adjusted = iter(multipletests(made, method="holm")[1] if made else [])
-    return [p if math.isnan(p) else float(next(adjusted)) for p in ps]
+    """Holm's step-down correction (Holm 1979). A nan is a test that was not made: it stays, and counts for nothing.
+
+    Not statsmodels', whose every call collects garbage: two fifths of a report's time, and all of it where much is
+    loaded.
+    """
+    adjusted = np.array(ps, dtype=float)
+    rising = np.argsort(adjusted)[: np.count_nonzero(~np.isnan(adjusted))]  # nan sorts last
+    stepped = adjusted[rising] * np.arange(len(rising), 0, -1)
+    adjusted[rising] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return adjusted.tolist()
 
 
 # As good as.

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import fdtrc
 
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
@@ -89,7 +88,7 @@ def fit_saturation(curve: Curve, level: float = LEVEL, resamples: int = 2000, se
 
     Args:
         level: of the intervals; seeds are resampled whole and the curve refitted.
-        resamples: how often, a quarter of a millisecond each.
+        resamples: how often.
         seed: of the resampling.
 
     Raises:
@@ -101,8 +100,8 @@ def fit_saturation(curve: Curve, level: float = LEVEL, resamples: int = 2000, se
     missing = _missing(amounts, scores)
     if missing:
         return Saturation(missing, n, len(amounts), level)
-    fitted = _fit(amounts, mean_curve(scores))
-    again = np.array([_fit(amounts, means) for means in resampled_means(scores, resamples, seed)])  # (R, 4)
+    fitted = tuple(_fit(amounts, mean_curve(scores)[None])[0].tolist())
+    again = _fit(amounts, resampled_means(scores, resamples, seed))  # (R, 4)
     ends = [bootstrap_interval(values, n, level) for values in again.T[:3]]
     verdict, p_fit = _verdict(fitted, ends, _scales(amounts)), lack_of_fit(scores, fitted[3])
     if verdict.startswith("saturates") and p_fit < ALPHA:
@@ -155,19 +154,19 @@ def _verdict(fitted: tuple[float, ...], ends: list[tuple[float, float]], scales:
     return "saturates by the first amount" if scale < 1.01 * scales[0] else "saturates"
 
 
-def _fit(amounts: Array, means: Array) -> tuple[float, float, float, float]:
-    """floor, gain, scale, rmse of a mean curve (A,)."""
-    scales = _scales(amounts)
-    best = int(np.argmin(_line(amounts, means, scales)[2]))
-    optimum = minimize_scalar(
-        lambda log: _line(amounts, means, np.exp([log]))[2][0],
-        bounds=np.log([scales[max(best - 1, 0)], scales[min(best + 1, TRIED_SCALES - 1)]]),
-        method="bounded",
-        options={"xatol": SCALE_WITHIN},
-    )
-    scale = significant(math.exp(optimum.x), SCALE_DIGITS)
-    floor, gain, rmse = (float(values[0]) for values in _line(amounts, means, np.array([scale])))
-    return round(floor, DECIMALS), round(gain, DECIMALS), scale, round(rmse, DECIMALS)
+def _fit(amounts: Array, means: Array) -> Array:
+    """floor, gain, scale, rmse of mean curves (R, A): (R, 4). All are searched at once, each grid within the last's."""
+    grid = np.broadcast_to(np.log(_scales(amounts)), (len(means), TRIED_SCALES))
+    while True:
+        best = np.argmin(_line(amounts, means, np.exp(grid))[2], axis=1, keepdims=True)
+        low = np.take_along_axis(grid, np.maximum(best - 1, 0), axis=1)[:, 0]
+        high = np.take_along_axis(grid, np.minimum(best + 1, TRIED_SCALES - 1), axis=1)[:, 0]
+        if (high - low).max() < SCALE_WITHIN:
+            break
+        grid = np.linspace(low, high, TRIED_SCALES, axis=1)
+    scale = np.array([significant(middle, SCALE_DIGITS) for middle in np.exp((low + high) / 2)])
+    floor, gain, rmse = (np.round(values[:, 0], DECIMALS) for values in _line(amounts, means, scale[:, None]))
+    return np.stack([floor, gain, scale, rmse], axis=1)
 
 
 def _scales(amounts: Array) -> Array:
@@ -175,10 +174,10 @@ def _scales(amounts: Array) -> Array:
 
 
 def _line(amounts: Array, means: Array, scales: Array) -> tuple[Array, Array, Array]:
-    """Least squares of the means (A,) on what each scale (G,) says has been used up: floor, gain, rmse, each (G,)."""
-    used = -np.expm1(-amounts / scales[:, None])  # (G, A)
-    centred = used - used.mean(axis=1, keepdims=True)
-    gain = centred @ means / np.square(centred).sum(axis=1)
-    floor = means.mean() - gain * used.mean(axis=1)
-    residual = floor[:, None] + gain[:, None] * used - means
-    return floor, gain, np.sqrt(np.square(residual).mean(axis=1))
+    """Least squares of means (R, A) on what each scale (R, G) says has been used up: floor, gain, rmse, each (R, G)."""
+    used = -np.expm1(-amounts / scales[..., None])  # (R, G, A)
+    centred = used - used.mean(axis=2, keepdims=True)
+    gain = (centred * means[:, None]).sum(axis=2) / np.square(centred).sum(axis=2)
+    floor = means.mean(axis=1, keepdims=True) - gain * used.mean(axis=2)
+    residual = floor[..., None] + gain[..., None] * used - means[:, None]
+    return floor, gain, np.sqrt(np.square(residual).mean(axis=2))

@@ -56,12 +56,11 @@ def make_plan(settings: SweeperSettings, arguments: Sequence[str], compose: Comp
             setting = setting if rates is None else (*setting, *rates.of(read_settings(composed(setting)), setting))
             for overrides, config in _with_seeds(setting, composed(setting), asked_seeds or seeds):
                 cell = resolve(figure, overrides, config)
+                tuned.check(cell)
                 cells.setdefault((figure, cell.id, cell.reason), cell)
                 asked += 1
     ordered = sorted(cells.values(), key=lambda cell: cell.settings.seed if cell.settings else 0)
-    plan = Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
-    tuned.check(plan)
-    return plan
+    return Plan(tuple(ordered), own_axes=not settings.plans, repeated=asked - len(ordered))
 
 
 def _whole(seed: str) -> int:

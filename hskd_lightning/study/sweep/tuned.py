@@ -84,20 +84,20 @@ def _at_edge(won: str, tried: set[str]) -> bool:
     return len(rates) > 1 and float(won.partition("=")[2]) in (rates[0], rates[-1])
 
 
-def check(plan: Plan) -> None:
-    """Refuse a grid that nothing could be chosen from, before a cell of it runs.
+def check(cell: PlannedCell) -> None:
+    """Refuse a cell of a grid that nothing could be chosen from, before the rest is composed.
 
     Raises:
         ConfigError: no examples are held out to choose by, or dev chooses.
     """
-    for settings in (cell.settings for cell in _tuned(plan)):
-        assert settings is not None
-        if settings.data.selection == 0:
-            allowed = "a share above 0 where rates are tuned: they are chosen on what is held out of train"
-            raise ConfigError("data.selection", 0, allowed, "leave it at 0.1; dev is only to report what was chosen")
-        if settings.stage.prediction.select_on == "dev":
-            allowed = "selection where rates are tuned: what dev has chosen, dev cannot judge"
-            raise ConfigError("stage.prediction.select_on", "dev", allowed, "leave it, or preset.select_on, out")
+    if cell.figure != TUNE or cell.settings is None:
+        return
+    if cell.settings.data.selection == 0:
+        allowed = "a share above 0 where rates are tuned: they are chosen on what is held out of train"
+        raise ConfigError("data.selection", 0, allowed, "leave it at 0.1; dev is only to report what was chosen")
+    if cell.settings.stage.prediction.select_on == "dev":
+        allowed = "selection where rates are tuned: what dev has chosen, dev cannot judge"
+        raise ConfigError("stage.prediction.select_on", "dev", allowed, "leave it, or preset.select_on, out")
 
 
 def arms(plan: Plan, result_of: Callable[[PlannedCell], Result | None]) -> list[Arm]:

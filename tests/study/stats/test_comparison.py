@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind
 
 from hskd_lightning.errors import ConfigError
@@ -88,6 +89,12 @@ def test_without_a_word_new_sentences_are_meant() -> None:
 def test_holm_by_hand() -> None:
     # 0.01 x 3; 0.03 x 2; 0.04 x 1, but never below the one before
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_holm_is_statsmodels() -> None:
+    ps = np.random.default_rng(0).uniform(0, 0.3, 12)
+    ps[[2, 7]] = ps[0]  # a tie
+    assert holm(list(ps)) == pytest.approx(list(multipletests(ps, method="holm")[1]))
 
 
 def test_holm_does_not_count_tests_that_were_not_made() -> None:

@@ -134,7 +134,8 @@ def test_a_curve_of_another_shape_does_not_fit_and_has_no_numbers() -> None:
 def test_a_curve_of_the_shape_is_refused_as_often_as_alpha() -> None:
     dice = np.random.default_rng(7)
     curves = [saturating(500) + dice.normal(0, 0.004, (4, 7)) for _ in range(300)]
-    p = [lack_of_fit(curve, _fit(AMOUNTS, mean_curve(curve))[3]) for curve in curves]
+    fits = _fit(AMOUNTS, np.array([mean_curve(curve) for curve in curves]))
+    p = [lack_of_fit(curve, rmse) for curve, (_, _, _, rmse) in zip(curves, fits, strict=True)]
     assert np.mean([each < 0.05 for each in p]) == pytest.approx(0.05, abs=0.038)  # three standard errors
 
 
@@ -163,6 +164,6 @@ def test_the_intervals_cover_the_truth() -> None:
 def test_the_last_bits_of_the_means_move_no_number_of_the_fit() -> None:
     """As another processor sums otherwise, and its search ends beside ours."""
     means = saturating(500) + np.array([0, 2, -1, 1, -2, 1, 0]) / 1000
-    found = [_fit(AMOUNTS, means * (1 + bits)) for bits in (0.0, 2e-16, -2e-16, 4e-15)]
-    assert len({fitted[2] for fitted in found}) == 1
+    found = _fit(AMOUNTS, np.array([means * (1 + bits) for bits in (0.0, 2e-16, -2e-16, 4e-15)]))
+    assert len({scale for _, _, scale, _ in found}) == 1
     assert all(fitted == pytest.approx(found[0], abs=1e-11, rel=0) for fitted in found)
