@@ -228,6 +228,17 @@ def test_a_collapsed_seed_is_shown_where_it_fell(study: pd.DataFrame) -> None:
     assert (point.x, point.mean) == (pytest.approx(672), rows.loc[at, "score"])
 
 
+def test_a_collapsed_seed_is_shown_among_budgets(study: pd.DataFrame) -> None:
+    rows = of(study, "joint").copy()
+    at = rows.index[rows["hsk_amount"].isna() & rows["seed"].eq(0) & (rows["knowledge"] != "logits")][0]
+    rows.loc[at, "score"] -= 0.3
+    found = [
+        point for each in CHARTS["joint"](rows).lines if each.name.startswith("collapsed") for point in each.points
+    ]
+    assert {point.mean for point in found} == {rows.loc[at, "score"]}
+    assert {point.note for point in found} == {"seed 0 of 3 collapsed"}
+
+
 def test_stars_are_for_what_holms_correction_leaves(study: pd.DataFrame) -> None:
     for panel in CHARTS["quirks"](study).panels:
         flags = {point.flag.endswith("*") for line in panel.lines if line.name == "differs" for point in line.points}

@@ -14,6 +14,7 @@ from hskd_lightning.study.figures.chart import (
     Panel,
     Point,
     Skipped,
+    collapsed_seeds,
     level,
     of_figure,
     point,
@@ -55,8 +56,10 @@ def _budgets(members: Sequence[Setting], everyone: Sequence[Setting]) -> Panel |
     if not budgets:
         return None
     by = "depth_keep" if "depth_keep" in varying(budgets) else "depth"
-    costs = {id(each): each.amount for each in [*budgets, *([full] if full else [])]}
-    lines = _scatter(budgets, costs, [by], [full] if full else [])
+    beside = [full] if full else []
+    costs = {id(each): each.amount for each in [*budgets, *beside]}
+    lines = _scatter(budgets, costs, [by], beside)
+    lines += collapsed_seeds([*budgets, *beside], lambda each: each.amount)
     star = [Line("full HSK", "star", (point(full, full.amount),))] if full else []
     axis = Axis("Hidden-state scalars per example", "log")
     return Panel(titled(members, everyone), axis, score_axis(members), (*lines, *star, *level("logits only", baseline)))
