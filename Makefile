@@ -49,7 +49,7 @@ wandb-sync: $(READY) ## Upload the W&B runs that cells left offline
 	if [ -e "$$1" ]; then $(BIN)/wandb sync $(ARGS) "$$@"; else echo "no offline run below $${HSKD_ROOT:-.}/runs"; fi
 
 test: $(READY) ## Run all tests (minutes; no network)
-	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: $(READY) ## Run the tests that neither train nor start processes
 	$(BIN)/python -m pytest -n auto -m 'not slow' $(ARGS)

@@ -18,6 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from tests.helpers import ROOT, SMALL, TINY, command_line
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: with one of them last, one worker would end alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Models this small only lose by threads, and test processes would fight for cores."""
