@@ -5,6 +5,7 @@ remedy. `train`, `store` and `study` share this.
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import traceback
@@ -22,6 +23,8 @@ from hskd_lightning.usage import public_groups
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: at 1 it raises what it would print. A user who sets it sees the whole trace."""
 SWEEPS = CONF.parent / "sweeps"
+WORD = re.compile(r"(?!null$)[A-Za-z]\w{0,99}")
+"""What an option can be called."""
 
 
 @contextmanager
@@ -66,7 +69,10 @@ def _raised_in_hydra(error: Exception) -> bool:
     """Whether this is Hydra's answer to the user: of Python's own errors, only where they come from tells."""
     modules = [str(frame.f_globals["__name__"]) for frame, _ in traceback.walk_tb(error.__traceback__)]
     *_, innermost = [module for module in modules if module.startswith(("hydra.", "hskd_lightning."))]
-    return isinstance(error, HydraException) or innermost.startswith("hydra.")
+    if isinstance(error, HydraException):
+        return True
+    of_the_disk = isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG  # no word is to blame
+    return innermost.startswith("hydra.") and not of_the_disk
 
 
 def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
@@ -84,7 +90,7 @@ def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
     if first.startswith("Ambiguous value"):
         key, _, value = _quoted(error).partition("=")
         return ConfigError(key, value, "one value for one run", f"add -m to run each, or write {key}=[{value}]: a list")
-    if not isinstance(error, HydraException) and (no_option := next(_no_options(words), None)):
+    if not isinstance(error, HydraException) and (no_option := _no_option(words)):
         return no_option
     remedy = f"{first}; {_see_help()}"
     return ConfigError("command line", " ".join(words), "GROUP=OPTION and KEY.SUBKEY=VALUE", remedy)
@@ -114,11 +120,14 @@ def _no_such_file(name: str, choices: Sequence[str] | None) -> ConfigError:
     return ConfigError("--config-name", name, ", ".join(known), f"{_did_you_mean(_close(option, known))}{otherwise}")
 
 
-def _no_options(words: Sequence[str]) -> Iterator[ConfigError]:
-    """What Hydra cannot even look for: depth=null, width=[1,2], a name too long for a file."""
-    for group, _, value in (word.lstrip("+~").partition("=") for word in words):
-        if group in public_groups() and value not in names(group):
-            yield ConfigError(group, value, ", ".join(names(group)), f"leave {group} out for what it is by default")
+def _no_option(words: Sequence[str]) -> ConfigError | None:
+    """For what Hydra cannot even look for: depth=null, width=[1,2], a name too long for a file."""
+    typed = [word.lstrip("+~").partition("=") for word in words]
+    asked = [(group, value) for group, _, value in typed if group in public_groups() and value not in names(group)]
+    if not asked:
+        return None
+    group, value = min(asked, key=lambda each: WORD.fullmatch(each[1]) is not None)  # not an option of a user's own
+    return ConfigError(group, value, ", ".join(names(group)), f"leave {group} out for what it is by default")
 
 
 def _no_such_key(key: str, words: Sequence[str]) -> ConfigError:

@@ -5,6 +5,7 @@ A new one is a new row.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shlex
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from hskd_lightning.__main__ import main
+from hskd_lightning.mistakes import explained
 from tests.helpers import ROOT
 
 TEXT = "data=text data.train={files}/train.csv data.dev={files}/dev.csv data.text=text data.label=label"
@@ -58,6 +62,7 @@ MISTAKES = [
     Mistake("train student/init=frist", ("`student/init` = 'frist'", "did you mean student/init=first?")),
     Mistake("train depth=null", ("`depth` = 'null'", "all, bottom", "leave depth out")),
     Mistake("train width=[1,2]", ("`width` = '[1,2]'", "all, magnitude_mask", "leave width out")),
+    Mistake("train length=mine width=[1,2]", ("`width` = '[1,2]'", "all, magnitude_mask", "leave width out")),
     Mistake("train length=[mask]", ("`length` = 'mask'", "cls_first", "--help")),
     Mistake(f"train width={'x' * 300}", ("`width` = 'xxx", "all, magnitude_mask", "leave width out")),
     Mistake("train -m launch=slrum", ("`launch` = 'slrum'", "submitit_slurm")),
@@ -243,6 +248,16 @@ def test_the_answer_has_the_users_words_and_the_remedy(
     printed = capfd.readouterr()
     check_answer(end.value.code + printed.out + printed.err, mistake)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_inside_hydra_is_no_mistake_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(OmegaConf, "load", failing)
+    with pytest.raises(OSError, match="Input/output"), explained(["width=pca"]):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            compose("train", overrides=["width=pca"])
 
 
 @pytest.mark.slow
