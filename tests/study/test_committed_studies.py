@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,11 @@ from tests.helpers import ROOT
 STUDIES = sorted(
     path.parent for pattern in ("*", "*/bits", "*/minimum") for path in ROOT.glob(f"results/{pattern}/results.csv")
 )
+
+
+@functools.cache
+def read_once(study: Path) -> pd.DataFrame:
+    return read(study / "results.csv")
 
 
 @pytest.fixture(scope="module", params=STUDIES, ids=lambda folder: str(folder.relative_to(ROOT / "results")))
@@ -36,7 +42,7 @@ def test_every_row_has_its_seal(study: Path, caplog: pytest.LogCaptureFixture) -
 
 
 def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
-    found = read(study / "results.csv")
+    found = read_once(study)
     drawn = charts(found)
     assert {chart.name for chart in drawn} == (
         {*found.figure, "pareto"} - {"search"}
@@ -49,7 +55,7 @@ def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
 
 
 def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:
-    found = read(study / "results.csv").drop_duplicates("cell_id")
+    found = read_once(study).drop_duplicates("cell_id")
     assert set(found.seed) >= {0, 1, 2}
     switched = found.quirk.isin(
         ["drop_last", "hidden_whole_steps", "hidden_saved_every", "baseline_epochs"]

@@ -46,10 +46,11 @@ def recomputed(words: Words, root: Path) -> Found:
     folder = root / _needed(words, "results")
     if any(key.startswith(ANSWER) for key in words):
         return _answer(folder)
-    table = _table(folder)
+    figure = words.get("figure", "marginal_utility")
+    settings = _settings(folder, figure)
     if "path" in words:
-        return _path(words, table)
-    named = _named(words, table)
+        return _path(words, settings)
+    named = _named(words, figure, settings)
     setting = _one(_needed(words, "setting"), named, "setting")
     return _difference(words, setting, _one(words["vs"], named, "vs")) if "vs" in words else _setting(setting)
 
@@ -60,27 +61,26 @@ def _needed(words: Words, key: str) -> str:
     return words[key]
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
 def _table(folder: Path) -> pd.DataFrame:
     return read(folder / "results.csv")
 
 
-def _named(words: Words, table: pd.DataFrame) -> list[tuple[str, Setting]]:
-    """The settings of a figure that the words allow, by the names that the tables have for them."""
-    figure, settings = _settings(words, table)
+@functools.cache
+def _settings(folder: Path, figure: str) -> list[Setting]:
+    try:
+        return of_figure(_table(folder), figure)
+    except Skipped as reason:
+        raise ConfigError("figure", figure, str(reason), "name a figure of these results") from None
+
+
+def _named(words: Words, figure: str, settings: Sequence[Setting]) -> list[tuple[str, Setting]]:
+    """The settings that the words allow, by the names that the tables of this figure have for them."""
     found: list[tuple[str, Setting]] = []
     for members in grouped(settings, CONTEXT):
         if all(str(members[0][axis]) == words[axis] for axis in CONTEXT if axis in words):
             found += [(name, setting) for setting, name in names(members, ABOUT.get(figure, ())).items()]
     return found
-
-
-def _settings(words: Words, table: pd.DataFrame) -> tuple[str, list[Setting]]:
-    figure = words.get("figure", "marginal_utility")
-    try:
-        return figure, of_figure(table, figure)
-    except Skipped as reason:
-        raise ConfigError("figure", figure, str(reason), "name a figure of these results") from None
 
 
 def _one(name: str, named: Sequence[tuple[str, Kind]], key: str) -> Kind:
@@ -120,8 +120,8 @@ def _difference(words: Words, setting: Setting, other: Setting) -> Found:
     }
 
 
-def _path(words: Words, table: pd.DataFrame) -> Found:
-    tasks = grouped(_settings(words, table)[1], ["task"])
+def _path(words: Words, settings: Sequence[Setting]) -> Found:
+    tasks = grouped(settings, ["task"])
     asked = [members for members in tasks if words.get("task", members[0]["task"]) == members[0]["task"]]
     curve = _one(words["path"], [(path.name, path) for members in asked for path in paths(members)], "path").curve
     reading = _reading(words, all(scores.contributions is not None for scores in curve.values()))

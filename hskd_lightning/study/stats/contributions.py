@@ -62,38 +62,58 @@ def _matthews(tables: Array) -> Array:
 
 def _pearson_spearman(predicted: Array, labels: Array) -> tuple[float, Array]:
     """The mean of both, of all and without each example in turn (E,)."""
-    everyone = _correlation(predicted[None], labels[None]) + _correlation(_ranks(predicted), _ranks(labels))
-    linear = _correlation(_others(predicted), _others(labels))
-    ranked = _correlation(_ranks_of_others(predicted), _ranks_of_others(labels))
-    return float(everyone[0]) / 2, (linear + ranked) / 2
+    ranks = rankdata(predicted), rankdata(labels)
+    both = (_correlation(_products, predicted, labels) + _correlation(_rank_products, *ranks)) / 2  # (1 + E,)
+    return float(both[0]), both[1:]
 
 
-def _others(values: Array) -> Array:
-    """Row i has all but example i: (E,) -> (E, E - 1)."""
-    size = len(values)
-    return np.broadcast_to(values, (size, size))[~np.eye(size, dtype=bool)].reshape(size, size - 1)
-
-
-def _ranks(values: Array) -> Array:
-    return rankdata(values)[None]
-
-
-def _ranks_of_others(values: Array) -> Array:
-    """Ranks among all but example i, row by row: whatever lies above it moves down by one, its ties by a half."""
-    moved = (values > values[:, None]) + (values == values[:, None]) / 2  # (E, E)
-    ranks = rankdata(values) - moved
-    return ranks[~np.eye(len(values), dtype=bool)].reshape(len(values), -1)
-
-
-def _correlation(x: Array, y: Array) -> Array:
-    """Pearson's, row by row: (M, N), (M, N) -> (M,); 0 where either is constant: that tells nothing."""
-    x, y = (each - each.mean(axis=1, keepdims=True) for each in (x, y))
-    spread = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    return np.divide((x * y).sum(axis=1), spread, out=np.zeros(len(x)), where=spread > EPSILON)
+def _correlation(products: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
+    """Of all, then without each example: (E,), (E,) -> (1 + E,); 0 where either is constant: that tells nothing."""
+    shared, own, other = products(x, y), products(x, x), products(y, y)
+    varies = (own > EPSILON * own[0]) & (other > EPSILON * other[0])
+    return np.where(varies, shared, 0) / np.sqrt(np.where(varies, own * other, 1))
 
 
 EPSILON = 1e-12
-"""Rounding errors of a constant spread less than this."""
+"""Of the spread of all: rounding errors of a constant spread less."""
+
+
+def _products(x: Array, y: Array) -> Array:
+    """Sum of products about the mean, of all and without each example: (E,), (E,) -> (1 + E,)."""
+    x, y = x - x.mean(), y - y.mean()
+    return np.append(x @ y, x @ y - x * y * len(x) / (len(x) - 1))
+
+
+def _rank_products(x: Array, y: Array) -> Array:
+    """The same of ranks; without an example, ranks above its own are less by one, and those of its ties by a half.
+
+    So rank x_j becomes x_j - a_ij with a_ij = (1 + sign(x_j - x_i)) / 2, and the products need sums over j of a alone,
+    of a times a rank, and of a times that of the other ranks.
+    """
+    size = len(x)
+    moved_both = (3 * size + 2 - 2 * x - 2 * y + _agreement(x, y)) / 4  # sum over j of a_ij b_ij
+    without = x @ y - _above(x, y) - _above(y, x) + moved_both - (x - 0.5) * (y - 0.5)
+    return np.append(x @ y - size * (size + 1) ** 2 / 4, without - (size - 1) * size**2 / 4)
+
+
+def _above(ranks: Array, values: Array) -> Array:
+    """Sum over j of a_ij values_j: values of what ranks above each, half of what ties with it and of its own."""
+    order = np.argsort(ranks)
+    below = np.append(0, np.cumsum(values[order]))
+    first, last = (np.searchsorted(ranks[order], ranks, side=side) for side in ("left", "right"))
+    return below[-1] - (below[first] + below[last]) / 2
+
+
+def _agreement(x: Array, y: Array) -> Array:
+    """How many others lie on the same side of each by both ranks, less those that do not: (E,), (E,) -> (E,)."""
+    x, y = x.astype(np.float32), y.astype(np.float32)  # exact: they are halves, and the sums whole numbers below E
+    blocks = np.array_split(np.arange(len(x)), max(1, len(x) // BLOCK))
+    signs = ((np.sign(x - x[rows, None]), np.sign(y - y[rows, None])) for rows in blocks)
+    return np.concatenate([np.einsum("ij,ij->i", *pair) for pair in signs]).astype(float)
+
+
+BLOCK = 128
+"""Examples that are held beside all others at once, so that memory grows with E and caches are enough."""
 
 
 WITHOUT_ONE: dict[str, Callable[[Array, Array], tuple[float, Array]]] = {

@@ -9,7 +9,7 @@ import torch
 from hskd_lightning.data.examples import Task
 from hskd_lightning.data.metrics import compute, metric_of
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.stats.contributions import contributions
+from hskd_lightning.study.stats.contributions import BLOCK, contributions
 from hskd_lightning.study.stats.scores import Scores, scores_of
 
 HALF = np.array([1.0, 0, 1, 0])
@@ -88,6 +88,13 @@ def test_a_pseudo_value_is_what_the_score_loses_without_its_example(metric: str,
     without = np.array([score(metric, np.delete(predicted, i), np.delete(labels, i)) for i in range(60)])
     found = contributions(metric, predicted, labels)
     assert found - found.mean() == pytest.approx(-59 * (without - without.mean()), abs=1e-4)  # in single precision
+
+
+def test_more_examples_than_a_block_holds() -> None:
+    predicted, labels = answers("pearson_spearman", 3, size=2 * BLOCK + 1)
+    found = contributions("pearson_spearman", predicted, labels)
+    first, last = (score("pearson_spearman", np.delete(predicted, i), np.delete(labels, i)) for i in (0, 2 * BLOCK))
+    assert found[0] - found[-1] == pytest.approx(-2 * BLOCK * (first - last), abs=1e-3)  # in single precision
 
 
 @pytest.mark.parametrize("metric", ["mcc", "pearson_spearman"])
