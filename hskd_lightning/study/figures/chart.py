@@ -115,9 +115,9 @@ class Panel:
 
     @property
     def ys(self) -> list[float]:
-        """Every mean and end of an interval."""
-        shown = [at for line in self.lines if line.kind != "reach" for at in line.points]
-        return [end for at in shown for end in (at.mean, at.low, at.high)]
+        """Every mean and end of an interval; a level's wide interval does not squeeze what stands beside it."""
+        shown = [(line.kind, at) for line in self.lines if line.kind != "reach" for at in line.points]
+        return [end for kind, at in shown for end in (at.mean, *(() if kind == "level" else (at.low, at.high)))]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_one_changed_score_changes_its_point_and_no_other(study: pd.DataFrame) -
 
 def test_the_main_figure_starts_at_logits_only_and_ends_at_full_hsk(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility")
-    drawn = line(CHARTS["marginal_utility"](study), "polarity: score", "tiny")
+    drawn = line(CHARTS["marginal_utility"](study), "tiny on polarity: score", "tiny")
     amounts = sorted(rows["knowledge_scalars"].unique())
     assert [numbers(point) for point in drawn.points] == [
         expected(amount, rows[rows["knowledge_scalars"] == amount]) for amount in amounts
@@ -97,7 +97,7 @@ def test_the_main_figure_starts_at_logits_only_and_ends_at_full_hsk(study: pd.Da
 def test_the_steps_are_the_gains_of_1000_scalars(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility")
     curve = {float(amount): scores(group) for amount, group in rows.groupby("knowledge_scalars")}
-    drawn = line(CHARTS["marginal_utility"](study), "polarity: marginal utility", "tiny")
+    drawn = line(CHARTS["marginal_utility"](study), "tiny on polarity: marginal utility", "tiny")
     segments = marginal_utility(curve)
     assert [(point.x, point.x_to, point.mean, point.low) for point in drawn.points] == [
         pytest.approx(
@@ -123,7 +123,7 @@ def test_an_amount_of_one_is_full_hsk_and_no_second_point(study: pd.DataFrame) -
 
 def test_the_main_figure_is_drawn_against_bytes_too(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility")
-    drawn = line(CHARTS["marginal_utility"](study), "polarity: bytes", "tiny")
+    drawn = line(CHARTS["marginal_utility"](study), "tiny on polarity: bytes", "tiny")
     by_bytes = rows.assign(knowledge_bytes=rows["knowledge_bytes"].where(rows["knowledge"] != "logits", 0.0))
     assert [numbers(point) for point in drawn.points] == [
         pytest.approx(expected(size, group)) for size, group in by_bytes.groupby("knowledge_bytes")
@@ -224,7 +224,9 @@ def test_a_collapsed_seed_is_shown_where_it_fell(study: pd.DataFrame) -> None:
     rows = of(study, "marginal_utility").copy()
     at = rows.index[rows["hsk_amount"] == 0.1][0]
     rows.loc[at, "score"] -= 0.2
-    (point,) = line(CHARTS["marginal_utility"](rows), "polarity: score", "collapsed seed, counted in its mean").points
+    (point,) = line(
+        CHARTS["marginal_utility"](rows), "tiny on polarity: score", "collapsed seed, counted in its mean"
+    ).points
     assert (point.x, point.mean) == (pytest.approx(672), rows.loc[at, "score"])
 
 

@@ -23,9 +23,10 @@ from hskd_lightning.study.figures.chart import (
     readings,
     score_axis,
     teacher_level,
+    titled,
 )
 from hskd_lightning.study.paths import Path, paths
-from hskd_lightning.study.results import SHORTER, Setting, grouped
+from hskd_lightning.study.results import CONTEXT, SHORTER, Setting, grouped
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
 from hskd_lightning.study.stats.minimum import Keeping, Least, smallest_keeping, smallest_serving
@@ -37,10 +38,14 @@ BYTES = "Bytes of knowledge per example"
 
 
 def marginal(results: pd.DataFrame, margin: float = MARGIN, variance: Rule = "welch") -> Chart:
-    """Score and gain per scalar against the amount, and score against bytes, a row of panels for each task."""
+    """Score and gain per scalar against the amount, and score against bytes, a row of panels for each student."""
     settings = of_figure(results, "marginal_utility")
     judged = Judged(margin, variance_of(variance, [each.scores for each in settings]))
-    panels = [panel for members in grouped(settings, ["task"]) for panel in _panels(paths(members), members, judged)]
+    panels = [
+        panel
+        for members in grouped(settings, CONTEXT)
+        for panel in _panels(titled(members, settings), paths(members), members, judged)
+    ]
     if not panels:
         raise Skipped("it takes two amounts of hidden-state knowledge, or one and logits only")
     spoken = readings(each.scores.contributions for each in settings)
@@ -69,27 +74,26 @@ class Judged:
     variance: Variance
 
 
-def _panels(task_paths: Sequence[Path], members: Sequence[Setting], judged: Judged) -> Iterator[Panel]:
-    task_paths = [path for path in task_paths if len(path.settings) > 1]
-    if not task_paths:
+def _panels(title: str, ways: Sequence[Path], members: Sequence[Setting], judged: Judged) -> Iterator[Panel]:
+    ways = [path for path in ways if len(path.settings) > 1]
+    if not ways:
         return
-    task = str(members[0]["task"])
-    positive = [amount for path in task_paths for amount in path.curve if amount > 0]
+    positive = [amount for path in ways for amount in path.curve if amount > 0]
     x = Axis(SCALARS, "zero_log", least=min(positive))
-    lines = [line for path in task_paths for line in _scores(path)]
-    marks = [line for path in task_paths for line in _marks(path, judged)]
-    levels = [line for path in task_paths for line in level(SHORTER, path.shorter, path.name)]
-    beside = (*marks, *levels, *_collapsed(task_paths), *teacher_level(members))
-    yield Panel(f"{task}: score", x, score_axis(members), (*lines, *beside))
-    steps = [_steps(path, marginal_utility(path.curve, LEVEL, judged.variance)) for path in task_paths]
+    lines = [line for path in ways for line in _scores(path)]
+    marks = [line for path in ways for line in _marks(path, judged)]
+    levels = [line for path in ways for line in level(SHORTER, path.shorter, path.name)]
+    beside = (*marks, *levels, *_collapsed(ways), *teacher_level(members))
+    yield Panel(f"{title}: score", x, score_axis(members), (*lines, *beside))
+    steps = [_steps(path, marginal_utility(path.curve, LEVEL, judged.variance)) for path in ways]
     largest = max((abs(at.mean) for line in steps for at in line.points if at.n), default=0.0) or 1.0
     gain = Axis("Gain per 1000 scalars added (score)", "zero_log", least=10.0 ** (math.floor(math.log10(largest)) - 1))
-    yield Panel(f"{task}: marginal utility", x, gain, tuple(steps))
-    weighed = [_by_bytes(path) for path in task_paths]
+    yield Panel(f"{title}: marginal utility", x, gain, tuple(steps))
+    weighed = [_by_bytes(path) for path in ways]
     sizes = [at.x for line in weighed for at in line.points if at.x > 0]
     if sizes:
         x = Axis(BYTES, "zero_log", least=min(sizes))
-        yield Panel(f"{task}: bytes", x, score_axis(members), (*weighed, *teacher_level(members)))
+        yield Panel(f"{title}: bytes", x, score_axis(members), (*weighed, *teacher_level(members)))
 
 
 def _scores(path: Path) -> list[Line]:
@@ -103,9 +107,9 @@ def _scores(path: Path) -> list[Line]:
     return [Line(path.name, "points", points), Line("saturating fit", "fit", drawn, path.name)]
 
 
-def _collapsed(task_paths: Sequence[Path]) -> list[Line]:
+def _collapsed(ways: Sequence[Path]) -> list[Line]:
     """Each setting once, though baselines are in several paths."""
-    settings = {each.cells: each for path in task_paths for each in path.settings}
+    settings = {each.cells: each for path in ways for each in path.settings}
     return collapsed_seeds(list(settings.values()), lambda each: each.amount)
 
 
