@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from hskd_lightning.explain import explain
 from hskd_lightning.export.card import model_card
 from hskd_lightning.models.teacher import Teacher
 from hskd_lightning.pipeline import run
-from tests.helpers import SMALL, TINY, options, read, result_of, trace, with_option
+from tests.forked import said_by
+from tests.helpers import SMALL, TINY, command_line, options, read, result_of, trace, with_option
 from tests.runs.example import a_result
 
 Small = Callable[..., DictConfig]
@@ -136,12 +136,10 @@ def test_offline_loads_no_teacher_once_its_stores_are_there(
 
 
 @pytest.mark.slow
-def test_a_sweep_over_controls_takes_one_store_for_each_teacher(
-    program: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_sweep_over_controls_takes_one_store_for_each_teacher(tmp_path: Path) -> None:
     """The first cell, untrained, needs the trained teacher's logits: it builds what the others need of it too."""
     controls = ",".join(["untrained", "none", *sorted({*CONTROLS} - {"untrained"})])
-    out = program("-m", *SMALL, *TINY, f"control={controls}", "depth.keep=1,2").stdout
+    out = said_by(command_line(tmp_path, "-m", *SMALL, *TINY, f"control={controls}", "depth.keep=1,2"))
     results = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/result.json")]
     assert len(results) == 10
     assert len({result["store"] for result in results}) == 1

@@ -8,7 +8,6 @@ import logging
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from hskd_lightning.export.student import export
 from hskd_lightning.pipeline import run
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.study.sweep.collect import said_by
+from tests.forked import Forked
 from tests.helpers import ROOT, SMALL, command_line, only_cell
 
 pytestmark = pytest.mark.slow
@@ -73,13 +73,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("interrupted")
     long = ("data.hidden_epochs=100", "trainer.checkpoint_every=2")
     command = command_line(root, *SMALL, *PRUNED, *long)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    process = Forked(command)
     resume = "runs/*/checkpoints/hidden/resume.ckpt"
     while not any(root.glob(resume)):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate(timeout=60)
     return root
 
 

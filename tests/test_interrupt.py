@@ -15,7 +15,8 @@ import pytest
 from hskd_lightning.interrupt import REPEATED, Interrupted, interruptible
 from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.state import State
-from tests.helpers import ROOT, SMALL, TINY, command_line
+from tests.forked import Forked
+from tests.helpers import SMALL, TINY, command_line
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -120,22 +121,22 @@ MOMENTS = {
 """Phases that write a checkpoint, and so have one to go on from."""
 
 
-def start(root: Path, *overrides: str, sweep: bool = False, alone: bool = False) -> subprocess.Popen[str]:
-    command = command_line(root, *SMALL, *TINY, *overrides) + ["-m"] * sweep
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(command, **streams, text=True, env=environment, start_new_session=alone)  # type: ignore[call-overload]
+Process = Forked | subprocess.Popen[str]
 
 
-def wait_for(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
+def start(root: Path, *overrides: str, sweep: bool = False, alone: bool = False) -> Forked:
+    return Forked(command_line(root, *SMALL, *TINY, *overrides) + ["-m"] * sweep, alone)
+
+
+def wait_for(process: Process, moment: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not moment():
-        assert process.poll() is None, f"ended before the moment came:\n{process.communicate()[0]}"
+        assert process.poll() is None, f"ended before the moment came:\n{process.communicate(timeout=PATIENCE)[0]}"
         assert time.monotonic() < deadline, "the moment never came"
         time.sleep(0.005)
 
 
-def ended(process: subprocess.Popen[str], code: int) -> str:
+def ended(process: Process, code: int) -> str:
     """What an interrupted process says: one line that tells how to go on, and no traceback."""
     began = time.monotonic()
     out, _ = process.communicate(timeout=PATIENCE)
@@ -175,7 +176,6 @@ def test_a_stage_that_is_stopped_goes_on_where_it_stopped(stage: str, number: si
 @pytest.mark.parametrize("words", ["tokens", "store: shard 1 of", "prediction: step"], ids=["data", "store", "scoring"])
 def test_between_the_stages_it_is_the_same(words: str, tmp_path: Path) -> None:
     process = start(tmp_path)
-    assert process.stdout is not None
     while words not in (line := process.stdout.readline()):
         assert line, "the moment never came"
     process.send_signal(signal.SIGTERM)
@@ -186,7 +186,6 @@ def test_between_the_stages_it_is_the_same(words: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_export_that_is_stopped_leaves_the_cell_done(tmp_path: Path) -> None:
     process = start(tmp_path, "export=true")
-    assert process.stdout is not None
     while "export: writing the student as ONNX" not in (line := process.stdout.readline()):
         assert line, "the moment never came"
     process.send_signal(signal.SIGINT)

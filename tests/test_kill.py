@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import ROOT, SMALL, TINY, command_line, only_cell, read, result_of, trace
+from tests.forked import Forked
+from tests.helpers import SMALL, TINY, command_line, only_cell, read, result_of, trace
 
 pytestmark = pytest.mark.slow
 LONG = ("data.hidden_epochs=40", "data.prediction_epochs=40", "trainer.checkpoint_every=7")
@@ -21,11 +20,9 @@ TEACHER_LONG = ("teacher.training.epochs=12",)
 PATIENCE = 120
 
 
-def start(root: Path, *overrides: str) -> subprocess.Popen[str]:
+def start(root: Path, *overrides: str) -> Forked:
     shape = () if any(override.startswith("student=") for override in overrides) else TINY
-    command = command_line(root, *SMALL, *shape, *LONG, *TEACHER_LONG, *overrides)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return Forked(command_line(root, *SMALL, *shape, *LONG, *TEACHER_LONG, *overrides))
 
 
 def finish(root: Path, *overrides: str) -> str:
@@ -35,14 +32,14 @@ def finish(root: Path, *overrides: str) -> str:
     return out
 
 
-def kill_when(process: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
+def kill_when(process: Forked, moment: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not moment():
-        assert process.poll() is None, f"ended before the moment came:\n{process.communicate()[0]}"
+        assert process.poll() is None, f"ended before the moment came:\n{process.communicate(PATIENCE)[0]}"
         assert time.monotonic() < deadline, "the moment never came"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(PATIENCE)
     assert process.returncode == -signal.SIGKILL
 
 

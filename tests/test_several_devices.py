@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.forked import Forked
 from tests.helpers import ROOT, SMALL, TINY, command_line, only_cell, only_store, result_of, trace
 
 pytestmark = pytest.mark.slow
@@ -35,24 +36,17 @@ CLOSE = 1e-5
 word's tiny gradient the rounding is a larger part."""
 
 
-def start(root: Path, *overrides: str, by: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
-    python, *rest = command_line(root, *CELL, *overrides)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    command = [python, *by, *rest]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+def start(root: Path, *overrides: str, **environment: str) -> Forked:
+    return Forked(command_line(root, *CELL, *overrides), environment={**os.environ, **environment})
 
 
-def said_by(process: subprocess.Popen[str], code: int = 0) -> str:
-    try:
-        out, _ = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        out, _ = process.communicate()
+def said_by(process: Forked, code: int = 0) -> str:
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, out
     return out
 
 
-def wait_for(moment: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(moment: Callable[[], bool], process: Forked) -> None:
     deadline = time.monotonic() + PATIENCE
     while not moment():
         assert process.poll() is None, f"ended before the moment came:\n{process.communicate()[0]}"
@@ -60,7 +54,7 @@ def wait_for(moment: Callable[[], bool], process: subprocess.Popen[str]) -> None
         time.sleep(0.005)
 
 
-def follower_of(process: subprocess.Popen[str]) -> int:
+def follower_of(process: Forked) -> int:
     """The other rank that a process started."""
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return int(child)
@@ -132,8 +126,12 @@ def test_two_processes_started_here_are_one(alone: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_of_torchrun_are_one(alone: Path, tmp_path: Path) -> None:
-    by = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    out = said_by(start(tmp_path, TWO, by=by))
+    python, *words = command_line(tmp_path, *CELL, TWO)
+    by = (python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*by, *words], capture_output=True, text=True, env=variables, timeout=PATIENCE)
+    out = done.stdout + done.stderr
+    assert done.returncode == 0, out
     assert_same_cell(tmp_path, alone)
     assert out.count("teacher: fine-tuning") == 1, out
 
@@ -168,7 +166,7 @@ def test_killed_on_two_then_on_one_it_ends_on_two_as_the_unbroken_run(alone: Pat
 
     process = start(tmp_path)
     wait_for(lambda: any(tmp_path.glob(PREDICTION)), process)
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     assert "hidden: resumed at step" in process.communicate()[0]
 
     assert "prediction: resumed at step" in said_by(start(tmp_path, TWO))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +12,20 @@ from hydra.core.hydra_config import HydraConfig
 from hskd_lightning.assets.siblings import other_cells
 from hskd_lightning.errors import ConfigError
 from hskd_lightning.study.sweep.compose import as_multirun
-from tests.helpers import ROOT, SMALL, TINY
+from tests.forked import said_by
+from tests.helpers import SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
-Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def results(root: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in root.glob("runs/*/result.json")]
 
 
-def test_a_sweep_builds_one_store_for_all_its_cells(program: Program, tmp_path: Path) -> None:
+def test_a_sweep_builds_one_store_for_all_its_cells(tmp_path: Path) -> None:
     """The first cell keeps least: the store it builds is the one that the last needs."""
     sweep = ("-m", *SMALL, *TINY, "length=cls_first", "length.keep=1,2,4", "width.keep=3,8", "depth.keep=1,2")
-    out = program(*sweep).stdout
+    out = said_by(command_line(tmp_path, *sweep))
     found = results(tmp_path)
     assert len(found) == 12
     assert len({result["store"] for result in found}) == 1
@@ -38,32 +36,31 @@ def test_a_sweep_builds_one_store_for_all_its_cells(program: Program, tmp_path: 
     assert (hidden["length"]["keep"], hidden["width"]["units"], len(hidden["layers"])) == (4, 8, 2)
 
 
-def test_a_sweeps_stores_can_be_built_before_it(program: Program, tmp_path: Path) -> None:
+def test_a_sweeps_stores_can_be_built_before_it(tmp_path: Path) -> None:
     sweep = (*SMALL, *TINY, "length=cls_first", "length.keep=1,2", "width=pca,random_mask", "knowledge=offline,logits")
     command = [sys.executable, "-m", "hskd_lightning.study", "stores", *sweep, f"paths.root={tmp_path}"]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert built.returncode == 0, built.stdout + built.stderr
+    said_by(command)
     stores = set(tmp_path.glob("artifacts/store/*/manifest.json"))
     assert len(stores) == 2
-    assert "shards to build" not in program("-m", *sweep).stdout
+    assert "shards to build" not in said_by(command_line(tmp_path, "-m", *sweep))
     assert set(tmp_path.glob("artifacts/store/*/manifest.json")) == stores
     assert {result["store"] for result in results(tmp_path)} == {path.parent.name for path in stores}
 
 
-def test_baselines_and_seeds_of_a_sweep_use_the_same_store(program: Program, tmp_path: Path) -> None:
-    program("-m", *SMALL, *TINY, "knowledge=logits,offline", "seed=0,1", "hsk.amount=0.1")
+def test_baselines_and_seeds_of_a_sweep_use_the_same_store(tmp_path: Path) -> None:
+    said_by(command_line(tmp_path, "-m", *SMALL, *TINY, "knowledge=logits,offline", "seed=0,1", "hsk.amount=0.1"))
     found = results(tmp_path)
     assert len(found) == 4
     assert len({result["store"] for result in found}) == 1
 
 
-def test_strategies_that_share_nothing_have_a_store_each(program: Program, tmp_path: Path) -> None:
-    program("-m", *SMALL, *TINY, "width=pca,random_mask")
+def test_strategies_that_share_nothing_have_a_store_each(tmp_path: Path) -> None:
+    said_by(command_line(tmp_path, "-m", *SMALL, *TINY, "width=pca,random_mask"))
     assert len({result["store"] for result in results(tmp_path)}) == 2
 
 
-def test_a_cell_that_makes_no_sense_spoils_no_store(program: Program, tmp_path: Path) -> None:
-    program("-m", *SMALL, *TINY, "length=cls_first", "length.keep=2,0,4", check=False)
+def test_a_cell_that_makes_no_sense_spoils_no_store(tmp_path: Path) -> None:
+    said_by(command_line(tmp_path, "-m", *SMALL, *TINY, "length=cls_first", "length.keep=2,0,4"), code=1)
     found = results(tmp_path)
     assert len(found) == 2
     assert len({result["store"] for result in found}) == 1

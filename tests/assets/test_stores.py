@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import re
 import shutil
@@ -33,6 +31,7 @@ from hskd_lightning.knowledge.request import Request
 from hskd_lightning.knowledge.sharing import SharedShards
 from hskd_lightning.knowledge.store import Store
 from hskd_lightning.knowledge.writer import Contents
+from tests.forked import Forked, said_by, server
 from tests.helpers import ROOT, SMALL, THOROUGH, TINY, command_line, only_store
 
 pytestmark = pytest.mark.slow
@@ -90,8 +89,7 @@ def test_killed_at_random_moments_ends_in_identical_checksums(
 ) -> None:
     unbroken, overrides = kind
     without_store(unbroken, tmp_path)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hskd_lightning.assets.stores", "tests.assets.test_stores"])
+    context = server()
     for _ in range(2):  # the first one's time has the imports in it, and the life to be cut short has none
         shutil.rmtree(tmp_path / "artifacts/store", ignore_errors=True)
         started = time.monotonic()
@@ -128,23 +126,17 @@ def test_parts_made_by_independent_processes_are_byte_for_byte_one_processs(
         shutil.rmtree(tmp_path / "artifacts" / fitted, ignore_errors=True)  # whoever comes first fits, the others wait
     command = [sys.executable, "-m", "hskd_lightning.store"]
     common = [*LARGER, *overrides, f"paths.root={tmp_path}"]
-    parts = [
-        subprocess.Popen([*command, "build", "--shard", f"{number}/3", *common], cwd=ROOT, stdout=subprocess.PIPE)
-        for number in (1, 2, 3)
-    ]
-    assert [part.wait(timeout=240) for part in parts] == [0, 0, 0]
-    for part in parts:
-        part.communicate()
-    done = subprocess.run([*command, "finish", *common], cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    parts = [Forked([*command, "build", "--shard", f"{number}/3", *common]) for number in (1, 2, 3)]
+    said = [part.communicate()[0] for part in parts]
+    assert [part.returncode for part in parts] == [0, 0, 0], said
+    said_by([*command, "finish", *common])
     assert checksums(only_store(tmp_path)) == checksums(only_store(unbroken))
 
 
-def builders(root: Path, count: int, *overrides: str) -> list[subprocess.Popen[str]]:
+def builders(root: Path, count: int, *overrides: str) -> list[Forked]:
     """`store build`, several times at once."""
     command = [sys.executable, "-m", "hskd_lightning.store", "build", *LARGER, f"paths.root={root}", *overrides]
-    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "bufsize": 1}
-    return [subprocess.Popen(command, cwd=ROOT, **piped) for _ in range(count)]
+    return [Forked(command) for _ in range(count)]
 
 
 def made(out: str) -> list[int]:
@@ -170,9 +162,8 @@ def test_builders_started_at_once_share_the_shards_out(unbroken: Path, tmp_path:
     )
 
 
-def said_until(phrase: str, process: subprocess.Popen[str]) -> str:
+def said_until(phrase: str, process: Forked) -> str:
     """What a process says, up to the line with a phrase."""
-    assert process.stdout is not None
     said = ""
     for line in process.stdout:
         said += line
@@ -194,7 +185,7 @@ def test_of_a_killed_builder_one_shard_is_lost_and_others_make_it(unbroken: Path
         for process in (victim, other):
             said_until("another process is at it", process)
     said = said_until("store: shard", victim)
-    victim.kill()
+    victim.send_signal(signal.SIGKILL)
     said += victim.communicate()[0]
     rest = other.communicate(timeout=240)[0]
     assert other.returncode == 0, rest
@@ -298,12 +289,7 @@ def test_more_shards_than_a_process_can_map_are_refused_before_the_first(
 
 
 def test_four_processes_that_want_one_store_build_it_once_and_all_train(tmp_path: Path) -> None:
-    commands = [command_line(tmp_path, *SMALL, *TINY, f"seed={seed}") for seed in range(4)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-        for command in commands
-    ]
+    running = [Forked(command_line(tmp_path, *SMALL, *TINY, f"seed={seed}")) for seed in range(4)]
     said = [process.communicate(timeout=240)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0, 0], said
     assert sum(out.count("store: shard ") for out in said) == 1  # of one: 126 examples are fewer than 65,536 tokens

@@ -20,7 +20,8 @@ import yaml
 from hskd_lightning.study.__main__ import main
 from hskd_lightning.study.seals import parse
 from hskd_lightning.study.sweep.collect import TIMES, read
-from tests.helpers import KILLS, ROOT, SMALL, TINY, command_line
+from tests.forked import Forked, said_by
+from tests.helpers import KILLS, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,9 +69,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """`python train.py depth=uniform length=cls_first width=pca -m`, small, and what it said."""
     root = tmp_path_factory.mktemp("line")
     command = command_line(root, *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
-    done = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return root, done.stdout
+    return root, said_by([*command, "-m"])
 
 
 def test_the_users_line_runs_from_logits_to_all_knowledge(line: tuple[Path, str]) -> None:
@@ -102,7 +101,7 @@ def test_a_finished_sweep_runs_nothing_and_draws_the_same(line: tuple[Path, str]
     root, _ = line
     before, drawn = {path: path.stat().st_mtime_ns for path in results(root)}, table(root)
     command = command_line(root, *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
-    again = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=PATIENCE).stdout
+    again = said_by([*command, "-m"])
     assert "sweep: 6 cells (6 done)" in again
     assert {path: path.stat().st_mtime_ns for path in results(root)} == before
     pd.testing.assert_frame_equal(table(root), drawn)
@@ -118,18 +117,16 @@ def test_verify_runs_it_again_and_finds_the_score_that_somebody_raised(line: tup
     recipe = {"sweep": " ".join(USERS_LINE), "seeds": [0], "floor": 0.01, "settings": settings}
     (tmp_path / "verify.yaml").write_text(yaml.safe_dump(recipe))
     command = [sys.executable, "-m", "hskd_lightning.study", "verify", "--to", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "2 of 5 checks" in done.stderr and "do not hold: rows whose seals hold, logits: cells" in done.stderr
-    assert "the teacher is the same to the bit; 1 of 1 scores are equal to the digit" in done.stdout
+    said = said_by(command, code=1)
+    assert "2 of 5 checks" in said and "do not hold: rows whose seals hold, logits: cells" in said
+    assert "the teacher is the same to the bit; 1 of 1 scores are equal to the digit" in said
 
 
 def test_one_command_tunes_every_arm_and_writes_its_winner_down(tmp_path: Path) -> None:
     rates = ("hydra.sweeper.hidden_lr=[0.001,0.003]", "hydra.sweeper.prediction_lr=[0.001]")
     grid = ("student=tiny", *rates, "bits=fp32")
     command = [sys.executable, "-m", "hskd_lightning.study", "tune", *SMALL, *TINY, *grid, f"paths.root={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = said_by(command)
     (written,) = tmp_path.glob("studies/tune-*/tuned.json")
     arms = json.loads(written.read_text())["arms"]
     assert [(arm["arm"], len(arm["grid"])) for arm in arms] == [
@@ -137,7 +134,7 @@ def test_one_command_tunes_every_arm_and_writes_its_winner_down(tmp_path: Path) 
         (["hsk.amount=0.1"], 2),
         (["knowledge=logits"], 1),
     ]
-    assert all(arm["overrides"] in done.stdout for arm in arms)
+    assert all(arm["overrides"] in said for arm in arms)
     found = read(written.with_name("results.csv"))
     assert len(found) == 5 and found.swept_student_lr_hidden.notna().sum() == 4 and set(found.seed) == {100}
     assert not written.with_name("figures").exists()  # dev is not looked at
@@ -155,7 +152,7 @@ def test_explain_lists_the_cells_and_runs_none(program: Program, tmp_path: Path)
 @pytest.fixture(scope="module")
 def unbroken(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("unbroken")
-    subprocess.run(command_line(root, *arguments(plans, "good")), check=True, capture_output=True, timeout=PATIENCE)
+    said_by(command_line(root, *arguments(plans, "good")))
     return root
 
 
@@ -163,7 +160,7 @@ def test_killed_at_random_moments_it_ends_as_the_unbroken_one(plans: Path, unbro
     draw = random.Random()
     command = command_line(tmp_path, *arguments(plans, "good"))
     for kill in range(KILLS):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True)
+        process = Forked(command, alone=True)
         until = len(results(tmp_path)) + draw.randint(1, 4)
         deadline = time.monotonic() + PATIENCE
         while len(results(tmp_path)) < until and process.poll() is None:
@@ -172,24 +169,21 @@ def test_killed_at_random_moments_it_ends_as_the_unbroken_one(plans: Path, unbro
         time.sleep(draw.uniform(0, 0.4))
         assert process.poll() is None, f"ended before kill {kill}"
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
+        process.communicate(PATIENCE)
+    said_by(command)
     pd.testing.assert_frame_equal(table(tmp_path), table(unbroken))
 
 
 @pytest.fixture(scope="module")
-def failing(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def failing(plans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     root = tmp_path_factory.mktemp("failing")
-    command = command_line(root, *arguments(plans, "bad"))
-    return root, subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    return root, said_by(command_line(root, *arguments(plans, "bad")), code=1)
 
 
-def test_one_cell_fails_and_the_others_finish(failing: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    root, done = failing
-    assert done.returncode == 1
+def test_one_cell_fails_and_the_others_finish(failing: tuple[Path, str]) -> None:
+    root, said = failing
     assert len(results(root)) == len(table(root)) == 23
-    last = (done.stdout + done.stderr).strip().splitlines()[-4:]
+    last = said.strip().splitlines()[-4:]
     assert last[0] == "1 of 24 cells did not end in a result:"
     assert "failed: length.keep=6" in last[1] and "stage.hidden.lr=1e+38" in last[1]
     assert last[2].startswith(f"    {root}/runs/") and last[2].endswith("/error.txt")
@@ -197,23 +191,22 @@ def test_one_cell_fails_and_the_others_finish(failing: tuple[Path, subprocess.Co
 
 
 def test_the_failure_is_printed_when_it_happens_and_not_again(
-    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    failing: tuple[Path, str],
 ) -> None:
-    root, done = failing
+    root, said = failing
     (status,) = [path for path in root.glob("runs/*/status.json") if "FAILED" in path.read_text()]
-    assert f"cell {status.parent.name} failed: the loss became" in done.stdout
-    assert (done.stdout + done.stderr).count("the loss became") == 1
+    assert f"cell {status.parent.name} failed: the loss became" in said
+    assert said.count("the loss became") == 1
     assert "TrainingError" in (status.parent / "error.txt").read_text()
 
 
-def test_retry_runs_the_failed_cell_alone(failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path) -> None:
+def test_retry_runs_the_failed_cell_alone(failing: tuple[Path, str], plans: Path) -> None:
     root, _ = failing
     (status,) = [path for path in root.glob("runs/*/status.json") if "FAILED" in path.read_text()]
     others = {path: path.stat().st_mtime_ns for path in results(root)}
     where = ["--config-dir", str(plans), "--config-name", "bad"]
     command = [sys.executable, "-m", "hskd_lightning.study", "retry", *where, *SMALL, *TINY, f"paths.root={root}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
-    assert done.returncode == 1
+    said_by(command, code=1)
     assert json.loads(status.read_text())["attempt"] == 2
     assert {path: path.stat().st_mtime_ns for path in results(root)} == others
 
@@ -224,7 +217,7 @@ def command(name: str, root: Path, plans: Path, *more: str) -> None:
 
 
 def test_status_names_what_is_missing_and_why(
-    failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path, caplog: pytest.LogCaptureFixture
+    failing: tuple[Path, str], plans: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", logger="hskd_lightning"):
         command("status", failing[0], plans)
@@ -233,7 +226,7 @@ def test_status_names_what_is_missing_and_why(
 
 
 def test_plan_prices_the_rest_before_anything_runs(
-    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    failing: tuple[Path, str],
     plans: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -247,7 +240,7 @@ def test_plan_prices_the_rest_before_anything_runs(
 
 
 def test_collect_takes_a_half_done_sweep(
-    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    failing: tuple[Path, str],
     plans: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -264,7 +257,7 @@ def test_collect_takes_a_half_done_sweep(
 
 
 def test_a_damaged_result_is_left_out_by_name_and_the_others_are_collected(
-    failing: tuple[Path, subprocess.CompletedProcess[str]],
+    failing: tuple[Path, str],
     plans: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -287,7 +280,7 @@ def test_a_damaged_result_is_left_out_by_name_and_the_others_are_collected(
 
 
 def test_clean_says_what_it_would_remove_and_keeps_results(
-    failing: tuple[Path, subprocess.CompletedProcess[str]], plans: Path, capsys: pytest.CaptureFixture[str]
+    failing: tuple[Path, str], plans: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, _ = failing
     command("clean", root, plans)

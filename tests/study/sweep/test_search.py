@@ -7,10 +7,8 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ from hskd_lightning.study.__main__ import bytes_of
 from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.sweep.collect import read
 from hskd_lightning.study.sweep.search import as_study, chosen, rules_of, write_rules
-from tests.helpers import CONF, KILLS, ROOT, SMALL, TINY, refusal
+from tests.forked import Forked, said_by
+from tests.helpers import CONF, KILLS, SMALL, TINY, refusal
 
 SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
 PATIENCE = 600
@@ -125,12 +124,6 @@ def command(root: Path, *words: str) -> list[str]:
     return [*study, *SMALL, *TINY, *AXES, *RULES, f"paths.root={root}", *words]
 
 
-def run(words: Sequence[str], code: int = 0) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def answer(root: Path) -> dict[str, Any]:
     """answer.json without what differs between two runs of one search."""
     (path,) = root.glob("studies/minimum-*/answer.json")
@@ -142,7 +135,7 @@ def answer(root: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     root = tmp_path_factory.mktemp("unbroken")
-    return root, run(command(root))
+    return root, said_by(command(root))
 
 
 @pytest.mark.slow
@@ -172,7 +165,7 @@ def test_its_table_keeps_search_and_confirmation_apart(unbroken: tuple[Path, str
 
 @pytest.mark.slow
 def test_a_plan_runs_nothing(tmp_path: Path) -> None:
-    assert "to run: at most 28 cells" in run(command(tmp_path, "--dry"))
+    assert "to run: at most 28 cells" in said_by(command(tmp_path, "--dry"))
     assert not list(tmp_path.glob("runs/*")) and not list(tmp_path.glob("studies/*"))
 
 
@@ -181,7 +174,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_answer(unbroken: tuple[P
     draw = random.Random()
     for _ in range(KILLS):
         words = command(tmp_path)
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True)
+        process = Forked(words, alone=True)
         until = len(list(tmp_path.glob("runs/*/result.json"))) + draw.randint(1, 4)
         deadline = time.monotonic() + PATIENCE
         while len(list(tmp_path.glob("runs/*/result.json"))) < until and process.poll() is None:
@@ -190,8 +183,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_answer(unbroken: tuple[P
         time.sleep(draw.uniform(0, 0.4))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    run(command(tmp_path))
+        process.communicate(PATIENCE)
+    said_by(command(tmp_path))
     assert answer(tmp_path) == answer(unbroken[0])
     assert len(list(tmp_path.glob("runs/*/result.json"))) == answer(tmp_path)["cost"]["cells"]
 
@@ -200,14 +193,14 @@ def test_killed_at_random_moments_it_ends_with_the_same_answer(unbroken: tuple[P
 def test_a_finished_search_runs_nothing_again(unbroken: tuple[Path, str]) -> None:
     root, _ = unbroken
     before = {path: path.stat().st_mtime_ns for path in root.glob("runs/*/result.json")}
-    run(command(root))
+    said_by(command(root))
     assert {path: path.stat().st_mtime_ns for path in root.glob("runs/*/result.json")} == before
 
 
 @pytest.mark.slow
 def test_where_every_cell_fails_it_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     failing = ("stage.hidden.lr=1e38", "stage.hidden.clip=null", "stage.hidden.warmup=0.0", "stage.prediction.lr=1e38")
-    said = run(command(tmp_path, *failing, "stage.prediction.clip=null", "stage.prediction.warmup=0.0"), code=1)
+    said = said_by(command(tmp_path, *failing, "stage.prediction.clip=null", "stage.prediction.warmup=0.0"), code=1)
     assert "every cell failed" in said and "the same command goes on" in said
 
 
@@ -220,7 +213,7 @@ def test_one_failed_cell_is_told_and_left_out(unbroken: tuple[Path, str], tmp_pa
     (root / "runs" / name / "result.json").unlink()
     Status(name, State.FAILED, 1).write(root / "runs" / name / "status.json")
     shutil.rmtree(table.parent)
-    said = run(command(root))
+    said = said_by(command(root))
     assert f"cell {name} failed, and is left out" in said
     assert answer(root)["sentence"] in said
     assert name not in set(read(next(root.glob("studies/minimum-*/results.csv"))).cell_id)
