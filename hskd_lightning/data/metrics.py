@@ -14,8 +14,10 @@ from hskd_lightning.errors import ConfigError
 
 
 def _mcc(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    classes = max(2, logits.shape[-1])
-    return {"mcc": matthews_corrcoef(logits.argmax(-1), labels, task="multiclass", num_classes=classes)}
+    said, classes = logits.argmax(-1), max(2, logits.shape[-1])
+    if _constant(said, labels):
+        return {"mcc": logits.new_zeros(())}  # as scikit-learn's and GLUE's; torchmetrics says 0.026 of CoLA's dev
+    return {"mcc": matthews_corrcoef(said, labels, task="multiclass", num_classes=classes)}
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -28,11 +30,16 @@ def _accuracy_f1(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 def _pearson_spearman(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     score = logits.squeeze(-1)
-    if len(score.unique()) < 2:  # a student that says the same of everything has no correlation: nan, to torchmetrics
+    if _constant(score, labels):  # nan, to torchmetrics
         pearson = spearman = score.new_zeros(())
     else:
         pearson, spearman = pearson_corrcoef(score, labels), spearman_corrcoef(score, labels)
     return {"pearson_spearman": (pearson + spearman) / 2, "pearson": pearson, "spearman": spearman}
+
+
+def _constant(said: Tensor, labels: Tensor) -> bool:
+    """What says the same of everything is correlated with nothing."""
+    return len(said.unique()) < 2 or len(labels.unique()) < 2
 
 
 @dataclass(frozen=True)

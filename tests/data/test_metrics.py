@@ -45,8 +45,10 @@ def test_mcc_of_all_right_and_all_wrong(said: tuple, expected: float) -> None:
     assert compute(task("mcc"), says(*said), torch.tensor([1, 0, 1])) == {"mcc": pytest.approx(expected)}
 
 
-def test_mcc_of_a_model_that_says_one_class_is_zero() -> None:
-    assert compute(task("mcc"), says(1, 1, 1, 1), torch.tensor([1, 0, 1, 0])) == {"mcc": pytest.approx(0.0)}
+@pytest.mark.parametrize("labels", [(1, 0, 1, 0), (1, 1, 1, 0), (1, 1, 1, 1)])
+def test_mcc_of_a_model_that_says_one_class_is_zero(labels: tuple) -> None:
+    """However many are of that class: torchmetrics says 0.02 to 0.03 where most are, 1 where all are."""
+    assert compute(task("mcc"), says(1, 1, 1, 1), torch.tensor(labels)) == {"mcc": 0.0}
 
 
 def test_f1_by_hand() -> None:
