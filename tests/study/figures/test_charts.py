@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hskd_lightning.errors import ConfigError
-from hskd_lightning.study.figures.chart import Chart, Line, Point, Skipped
+from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point, Skipped
 from hskd_lightning.study.figures.charts import CHARTS
 from hskd_lightning.study.paths import paths
 from hskd_lightning.study.results import finished, settings_of
@@ -228,6 +228,20 @@ def test_a_collapsed_seed_is_shown_where_it_fell(study: pd.DataFrame) -> None:
         CHARTS["marginal_utility"](rows), "tiny on polarity: score", "collapsed seed, counted in its mean"
     ).points
     assert (point.x, point.mean) == (pytest.approx(672), rows.loc[at, "score"])
+
+
+def test_the_main_figure_has_a_row_for_each_student(study: pd.DataFrame) -> None:
+    chart = CHARTS["marginal_utility"](study)
+    shown = [(panel.title, {each.style for each in panel.lines if each.kind == "steps"}) for panel in chart.panels]
+    assert [lines for title, lines in shown if title.endswith(": marginal utility")] == [{"layer_drop"}, {"tiny"}]
+    assert len(shown) == 2 * chart.columns
+
+
+def test_the_interval_of_a_level_does_not_widen_its_panel() -> None:
+    axis = Axis("x")
+    level = Line("logits only", "level", (Point(math.nan, 3, 0.6, 0.1, 1.0),))
+    curve = Line("tiny", "curve", (Point(1, 3, 0.8, 0.7, 0.9),))
+    assert Panel("p", axis, axis, (curve, level)).ys == [0.8, 0.7, 0.9, 0.6]
 
 
 def test_a_collapsed_seed_is_shown_among_budgets(study: pd.DataFrame) -> None:
