@@ -11,7 +11,7 @@ import pytest
 from hskd_lightning.study.claims.check import agrees, check, could_say
 from hskd_lightning.study.claims.page import blocks, numbers
 from hskd_lightning.study.sweep.collect import write
-from tests.helpers import ROOT
+from tests.helpers import ROOT, refusal
 
 PAGES = [ROOT / "README.md", ROOT / "results/README.md"]
 TENTH = 'results=mine setting="10% of HSK"'
@@ -139,6 +139,14 @@ def test_blocks_are_paragraphs_items_and_rows(tmp_path: Path) -> None:
         (11, "| 5 | 6 |"),
         (12, "| 7 | 8 |"),
     ]
+
+
+@pytest.mark.parametrize(("content", "fault"), [(None, "no such file"), (b"PAR1\n", "Parquet")])
+def test_what_is_no_page_is_named(tmp_path: Path, content: bytes | None, fault: str) -> None:
+    if content is not None:
+        (tmp_path / "page.md").write_bytes(content)
+    with refusal("claims", fault):
+        check(tmp_path / "page.md")
 
 
 def test_numbers_are_those_that_stand_by_themselves() -> None:

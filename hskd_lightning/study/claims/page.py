@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hskd_lightning.data.source_file import SourceFile
+from hskd_lightning.data.source_file import lines as text_lines
 from hskd_lightning.errors import ConfigError
 
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
@@ -77,10 +79,14 @@ def _claim(line: int, text: str) -> Claim:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks under the `##` headings of a page; code and the heads of tables are none."""
+    """The blocks under the `##` headings of a page; code and the heads of tables are none.
+
+    Raises:
+        ConfigError: the page is no file, or no text in UTF-8.
+    """
     found: list[Block] = []
     below, fenced, open_block = False, False, False
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = [line.rstrip("\r\n") for _, line in text_lines(SourceFile(page, "claims"))]
     for at, line in enumerate(lines):
         if line.lstrip().startswith("```"):
             fenced, open_block = not fenced, False
