@@ -244,13 +244,12 @@ def test_the_interval_of_a_level_does_not_widen_its_panel() -> None:
     assert Panel("p", axis, axis, (curve, level)).ys == [0.8, 0.7, 0.9, 0.6]
 
 
-def test_a_collapsed_seed_is_shown_among_budgets(study: pd.DataFrame) -> None:
+@pytest.mark.parametrize("figure", ["joint", "pareto"])
+def test_a_collapsed_seed_is_shown_among_budgets(study: pd.DataFrame, figure: str) -> None:
     rows = of(study, "joint").copy()
     at = rows.index[rows["hsk_amount"].isna() & rows["seed"].eq(0) & (rows["knowledge"] != "logits")][0]
     rows.loc[at, "score"] -= 0.3
-    found = [
-        point for each in CHARTS["joint"](rows).lines if each.name.startswith("collapsed") for point in each.points
-    ]
+    found = [point for each in CHARTS[figure](rows).lines if each.name.startswith("collapsed") for point in each.points]
     assert {point.mean for point in found} == {rows.loc[at, "score"]}
     assert {point.note for point in found} == {"seed 0 of 3 collapsed"}
 

@@ -94,7 +94,8 @@ def _cost(members: Sequence[Setting], everyone: Sequence[Setting], kind: str, ax
         return None
     positive = [cost for cost in costs.values() if cost > 0]
     x = Axis(axis, "zero_log" if len(positive) < len(known) else "log", least=min(positive, default=1.0))
-    return Panel(titled(members, everyone), x, score_axis(known), tuple(_scatter(known, costs, ["knowledge"])))
+    lines = [*_scatter(known, costs, ["knowledge"]), *collapsed_seeds(known, lambda each: costs[id(each)])]
+    return Panel(titled(members, everyone), x, score_axis(known), tuple(lines))
 
 
 def seconds_of(setting: Setting) -> float:
