@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hskd_lightning.assets import Assets
+from hskd_lightning.assets.teacher import say_beside
 from hskd_lightning.config import plain
 from hskd_lightning.data.predictions import read_predictions
 from hskd_lightning.errors import ConfigError, TrainingError
@@ -69,6 +70,21 @@ def test_the_teachers_answers_lie_beside_its_scores(small: Small, tmp_path: Path
     run(config)
     said = Assets(Experiment.resolve(plain(config))).teacher.predictions("dev")
     assert result_of(tmp_path)["teacher_score"] == pytest.approx((said.predicted == said.labels).mean(), abs=1e-12)
+
+
+def test_a_teacher_that_hardly_knows_its_task_is_told(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="hskd_lightning"):
+        run(small("teacher.training.lr=1e-9"))
+    assert "on dev; one answer for all examples: 0.5" in caplog.text
+    assert "this teacher hardly knows the task" in caplog.text
+
+
+@pytest.mark.parametrize(("score", "told"), [(0.59, True), (0.61, False)])
+def test_five_points_over_one_answer_for_all_are_knowledge(
+    caplog: pytest.LogCaptureFixture, score: float, told: bool
+) -> None:
+    say_beside("dev", {"accuracy": score, "f1": 0.9}, 0.55)
+    assert ("hardly knows" in caplog.text) == told
 
 
 def test_a_result_names_the_teacher_by_its_weights(small: Small, tmp_path: Path) -> None:

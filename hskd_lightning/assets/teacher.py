@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FIT_EXAMPLES = 2048
 """Examples that PCA and its like are fitted on: some 20,000 tokens, 30 for each unit of BERT-base."""
+KNOWS = 0.05
+"""A teacher whose score is not this far above one answer's for all has little to teach."""
 
 
 @dataclass(frozen=True)
@@ -174,13 +177,34 @@ class TeacherAssets:
         return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def _score(self, folder: Path) -> Recipe:
-        from hskd_lightning.training.evaluate import predict, score  # here: its metrics take seconds to import
+        from hskd_lightning.training.evaluate import (
+            one_answer,
+            predict,
+            score,
+        )  # here: its metrics take seconds to import
 
         teacher, device = self.load(dropout=False), self.experiment.settings.trainer.device
         splits = self.corpus.tokens.dev.items()
         said = {name: predict(teacher.logits, self.corpus.eval_batches(split), device) for name, split in splits}
         write_predictions(folder / PREDICTIONS, said)
-        return {name: score(of, self.experiment.task) for name, of in said.items()}
+        scores = {name: score(of, self.experiment.task) for name, of in said.items()}
+        for name, of in said.items():
+            say_beside(name, scores[name], one_answer(of, self.experiment.task))
+        return scores
+
+
+def say_beside(split: str, scores: Mapping[str, float], least: float) -> None:
+    """Say what a teacher scores beside `least`, one answer's for all, and warn where that is hardly more.
+
+    Hours of students can hang on a teacher that never learned, or whose classes are in another order.
+    """
+    headline, score = next(iter(scores.items()))
+    log.info("teacher: %s %.4f on %s; one answer for all examples: %.4f", headline, score, split, least)
+    if score < least + KNOWS:
+        log.warning(
+            "this teacher hardly knows the task, so students have little to learn. More teacher.training.epochs, "
+            "another teacher.training.lr, more data? With a checkpoint of your own: is teacher.label_map right?"
+        )
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,11 @@ def _serving(row: Row, reading: str) -> str:
 
 
 def _keeping(row: Row, reading: str) -> str:
+    low, high = (row.get(f"keeping_{reading}_{end}", math.nan) for end in ("low", "high"))
+    if row["keeping_verdict"] == "no gain" or math.isinf(high):
+        return "full HSK itself is not shown to beat the logits alone, so there may be no gain to keep"
     if row["keeping_verdict"] != "kept":
         return f"how much keeps 90% of the gain cannot be said ({row['keeping_verdict']})"
-    low, high = (row.get(f"keeping_{reading}_{end}", math.nan) for end in ("low", "high"))
-    if math.isinf(high):
-        return "a gain of full HSK is not shown, so there may be none to keep"
     return f"90% of the gain of {row['keeping_gain']:.3f} is kept from somewhere between {low:,.0f} and {high:,.0f} on"
 
 

@@ -118,6 +118,14 @@ def test_findings_say_what_is_not_known(tiny: pd.DataFrame) -> None:
     assert "Of new sentences nothing is said" in said
 
 
+def test_findings_say_where_there_may_be_nothing_of_which_a_part_could_serve(tiny: pd.DataFrame) -> None:
+    hollow = "full HSK itself is not shown to beat the logits alone"
+    (said,) = findings(minimum_table(tiny))
+    assert hollow not in said
+    (said,) = findings(minimum_table(tiny.assign(score=tiny["score"].where(tiny["knowledge"] != "logits", 0.99))))
+    assert hollow in said
+
+
 def test_undecided_says_what_it_takes(tiny: pd.DataFrame) -> None:
     rows = settings_table(tiny, "marginal_utility", margin=0.004)
     assert {"undecided"} <= {row["as_good"] for row in rows}
