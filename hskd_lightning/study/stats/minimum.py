@@ -175,7 +175,8 @@ def smallest_keeping(curve: Curve, share: float = 0.9, level: float = LEVEL, var
     baseline, full = curve[amounts[0]], curve[amounts[-1]]
     gain = difference(full, baseline, level, variance)
     if n < 2 or not gain.estimate > 0:
-        return Keeping(share, gain.estimate, n, level, "untested" if n < 2 else "no gain", NOTHING, None)
+        verdict = "untested" if n < 2 else "no gain"
+        return Keeping(share, gain.estimate, n, level, verdict, NOTHING, NOTHING if gain.sentences else None)
     beyond = {
         amount: contrast([(1, curve[amount]), (share - 1, baseline), (-share, full)], level, variance)
         for amount in amounts[1:-1]

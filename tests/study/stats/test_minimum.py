@@ -139,6 +139,14 @@ def test_without_a_gain_there_is_nothing_to_keep(last: float) -> None:
     assert found.verdict == "no gain" and math.isnan(found.shown.low)
 
 
+def test_without_a_gain_new_sentences_are_spoken_of_all_the_same() -> None:
+    dice = np.random.default_rng(0)
+    known = {amount: answered(dice, 3, 400, 0.02, ease=ease) for amount, ease in ((0.0, 3.0), (100.0, 2.0))}
+    found = smallest_keeping(known)
+    assert found.verdict == "no gain" and found.sentences is not None
+    assert smallest_keeping(known | {100.0: WORSE}).sentences is None
+
+
 def test_a_gain_of_rounding_errors_is_none() -> None:
     curve = {0: by_seed(0.2, 0.2, 0.2), 100: by_seed(0.1, 0.2, 0.3)}  # in floats their means differ by 3e-17
     assert smallest_keeping(curve).verdict == "no gain"
