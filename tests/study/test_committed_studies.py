@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from hskd_lightning.study.figures.chart import Chart, Line
 from hskd_lightning.study.figures.charts import CHARTS
 from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.figures.matplotlib_lines import handle
+from hskd_lightning.study.figures.style import Style, styles
 from hskd_lightning.study.report.page import write_report
 from hskd_lightning.study.seals import parse, seal
 from hskd_lightning.study.sweep.collect import read
@@ -23,6 +28,11 @@ STUDIES = sorted(
 @functools.cache
 def read_once(study: Path) -> pd.DataFrame:
     return read(study / "results.csv")
+
+
+@functools.cache
+def drawn_once(study: Path) -> list[Chart]:
+    return charts(read_once(study))
 
 
 @pytest.fixture(scope="module", params=STUDIES, ids=lambda folder: str(folder.relative_to(ROOT / "results")))
@@ -42,8 +52,7 @@ def test_every_row_has_its_seal(study: Path, caplog: pytest.LogCaptureFixture) -
 
 
 def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
-    found = read_once(study)
-    drawn = charts(found)
+    found, drawn = read_once(study), drawn_once(study)
     assert {chart.name for chart in drawn} == (
         {*found.figure, "pareto"} - {"search"}
     )  # a search is drawn in the figure of the minimum
@@ -52,6 +61,21 @@ def test_every_figure_shows_the_numbers_of_the_results(study: Path) -> None:
         assert (study / "figures" / f"{chart.name}.csv").read_text() == text  # to the digit, on every processor
         for kind in ("png", "svg", "pdf"):
             assert (study / "figures" / f"{chart.name}.{kind}").stat().st_size > 1000
+
+
+def look(entry: Line, style: Style) -> bytes:
+    """What stands beside a name in a legend, in pixels."""
+    figure, out = Figure(figsize=(0.6, 0.4), dpi=100), io.BytesIO()
+    figure.legend([handle(entry, style)], [""], loc="center", frameon=False)
+    figure.savefig(out, format="rgba")
+    return out.getvalue()
+
+
+def test_no_two_entries_of_a_legend_look_alike(study: Path) -> None:
+    for chart in drawn_once(study):
+        entries = chart.legend()
+        looks = {look(line, styles(chart)[line.style]) for line in entries.values()}
+        assert len(looks) == len(entries), chart.name
 
 
 def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:

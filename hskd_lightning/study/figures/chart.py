@@ -14,7 +14,7 @@ from hskd_lightning.study.stats.collapse import collapsed
 from hskd_lightning.study.stats.defaults import LEVEL
 from hskd_lightning.study.stats.intervals import DECIMALS, Summary, significant, summarize
 
-Kind = Literal["curve", "points", "faint", "star", "level", "band", "fit", "front", "steps", "ring", "reach"]
+Kind = Literal["curve", "points", "faint", "star", "level", "band", "fit", "front", "steps", "ring", "frame", "reach"]
 Scale = Literal["linear", "from_zero", "log", "zero_log"]
 
 
@@ -60,7 +60,8 @@ class Line:
       star     full HSK as a point                 level    a horizontal line with its interval as a band
       band     from low to high, all along         fit      a smooth curve without points
       front    a staircase                         steps    from x to x_to, the interval around them
-      ring     around a point                      reach    a mark with a horizontal range, from low to high
+      ring     around a point                      frame    the same, square
+      reach    a mark with a horizontal range, from low to high
     """
 
     name: str

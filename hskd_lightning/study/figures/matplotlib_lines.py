@@ -14,12 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from hskd_lightning.study.figures.chart import Line, Panel, Point
-from hskd_lightning.study.figures.style import COLORS, PRINTED, Style
+from hskd_lightning.study.figures.chart import Kind, Line, Panel, Point
+from hskd_lightning.study.figures.style import COLORS, PRINTED, Style, dash_of
 from hskd_lightning.study.figures.ticks import squashed, unsquashed
 
 INK, GREY = "#222222", "#8a8a8a"
-DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.6))}
+DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.6)), "dashdot": (0, (5, 2, 1, 2))}
+AROUND: Mapping[Kind, str] = {"ring": "o", "frame": "s"}
+OPEN: Mapping[str, Any] = {"linestyle": "", "markersize": 9, "fillstyle": "none"}
 MANY = 50
 """Points in a panel; from here on they are small."""
 
@@ -109,7 +111,7 @@ def _star(pen: Pen, line: Line) -> None:
 
 
 def _level(pen: Pen, line: Line) -> None:
-    pen.along(line.points[0], GREY, pen.style.dash)
+    pen.along(line.points[0], GREY, dash_of(line, pen.style))
 
 
 def _band(pen: Pen, line: Line) -> None:
@@ -135,11 +137,11 @@ def _steps(pen: Pen, line: Line) -> None:
         pen.ax.annotate(point.flag, top, (pen.aside, 0), **properties)
 
 
-def _ring(pen: Pen, line: Line) -> None:
-    """Round the point, and a plumb line to its amount, written beside the axis."""
+def _around(pen: Pen, line: Line) -> None:
+    """A ring or a frame round the point, and a plumb line to its amount, written beside the axis."""
     (point,) = line.points
     x, y = pen.x(point.x), pen.y(point.mean)
-    pen.ax.plot(x, y, "o", markersize=11, color=INK, fillstyle="none", markeredgewidth=1.1)
+    pen.ax.plot(x, y, AROUND[line.kind], markersize=11, color=INK, fillstyle="none", markeredgewidth=1.1)
     foot = pen.ax.get_xaxis_transform()
     plumb = {"arrowstyle": "-", "linestyle": DASHES["dot"], "linewidth": 0.9, "color": pen.color, "shrinkA": 6}
     pen.ax.annotate("", (x, 0), (x, y), xycoords=foot, textcoords="data", arrowprops={**plumb, "shrinkB": 0})
@@ -171,7 +173,8 @@ DRAW: Mapping[str, Callable[[Pen, Line], None]] = {
     "fit": _fit,
     "front": _front,
     "steps": _steps,
-    "ring": _ring,
+    "ring": _around,
+    "frame": _around,
     "reach": _reach,
 }
 
@@ -189,10 +192,10 @@ def handle(line: Line, style: Style) -> Artist:
         "points": {"linestyle": "", **marked},
         "faint": {"linestyle": "", "alpha": 0.4, **marked},
         "star": {"linestyle": "", "marker": "*", "markersize": 10},
-        "level": {"linestyle": DASHES[style.dash], "linewidth": 1.0},
+        "level": {"linestyle": DASHES[dash_of(line, style)], "linewidth": 1.0},
         "fit": {"linestyle": DASHES["dash"]},
         "front": {"color": GREY, "linewidth": 1.0, "drawstyle": "steps-post"},
-        "ring": {"linestyle": "", "marker": "o", "markersize": 9, "fillstyle": "none"},
+        **{kind: {**OPEN, "marker": marker} for kind, marker in AROUND.items()},
         "reach": {"marker": "v"},
     }
     return Line2D([], [], **{"color": color, **properties[line.kind]})

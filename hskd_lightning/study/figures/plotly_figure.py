@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from hskd_lightning.study.figures.chart import Axis, Chart, Line, Panel, Point
-from hskd_lightning.study.figures.style import SHOWN, Style, styles
+from hskd_lightning.study.figures.style import SHOWN, Style, dash_of, styles
 from hskd_lightning.study.figures.ticks import BREAK, span, squashed, ticks, unsquashed, written
 from hskd_lightning.study.markup import BR, Markup, element, joined, markup
 
 Trace = dict[str, Any]
+AROUND = {"ring": "circle-open", "frame": "square-open"}
 CELLS = 8
 """Cell ids that a hover names before it only counts them."""
 
@@ -153,10 +154,10 @@ def _steps(brush: Brush, line: Line) -> list[Trace]:
     return [*traces, {**marks, "text": [point.flag for point in line.points], "textposition": "top center"}]
 
 
-def _ring(brush: Brush, line: Line) -> list[Trace]:
-    """Round the point, and a plumb line to its amount, written above the axis."""
+def _around(brush: Brush, line: Line) -> list[Trace]:
+    """A ring or a frame round the point, and a plumb line to its amount, written above the axis."""
     (point,) = line.points
-    marker = {"symbol": "circle-open", "size": 17, "color": "var(--ink)", "line": {"width": 1.5}}
+    marker = {"symbol": AROUND[line.kind], "size": 17, "color": "var(--ink)", "line": {"width": 1.5}}
     marks = {**brush.marks(line), "marker": marker, "error_y": {"visible": False}}
     low, high = span(brush.panel.y, brush.panel.ys)
     foot = replace(point, mean=unsquashed(low + 0.04 * (high - low), brush.panel.y))
@@ -185,12 +186,13 @@ TRACES: Mapping[str, Callable[[Brush, Line], list[Trace]]] = {
     "points": lambda brush, line: [brush.marks(line)],
     "faint": _faint,
     "star": lambda brush, line: [brush.marks(line, size=15, symbol="star")],
-    "level": lambda brush, line: brush.along(line, brush.style.dash),
+    "level": lambda brush, line: brush.along(line, dash_of(line, brush.style)),
     "band": lambda brush, line: brush.along(line, "dot"),
     "fit": lambda brush, line: [brush.line(line.points, dash="dash", width=1.5)],
     "front": _front,
     "steps": _steps,
-    "ring": _ring,
+    "ring": _around,
+    "frame": _around,
     "reach": _reach,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hskd_lightning.study.figures.chart import Chart
+from hskd_lightning.study.figures.chart import Chart, Line
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, without black, which is the ink's, and yellow, which white paper swallows."""
@@ -29,6 +29,11 @@ class Style:
     color: int | None
     marker: int
     dash: str = "solid"
+
+
+def dash_of(line: Line, style: Style) -> str:
+    """A level in a group's colour is no other's: in a legend, where both are ink, it would pass for the teacher's."""
+    return "dashdot" if line.kind == "level" and line.group else style.dash
 
 
 def styles(chart: Chart) -> dict[str, Style]:

@@ -12,6 +12,7 @@ import pandas as pd
 from hskd_lightning.study.figures.chart import (
     Axis,
     Chart,
+    Kind,
     Line,
     Panel,
     Point,
@@ -56,13 +57,13 @@ def marginal(results: pd.DataFrame, margin: float = MARGIN, variance: Rule = "we
 CAPTION = (
     "First: means over seeds with 95% t intervals; 0 scalars is logits only, in as many steps as both stages have; a "
     "level is logits only in as many as the prediction stage has. Bands: full HSK, give or take the margin "
-    "of {margin:g}. Rings: the least amount that, with all larger ones, is shown to serve as well as full HSK "
-    "(one-sided t tests at {alpha:g}, in fixed order), on these sentences and, where predictions are known, on new "
-    "ones. Triangle: the smallest measured amount shown to keep 90% of the gain, with the bracket in which that "
-    "begins, drawn to the last point where it has no end. Dashed: the saturating exponential, where it fits. Second: "
-    "the gain from one amount to the next per 1000 scalars added, with 95% t intervals; * where it is not 0 after "
-    "Holm's correction. Brackets, gains and their stars speak of {spoken}. Third: the same means against what the "
-    "knowledge weighs."
+    "of {margin:g}. Ring: the least amount that, with all larger ones, is shown to serve as well as full HSK "
+    "(one-sided t tests at {alpha:g}, in fixed order) on new sentences, as far as predictions are known; frame: on "
+    "these sentences alone. Triangle: the smallest measured amount shown to keep 90% of the gain, with the bracket in "
+    "which that begins, drawn to the last point where it has no end. Dashed: the saturating exponential, where it "
+    "fits. Second: the gain from one amount to the next per 1000 scalars added, with 95% t intervals; * where it is "
+    "not 0 after Holm's correction. Brackets, gains and their stars speak of {spoken}. Third: the same means against "
+    "what the knowledge weighs."
 )
 
 
@@ -125,22 +126,22 @@ def _marks(path: Path, judged: Judged) -> list[Line]:
     top, margin = point(path.full, math.nan), judged.margin
     within = Point(math.nan, top.n, top.mean, top.mean - margin, top.mean + margin, cells=top.cells)
     serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA, variance=judged.variance)
-    rings = {"these": serving.seeds}
+    marked: dict[tuple[Kind, str], Least] = {("frame", "these"): serving.seeds}
     if serving.sentences is not None:
         same = serving.sentences.amount == serving.seeds.amount
-        rings = {"these and new": serving.sentences} if same else {**rings, "new": serving.sentences}
+        marked = {("ring", "these and new" if same else "new"): serving.sentences, **({} if same else marked)}
     return [
         Line(f"full HSK ± {margin:g}", "band", (within,), path.name),
-        *(_ring(path, name, least, least.amount) for name, least in rings.items() if least.amount is not None),
+        *(_least(path, *how, least, least.amount) for how, least in marked.items() if least.amount is not None),
         *_reach(path, smallest_keeping(path.curve, level=LEVEL, variance=judged.variance), top.mean),
     ]
 
 
-def _ring(path: Path, sentences: str, least: Least, amount: float) -> Line:
+def _least(path: Path, kind: Kind, sentences: str, least: Least, amount: float) -> Line:
     at = next(each for each in path.settings if each.amount == amount)
     note = f"{amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {least.verdict}"
-    ring = Point(at.amount, least.n, point(at, 0).mean, note=note, flag=f"{amount:,.0f}", cells=at.cells)
-    return Line(f"least that serves as well, {sentences} sentences", "ring", (ring,), path.name)
+    around = Point(at.amount, least.n, point(at, 0).mean, note=note, flag=f"{amount:,.0f}", cells=at.cells)
+    return Line(f"least that serves as well, {sentences} sentences", kind, (around,), path.name)
 
 
 def _reach(path: Path, keeping: Keeping, top: float) -> list[Line]:
