@@ -177,11 +177,8 @@ class TeacherAssets:
         return {"weights": Teacher(str(folder), self.experiment.label_order).digest()}
 
     def _score(self, folder: Path) -> Recipe:
-        from hskd_lightning.training.evaluate import (
-            one_answer,
-            predict,
-            score,
-        )  # here: its metrics take seconds to import
+        # Here: its metrics take seconds to import.
+        from hskd_lightning.training.evaluate import one_answer, predict, score
 
         teacher, device = self.load(dropout=False), self.experiment.settings.trainer.device
         splits = self.corpus.tokens.dev.items()

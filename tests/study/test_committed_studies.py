@@ -78,6 +78,17 @@ def test_no_two_entries_of_a_legend_look_alike(study: Path) -> None:
         assert len(looks) == len(entries), chart.name
 
 
+def test_a_ring_is_of_new_sentences_and_a_frame_of_these_alone() -> None:
+    (chart,) = (each for each in drawn_once(ROOT / "results/rte") if each.name == "marginal_utility")
+    marks = [(line.kind, line.name, line.points[0].flag) for line in chart.lines if line.kind in ("ring", "frame")]
+    least = "least that serves as well, {} sentences"
+    assert marks == [  # as on the page of results/rte: of the second student nothing is shown on new sentences
+        ("ring", least.format("new"), "30,535"),
+        ("frame", least.format("these"), "1,023"),
+        ("frame", least.format("these"), "22,934"),
+    ]
+
+
 def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:
     found = read_once(study).drop_duplicates("cell_id")
     assert set(found.seed) >= {0, 1, 2}

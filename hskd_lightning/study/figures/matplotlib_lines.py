@@ -21,7 +21,9 @@ from hskd_lightning.study.figures.ticks import squashed, unsquashed
 INK, GREY = "#222222", "#8a8a8a"
 DASHES: Mapping[str, Any] = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.6)), "dashdot": (0, (5, 2, 1, 2))}
 AROUND: Mapping[Kind, str] = {"ring": "o", "frame": "s"}
+"""The marks of what is drawn round a point,"""
 OPEN: Mapping[str, Any] = {"linestyle": "", "markersize": 9, "fillstyle": "none"}
+"""and how they stand in the legend."""
 MANY = 50
 """Points in a panel; from here on they are small."""
 

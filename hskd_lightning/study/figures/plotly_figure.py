@@ -18,6 +18,7 @@ from hskd_lightning.study.markup import BR, Markup, element, joined, markup
 
 Trace = dict[str, Any]
 AROUND = {"ring": "circle-open", "frame": "square-open"}
+"""The marks of what is drawn round a point."""
 CELLS = 8
 """Cell ids that a hover names before it only counts them."""
 

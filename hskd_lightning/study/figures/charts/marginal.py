@@ -30,7 +30,7 @@ from hskd_lightning.study.paths import Path, paths
 from hskd_lightning.study.results import CONTEXT, SHORTER, Setting, grouped
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL, MARGIN
 from hskd_lightning.study.stats.marginal_utility import Segment, marginal_utility
-from hskd_lightning.study.stats.minimum import Keeping, Least, smallest_keeping, smallest_serving
+from hskd_lightning.study.stats.minimum import Keeping, Least, Serving, smallest_keeping, smallest_serving
 from hskd_lightning.study.stats.moderation import Rule, Variance, variance_of
 from hskd_lightning.study.stats.saturation import fit_saturation
 
@@ -126,22 +126,29 @@ def _marks(path: Path, judged: Judged) -> list[Line]:
     top, margin = point(path.full, math.nan), judged.margin
     within = Point(math.nan, top.n, top.mean, top.mean - margin, top.mean + margin, cells=top.cells)
     serving = smallest_serving(path.curve, margin=margin, alpha=ALPHA, variance=judged.variance)
-    marked: dict[tuple[Kind, str], Least] = {("frame", "these"): serving.seeds}
-    if serving.sentences is not None:
-        same = serving.sentences.amount == serving.seeds.amount
-        marked = {("ring", "these and new" if same else "new"): serving.sentences, **({} if same else marked)}
     return [
         Line(f"full HSK ± {margin:g}", "band", (within,), path.name),
-        *(_least(path, *how, least, least.amount) for how, least in marked.items() if least.amount is not None),
+        *_serving(path, serving),
         *_reach(path, smallest_keeping(path.curve, level=LEVEL, variance=judged.variance), top.mean),
     ]
 
 
-def _least(path: Path, kind: Kind, sentences: str, least: Least, amount: float) -> Line:
-    at = next(each for each in path.settings if each.amount == amount)
-    note = f"{amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {least.verdict}"
-    around = Point(at.amount, least.n, point(at, 0).mean, note=note, flag=f"{amount:,.0f}", cells=at.cells)
-    return Line(f"least that serves as well, {sentences} sentences", kind, (around,), path.name)
+def _serving(path: Path, serving: Serving) -> list[Line]:
+    """A ring where the least serves on new sentences, a frame where it does so on these alone."""
+    if serving.sentences is None:
+        return _least(path, "frame", "these", serving.seeds)
+    if serving.sentences.amount == serving.seeds.amount:
+        return _least(path, "ring", "these and new", serving.sentences)
+    return [*_least(path, "ring", "new", serving.sentences), *_least(path, "frame", "these", serving.seeds)]
+
+
+def _least(path: Path, kind: Kind, sentences: str, least: Least) -> list[Line]:
+    if least.amount is None:
+        return []
+    at = next(each for each in path.settings if each.amount == least.amount)
+    note = f"{at.amount:,.0f} scalars, {at.mean('knowledge_fraction'):.2%} of full HSK: {least.verdict}"
+    around = Point(at.amount, least.n, point(at, 0).mean, note=note, flag=f"{at.amount:,.0f}", cells=at.cells)
+    return [Line(f"least that serves as well, {sentences} sentences", kind, (around,), path.name)]
 
 
 def _reach(path: Path, keeping: Keeping, top: float) -> list[Line]:
