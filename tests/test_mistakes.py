@@ -49,6 +49,7 @@ MISTAKES = [
     Mistake("train lr=1e-4", ("`lr` = '1e-4'", "student.lr")),
     Mistake("train stage=hidden", ("`stage` = 'hidden'", "a key of stage: hidden, prediction")),
     Mistake("train hydra.sweper.to=x", ("`hydra.sweper.to`", "did you mean hydra.sweeper.to?")),
+    Mistake("study plan hydra.sweeper.students=tiny", ("a list", "in brackets: hydra.sweeper.students=[tiny]")),
     Mistake("train widht=pca", ("`widht` = 'pca'", "did you mean width?")),
     Mistake("train -m widht=pca,all", ("`widht`", "did you mean width?")),
     Mistake("train store.dtype=int8", ("`store.dtype` = 'int8'", "bits has taken its place", "write bits=int8")),

@@ -16,6 +16,7 @@ SPOKEN = {
     "string_type": "text",
     "bool_type": "true or false",
     "none_required": "null",
+    "list_type": "a list",
 }
 """pydantic's complaints of a type, as a user says it."""
 SPELLED: Mapping[int | str, str] = {"target": "_target_"}
@@ -51,6 +52,8 @@ def _refusal(error: ValidationError, value: Any, key: str) -> ConfigError:
     if first["type"] == "dataclass_type":
         remedy = f"choose an option: {full.replace('.', '/')}={given}"
         return ConfigError(full, given, "a group of keys", remedy)
+    if first["type"] == "list_type" and isinstance(given, str | int | float):
+        return ConfigError(full, given, "a list", f"write it in brackets: {full}=[{given}]")
     remedy = first.get("ctx", {}).get("remedy") or f"change {full}, or leave it out"
     allowed = " or ".join(dict.fromkeys(_wanted(each) for each in error.errors() if _same(each, first, value)))
     return ConfigError(full, given, allowed, remedy)
