@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from hskd_lightning.study.figures.chart import Chart, Line
 from hskd_lightning.study.figures.charts import CHARTS
 from hskd_lightning.study.figures.draw import charts
+from hskd_lightning.study.figures.matplotlib_figure import render
 from hskd_lightning.study.figures.matplotlib_lines import handle
 from hskd_lightning.study.figures.style import Style, styles
 from hskd_lightning.study.report.page import write_report
@@ -87,6 +88,25 @@ def test_a_ring_is_of_new_sentences_and_a_frame_of_these_alone() -> None:
         ("frame", least.format("these"), "1,023"),
         ("frame", least.format("these"), "22,934"),
     ]
+
+
+def searched(name: str) -> Chart:
+    return next(each for each in drawn_once(ROOT / "results" / name / "minimum") if each.name == "minimum")
+
+
+def test_a_verdict_has_one_colour_in_every_search() -> None:
+    found = [styles(searched(name)) for name in ("cola", "sst2", "toy")]  # only CoLA's has a setting that serves
+    assert len({style["confirmed: not shown"] for style in found}) == 1
+    assert found[0]["confirmed: serves"] != found[0]["confirmed: not shown"]
+
+
+def test_a_ring_is_explained_as_it_is_drawn() -> None:
+    chart = searched("cola")
+    figure = render(chart)
+    (entry,) = (each for name, each in chart.legend().items() if name.startswith("the least that is shown"))
+    rings = [drawn for drawn in figure.axes[0].lines if drawn.get_fillstyle() == "none"]
+    explained = handle(entry, styles(chart)[entry.style])
+    assert [ring.get_color() for ring in rings] == [explained.get_color()]
 
 
 def test_every_setting_has_three_seeds_and_every_cell_one_budget(study: Path) -> None:

@@ -116,9 +116,13 @@ class Panel:
 
     @property
     def ys(self) -> list[float]:
-        """Every mean and end of an interval; a level's wide interval does not squeeze what stands beside it."""
+        """Every mean, and each end of an interval that does not squeeze what stands beside it.
+
+        As a level's might, and that of two seeds, which reaches 12.7 standard errors to either side.
+        """
         shown = [(line.kind, at) for line in self.lines if line.kind != "reach" for at in line.points]
-        return [end for kind, at in shown for end in (at.mean, *(() if kind == "level" else (at.low, at.high)))]
+        narrow = [at for kind, at in shown if kind != "level" and at.n != 2]
+        return [*(at.mean for _, at in shown), *(end for at in narrow for end in (at.low, at.high))]
 
 
 @dataclass(frozen=True)

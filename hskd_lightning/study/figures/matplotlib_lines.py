@@ -62,7 +62,7 @@ class Pen:
                 np.array([scale(getattr(point, name)) for point in shown])
                 for scale, name in ((self.x, "x"), (self.y, "mean"), (self.y, "low"), (self.y, "high"))
             )
-            error: Any = None if hollow else np.nan_to_num([y - low, high - y])
+            error: Any = None if hollow else [y - low, high - y]
             self.ax.errorbar(
                 *((y, x) if self.panel.upright else (x, y)),
                 xerr=error if self.panel.upright else None,

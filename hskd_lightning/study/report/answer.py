@@ -29,6 +29,8 @@ class _Reading(_Said):
 class _Rung(_Said):
     name: str
     bytes: float
+    shared_bytes: float = 0.0
+    """What all examples share, divided by their number; 0 in an answer of before it was said, too."""
     share: float
     seeds: list[int]
     power: float
@@ -85,13 +87,17 @@ HEADER = (
 def _row(rung: Row) -> tuple[str, ...]:
     return (
         rung["name"],
-        f"{rung['bytes']:,.0f} ({rung['share']:.2%})",
+        f"{rung['bytes']:,.0f} ({rung['share']:.2%}){_shared(rung)}",
         f"{len(rung['seeds'])}",
         f"{rung['power']:.2f}",
         _reading(rung["difference"], rung["these_sentences"]),
         _reading(rung["difference"], rung["new_sentences"]),
         "shown" if rung["shown"] else f"not shown: {rung['needs']}",
     )
+
+
+def _shared(rung: Row) -> str:
+    return f" + {rung['shared_bytes']:,.0f} shared" if rung["shared_bytes"] >= 1 else ""
 
 
 def _reading(difference: float | None, reading: Row | None) -> str:

@@ -81,7 +81,7 @@ class Answer:
             return f"Not shown: no setting serves as well as full HSK {sure}{left}."
         found = self.shown.candidate
         what = f"{bytes_said(found)} an example ({found.name}; {self._share(found)})"
-        return f"{what} serve as well as all of it {sure}{left}."
+        return f"{what} serve as well as all of it {sure}{left}.{shared(found)}"
 
     @property
     def _best(self) -> str:
@@ -94,7 +94,7 @@ class Answer:
             f"Within {self.rules.budget:,g} bytes an example the best found is {found.name} "
             f"({bytes_said(found)}; {self._share(found)}): {self.metric} {mean.mean:.4f} "
             f"[{mean.low:.4f}, {mean.high:.4f}] over {mean.n} fresh seeds; {said(reading)} beside full HSK, "
-            f"{of_what(self.search.confirmed)}, {reading.level:.0%}."
+            f"{of_what(self.search.confirmed)}, {reading.level:.0%}.{shared(found)}"
         )
 
     def _share(self, candidate: Candidate) -> str:
@@ -138,6 +138,7 @@ class Answer:
         return {
             "name": candidate.name,
             "bytes": candidate.bytes,
+            "shared_bytes": candidate.shared,
             "share": share,
             "overrides": list(candidate.overrides),
         }
@@ -172,6 +173,13 @@ def of_what(confirmed: Sequence[Confirmed]) -> str:
 def bytes_said(candidate: Candidate) -> str:
     """142 bytes; below ten with a decimal."""
     return f"{candidate.bytes:,.0f} bytes" if candidate.bytes >= 10 else f"{candidate.bytes:.1f} bytes"
+
+
+def shared(candidate: Candidate) -> str:
+    """A store of few examples weighs more than its examples: what its components and codebooks add to each of them."""
+    if candidate.shared < 1:
+        return ""
+    return f" Components and codebooks, which all examples share, add {candidate.shared:,.0f} to each of these."
 
 
 def points(score: float) -> str:

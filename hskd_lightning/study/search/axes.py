@@ -14,7 +14,7 @@ from typing import Any
 
 from hskd_lightning import choices
 from hskd_lightning.assets import Assets
-from hskd_lightning.compress.amount import POSITION_BYTES, measure
+from hskd_lightning.compress.amount import POSITION_BYTES, measure, shared_bytes
 from hskd_lightning.compress.compression import HskPlan
 from hskd_lightning.compress.keep import Count, Keep, Spelled, check_keep, said
 from hskd_lightning.errors import ConfigError
@@ -168,6 +168,7 @@ class Builder:
                 plan.token_bits / self.full.token_bits,
             ),
             families,
+            shared_bytes(plan) / sum(len(batch.ids) for batch in self._batches),
         )
         return (plan.layer_map, tokens, plan.token_bits, families), candidate
 

@@ -29,6 +29,8 @@ class Candidate:
     families: tuple[str, ...] = ()
     """The strategy along each of AXES: settings of one family differ in their keep alone. Full HSK is of its own:
     it need not be the best."""
+    shared: float = 0.0
+    """Bytes of what all examples share (components, masks, codebooks), divided by their number; not part of `bytes`."""
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,13 @@ def test_the_interval_of_a_level_does_not_widen_its_panel() -> None:
     axis = Axis("x")
     level = Line("logits only", "level", (Point(math.nan, 3, 0.6, 0.1, 1.0),))
     curve = Line("tiny", "curve", (Point(1, 3, 0.8, 0.7, 0.9),))
-    assert Panel("p", axis, axis, (curve, level)).ys == [0.8, 0.7, 0.9, 0.6]
+    assert sorted(Panel("p", axis, axis, (curve, level)).ys) == [0.6, 0.7, 0.8, 0.9]
+
+
+def test_the_interval_of_two_seeds_does_not_widen_its_panel() -> None:
+    axis = Axis("x")
+    points = Line("tiny", "points", (Point(1, 3, 0.8, 0.7, 0.9), Point(2, 2, 0.75, -1.0, 2.5)))
+    assert sorted(Panel("p", axis, axis, (points,)).ys) == [0.7, 0.75, 0.8, 0.9]
 
 
 @pytest.mark.parametrize("figure", ["joint", "pareto"])

@@ -43,6 +43,15 @@ def test_the_smallest_shown_and_what_the_next_would_need() -> None:
     )
 
 
+def test_what_all_examples_share_is_said_beside_it() -> None:
+    coded = replace(LARGE, shared=1124.86)
+    said = " Components and codebooks, which all examples share, add 1,125 to each of these."
+    answer = answered({coded: 0.0})
+    assert answer.sentence.endswith(f"95%.{said}")
+    assert "142 (0.71%) + 1,125 shared" in answer_html(answer.as_json())
+    assert answered({coded: 0.0}, replace(RULES, budget=300.0)).sentence.endswith(said)
+
+
 def test_nothing_shown() -> None:
     assert answered({LARGE: 0.02}).sentence == (
         "Not shown: no setting serves as well as full HSK within 1 point, on these sentences, 95%; "

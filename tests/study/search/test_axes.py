@@ -50,7 +50,8 @@ def test_bytes_are_those_that_a_cell_counts(built: Made) -> None:
     space = builder.space()
     for candidate in (*space.candidates[::9], space.full):
         experiment = Experiment.resolve(builder.compose(list(candidate.overrides)))
-        assert candidate.bytes == pytest.approx(measure_amount(experiment, Assets(experiment).corpus).bytes)
+        counted = measure_amount(experiment, Assets(experiment).corpus)
+        assert (candidate.bytes, candidate.shared) == pytest.approx((counted.bytes, counted.shared_bytes))
 
 
 def test_two_spellings_of_one_setting_are_one(built: Made) -> None:

@@ -11,7 +11,6 @@ import pandas as pd
 from hskd_lightning.study.figures.chart import (
     Axis,
     Chart,
-    Kind,
     Line,
     Panel,
     Point,
@@ -38,6 +37,8 @@ TRIED, FRESH = "search", "minimum"
 """The figures of results.csv with the cells of the search, and those of the confirmation: never counted together."""
 VERDICT = "confirmed"
 """The column that says what became of a confirmed setting."""
+SERVES = "confirmed: serves"
+"""Its line is there without points, too, so that each verdict has one colour in all figures."""
 
 
 def minimum(results: pd.DataFrame) -> Chart:
@@ -78,10 +79,10 @@ def _panel(tried: Sequence[Setting], fresh: Sequence[Setting], everyone: Sequenc
     between, confirmed = (list(filter(_between, settings)) for settings in (tried, fresh))
     shown = [each for each in confirmed if verdict(each) == "shown"]
     lines = [
-        *_points("tried, a seed or a few", between, axes, "faint"),
-        *_points("confirmed: serves", shown, axes),
-        *_points("confirmed: not shown", [each for each in confirmed if each not in shown], axes),
-        *level("logits only", logits_only([*tried, *fresh])),
+        Line("tried, a seed or a few", "faint", _alone(_points(between, axes))),
+        Line("confirmed: not shown", "points", _points([each for each in confirmed if each not in shown], axes)),
+        Line(SERVES, "points", _points(shown, axes)),
+        *(replace(line, points=_alone(line.points)) for line in level("logits only", logits_only([*tried, *fresh]))),
         *level("full HSK", full),
         *_margin(full, margin),
         *_ring(shown),
@@ -96,11 +97,13 @@ def verdict(setting: Setting) -> str | None:
     return str(said[0]) if said else None
 
 
-def _points(name: str, settings: Sequence[Setting], axes: Sequence[str], kind: Kind = "points") -> list[Line]:
-    marks = [point(each, each.bytes, label(each, axes)) for each in settings]
-    if kind == "faint":  # two or three seeds have intervals that hide all else
-        marks = [replace(mark, low=math.nan, high=math.nan) for mark in marks]
-    return [Line(name, kind, tuple(marks))] if marks else []
+def _points(settings: Sequence[Setting], axes: Sequence[str]) -> tuple[Point, ...]:
+    return tuple(point(each, each.bytes, label(each, axes)) for each in settings)
+
+
+def _alone(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Without intervals: a search has two or three seeds of a setting, whose intervals hide all else."""
+    return tuple(replace(each, low=math.nan, high=math.nan) for each in points)
 
 
 def _margin(full: Setting | None, margin: float) -> list[Line]:
@@ -115,4 +118,4 @@ def _ring(shown: Sequence[Setting]) -> list[Line]:
         return []
     least = min(shown, key=lambda each: each.bytes)
     where = Point(least.bytes, len(least.scores), least.mean("score"), flag=f"{least.bytes:,.0f} bytes")
-    return [Line("the least that is shown to serve", "ring", (where,))]
+    return [Line("the least that is shown to serve", "ring", (where,), SERVES)]
