@@ -14,7 +14,8 @@ tune      run the same grid of learning rates for full HSK, a tenth of it and
           the logits alone; choose on the selection split, never on dev
 clean     what can go: checkpoints of finished cells, folders of unfinished
           ones (--yes removes them)
-figures   draw every figure and report.html from a results.csv; --variance
+figures   draw every figure and report.html from a results.csv, with the margin
+          that its study fixed or --margin; --variance
           moderated reads the spread of few seeds in the light of all
 minimum   the fewest bytes an example that are shown to serve as well as full
           hidden-state knowledge, give or take --margin; or, with --budget,
@@ -40,9 +41,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hskd_lightning import console, usage
+from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
+from hskd_lightning.settings.sweeper import read_sweeper
+from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.stats.defaults import MARGIN
 from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
@@ -64,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
     parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
     parser.add_argument("--to", type=Path, help="the folder to fill; verify: the folder to read")
-    parser.add_argument(
-        "--margin", type=float, default=MARGIN, help="plan, figures, minimum: the loss of score that does not matter"
-    )
+    parser.add_argument("--margin", type=float, help="plan, figures, minimum: the loss of score that does not matter")
     choices = ("welch", "moderated")
     parser.add_argument("--variance", choices=choices, default="welch", help="figures: of scores over seeds")
     parser.add_argument("--budget", help="minimum: bytes an example, as 300B")
@@ -76,27 +78,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_intermixed_args(arguments)
     console.log_plainly()
     try:
+        if given.margin is not None:
+            check_share("--margin", given.margin, below=math.inf)
         COMMANDS[given.command](given)
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
 
 
 def _planned(given: argparse.Namespace) -> Plan:
-    with as_multirun(given.config_dir, given.config_name, given.overrides) as (config, loader):
-        return planned(config, loader, list(config.hydra.overrides.task))
+    return _planned_with_margin(given)[0]
+
+
+def _planned_with_margin(given: argparse.Namespace) -> tuple[Plan, float]:
+    with as_multirun(given.config_dir, given.config_name, [*given.overrides, *_margin(given)]) as (config, loader):
+        plan = planned(config, loader, list(config.hydra.overrides.task))
+        return plan, read_sweeper(plain(config.hydra.sweeper)).margin
+
+
+def _margin(given: argparse.Namespace) -> list[str]:
+    """--margin is a short way to say the sweeper's."""
+    return [] if given.margin is None else [f"hydra.sweeper.margin={float(given.margin)}"]
 
 
 def _plan(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import foresight
     from hskd_lightning.study.sweep.estimate import estimate
 
-    plan = _planned(given)
+    plan, margin = _planned_with_margin(given)
     outcome.say_plan(plan)
     outcome.show_plan(plan)
     cost = estimate(plan)
     how = f"at the pace of {cost.measured} finished cells" if cost.measured else "by a probe of a few steps"
     log.info("to run: %d cells, about %.0f min one after another (%s)", cost.cells, cost.seconds / 60, how)
-    log.info(foresight.said(plan, given.margin))
+    log.info(foresight.said(plan, margin))
     log.info("and %.2f GB of checkpoints and students; teachers and stores come on top", cost.weights_bytes / 1e9)
 
 
@@ -175,22 +189,22 @@ def _figures(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import collect
     from hskd_lightning.study.sweep.found import read_answer
 
-    check_share("--margin", given.margin, below=math.inf)
     folder = given.to or FOLDER
     if not (folder / "results.csv").exists():
         remedy = f"make it: {command('study')} collect --to FOLDER"
         raise ConfigError("--to", str(folder), "a folder with a results.csv", remedy)
     table = collect.read(folder / "results.csv")
-    for drawn in draw(table, folder / "figures", margin=given.margin, variance=given.variance):
+    fixed = read_rules(folder)  # before the first cell; --margin asks what another would say
+    margin = given.margin if given.margin is not None else fixed.margin if fixed else MARGIN
+    for drawn in draw(table, folder / "figures", margin=margin, variance=given.variance):
         print(drawn)
-    print(write_report(table, folder / "report.html", given.margin, given.variance, read_answer(folder)))
+    print(write_report(table, folder / "report.html", margin, given.variance, read_answer(folder)))
 
 
 def _minimum(given: argparse.Namespace) -> None:
     """In this process's place runs the sweeper, told to search: its launchers, its signals."""
-    check_share("--margin", given.margin, below=math.inf)
     where = ["--config-dir", given.config_dir] if given.config_dir else []
-    asked = ["hydra.sweeper.minimum.run=true", f"hydra.sweeper.margin={float(given.margin)}"]
+    asked = ["hydra.sweeper.minimum.run=true", *_margin(given)]
     asked += ["explain=true"] if given.dry else []
     asked += [] if given.budget is None else [f"hydra.sweeper.minimum.budget={bytes_of(given.budget)}"]
     asked += [] if given.to is None else [f"hydra.sweeper.to={usage.quoted(str(given.to))}"]

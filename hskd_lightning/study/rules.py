@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from hskd_lightning.integrity import read_typed, write_json
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
 
 FILE = "study.json"
+LONG = 6
+"""Seeds on end that are not named one by one."""
 _Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -73,6 +76,8 @@ def broken(rules: Rules, seeds: Iterable[int], margin: float) -> Iterator[str]:
 
 
 def said(seeds: Iterable[int]) -> str:
-    """Seeds for a person: seed 3, seeds 0, 1, 2."""
+    """Seeds for a person: seed 3; seeds 0, 1, 2; seeds 0 to 99, 1000 to 1014."""
     listed = list(seeds)
-    return f"seed{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"
+    runs = [[seed for _, seed in run] for _, run in groupby(enumerate(listed), lambda each: each[1] - each[0])]
+    names = [name for run in runs for name in (map(str, run) if len(run) < LONG else [f"{run[0]} to {run[-1]}"])]
+    return f"seed{'s' if len(listed) > 1 else ''} {', '.join(names)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hskd_lightning.study.rules import FILE, Rules, broken, fixed, read
+import pytest
+
+from hskd_lightning.study.rules import FILE, Rules, broken, fixed, read, said
 from tests.helpers import refusal
 
 PLANNED = Rules(seeds=(0, 1, 2), margin=0.01)
@@ -42,6 +44,19 @@ def test_fewer_seeds_than_planned_break_nothing() -> None:
 def test_seeds_that_came_later_are_named() -> None:
     (said,) = broken(PLANNED, [0, 1, 2, 4, 3], 0.01)
     assert said.startswith("Planned were seeds 0, 1, 2; seeds 3, 4 came later.")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([3], "seed 3"),
+        ([0, 1, 2, 3, 4], "seeds 0, 1, 2, 3, 4"),
+        ([*range(100), *range(1000, 1015)], "seeds 0 to 99, 1000 to 1014"),
+        ([7, *range(10, 16)], "seeds 7, 10 to 15"),
+    ],
+)
+def test_many_seeds_on_end_are_said_by_their_ends(seeds: list[int], words: str) -> None:
+    assert said(seeds) == words
 
 
 def test_another_margin_is_named() -> None:

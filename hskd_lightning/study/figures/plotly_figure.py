@@ -19,6 +19,8 @@ from hskd_lightning.study.markup import BR, Markup, element, joined, markup
 Trace = dict[str, Any]
 AROUND = {"ring": "circle-open", "frame": "square-open"}
 """The marks of what is drawn round a point."""
+NO_BAR = "none"
+"""An end of an interval that is not there: no number, for plotly caps one of 0 (and takes null for 0)."""
 CELLS = 8
 """Cell ids that a hover names before it only counts them."""
 
@@ -100,8 +102,8 @@ class Brush:
 
     def _interval(self, points: Sequence[Point]) -> dict[str, Any]:
         ends = [[squashed(value, self.panel.y) for value in (at.mean, at.low, at.high)] for at in points]
-        up = [0.0 if math.isnan(high) else high - mean for mean, _, high in ends]
-        down = [0.0 if math.isnan(low) else mean - low for mean, low, _ in ends]
+        up = [NO_BAR if math.isnan(high) else high - mean for mean, _, high in ends]
+        down = [NO_BAR if math.isnan(low) else mean - low for mean, low, _ in ends]
         properties = {"thickness": 1.2, "width": 3, "color": self.color}
         return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, **properties}
 

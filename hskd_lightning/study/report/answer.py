@@ -70,7 +70,7 @@ def answer_html(answer: Mapping[str, Any]) -> Markup:
 def _ladder(rungs: Sequence[Row]) -> Markup:
     head = element("tr", *(element("th", name) for name in HEADER))
     body = [element("tr", *(element("td", text) for text in _row(rung))) for rung in rungs]
-    return element("div", element("table", element("thead", head), element("tbody", *body)), role="wide")
+    return element("div", element("table", element("thead", head), element("tbody", *body)), role="wide few")
 
 
 HEADER = (

@@ -64,12 +64,12 @@ def write_report(
         path: the page, for instance report.html; its folder is made if it is not there. Beside it may lie study.json.
         margin: of the equivalence test, in units of score.
         variance: over seeds, see `moderation`.
-        answer: of a search, as answer.json has it, and its rules.
+        answer: of a search, as answer.json has it.
 
     Raises:
         ConfigError: results lack a column without which no row can be told from another.
     """
-    rows, fixed = finished(results), None if answer else read_rules(path.parent)
+    rows, fixed = finished(results), read_rules(path.parent)
     drawn = charts(results, margin=margin, variance=variance)
     panels = [panel for chart in drawn for panel in plotly_figure.figures(chart)]
     page = Template((files("hskd_lightning.study.report") / "page.html").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from hskd_lightning.errors import ConfigError
+from hskd_lightning.study.figures import plotly_figure
 from hskd_lightning.study.figures.chart import Chart
 from hskd_lightning.study.figures.charts import CHARTS
 from hskd_lightning.study.figures.draw import charts, draw
@@ -112,6 +113,12 @@ def test_a_single_seed_is_hollow_and_has_no_interval(single: pd.DataFrame) -> No
     marked = [line for line in figure.axes[0].get_lines() if line.get_marker() in PRINTED and len(line.get_xdata())]
     assert {line.get_markerfacecolor() for line in marked} == {"white"}
     assert "top 8/12 (n=1)" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_single_seed_has_no_bar_on_the_page(single: pd.DataFrame) -> None:
+    traces = [trace for each in plotly_figure.figures(CHARTS["depth"](single)) for trace in each["data"]]
+    bars = [trace["error_y"] for trace in traces if "error_y" in trace]
+    assert {end for bar in bars for side in ("array", "arrayminus") for end in bar[side]} == {"none"}
 
 
 def test_every_figure_draws_from_one_seed(single: pd.DataFrame) -> None:

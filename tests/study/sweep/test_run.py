@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from hskd_lightning.study.__main__ import main
 from hskd_lightning.study.seals import parse
 from hskd_lightning.study.sweep.collect import TIMES, read
 from tests.forked import Forked, said_by
-from tests.helpers import KILLS, SMALL, TINY, command_line
+from tests.helpers import KILLS, ROOT, SMALL, TINY, command_line
 
 pytestmark = pytest.mark.slow
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -312,6 +313,14 @@ def test_figures_are_drawn_again_with_another_margin(
     assert str(folder / "report.html") in capsys.readouterr().out
     with pytest.raises(SystemExit, match="`--margin` = -1.0"):
         main(["figures", "--to", str(folder), "--margin=-1"])
+
+
+def test_figures_have_the_margin_that_the_study_fixed(tmp_path: Path) -> None:
+    search = shutil.copytree(ROOT / "results/toy/minimum", tmp_path / "minimum")
+    main(["figures", "--to", str(search)])
+    page = (search / "report.html").read_text()
+    assert "with a margin of 0.03" in page and "what is tested here" not in page
+    assert "seeds 0 to 99, 1000 to 1014" in page
 
 
 # Launchers.

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ FEW = {"cells": 28, "full": 2, "logits": 1, "first": 4, "batch": 3, "confirming"
 RULES = [f"hydra.sweeper.minimum.{name}={value}" for name, value in FEW.items()]
 
 
-def command(root: Path, *words: str) -> list[str]:
-    study = [sys.executable, "-m", "hskd_lightning.study", "minimum", "--margin", "0.05"]
+def command(root: Path, *words: str, margin: Sequence[str] = ("--margin", "0.05")) -> list[str]:
+    study = [sys.executable, "-m", "hskd_lightning.study", "minimum", *margin]
     return [*study, *SMALL, *TINY, *AXES, *RULES, f"paths.root={root}", *words]
 
 
@@ -136,6 +137,11 @@ def answer(root: Path) -> dict[str, Any]:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     root = tmp_path_factory.mktemp("unbroken")
     return root, said_by(command(root))
+
+
+@pytest.mark.slow
+def test_the_sweepers_own_margin_is_kept(tmp_path: Path) -> None:
+    assert "margin 0.07" in said_by(command(tmp_path, "hydra.sweeper.margin=0.07", "--dry", margin=()))
 
 
 @pytest.mark.slow
