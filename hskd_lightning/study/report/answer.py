@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hskd_lightning.study.markup import Markup, element, joined
 from hskd_lightning.study.report.html_tables import DASH, between, probability
-from hskd_lightning.study.search.answer import Cost
+from hskd_lightning.study.search.answer import DEV, Cost
 
 Row = Mapping[str, Any]
 
@@ -57,6 +57,8 @@ class AnswerSaid(_Said):
     cost: Cost
     rules: _Rules
     space: int
+    steered_by: str = DEV
+    """Of an answer of before it was said, too."""
 
 
 def answer_html(answer: Mapping[str, Any]) -> Markup:
@@ -114,7 +116,8 @@ def _cost(answer: Mapping[str, Any]) -> Markup:
             f"{cost['cells']} cells{failed} of at most {rules['cells']}, {cost['hours']:.2f} hours of training, "
             f"{cost['teacher_passes']} passes of the teacher for {cost['teacher_passes']} stores, where these students "
             f"would have taken {cost['passes_saved']} beside a teacher in memory: paid after "
-            f"{cost['students_to_pay']} students. The space had {answer['space']:,} settings. Margin "
+            f"{cost['students_to_pay']} students. The space had {answer['space']:,} settings. "
+            f"{answer['steered_by'].capitalize()} chose what is tested on dev examples and fresh seeds. Margin "
             f"{rules['margin']:g}, alpha {rules['alpha']:g}, {rules['confirming']} fresh seeds a setting and "
             f"{rules['reference']} of full HSK, all written down before the first cell; tests one-sided, in the order "
             "of the table, to the first that fails."

@@ -20,6 +20,8 @@ from hskd_lightning.study.stats.intervals import summarize
 
 VERSION = 1
 """Of answer.json."""
+HELD_OUT, DEV = "held-out training examples", "dev examples"
+"""What chose the settings that are then tested on dev."""
 MOST = 1000
 """Seeds: more are not named."""
 
@@ -127,6 +129,7 @@ class Answer:
             "full": self._setting(search.space.full),
             "rules": asdict(self.rules),
             "space": len(search.space.candidates),
+            "steered_by": DEV if search.steers_by_dev else HELD_OUT,
             "ladder": [self._rung(each) for each in search.confirmed],
             "not_reached": [self._setting(each.candidate) for each in search.ladder[len(search.confirmed) :]],
             "failed": [{"setting": each.candidate.name, "seed": each.seed} for each in search.failed],

@@ -22,10 +22,14 @@ from hskd_lightning.study.stats.scores import Scores
 
 @dataclass(frozen=True)
 class Outcome:
-    """The score of a finished cell, and what each dev example contributes to it, where that is known."""
+    """The score of a finished cell, and what each dev example contributes to it, where that is known.
+
+    `held_out`: its score on held-out training examples; None where it is not known, as where dev chose the checkpoint.
+    """
 
     score: float
     contributions: Array | None = None
+    held_out: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,17 @@ class Search:
     @property
     def failed(self) -> list[Trial]:
         return [trial for trial, outcome in self.found.items() if outcome is None]
+
+    @property
+    def steers_by_dev(self) -> bool:
+        """Whether the examples that chose a setting are those on which it is tested: where no others are scored."""
+        return any(outcome.held_out is None for _, outcome in self._finished)
+
+    @property
+    def _finished(self) -> list[tuple[Candidate, Outcome]]:
+        """The search's own cells that ended in a score."""
+        own = ((trial, outcome) for trial, outcome in self.found.items() if not self.rules.is_fresh(trial.seed))
+        return [(trial.candidate, outcome) for trial, outcome in own if outcome is not None]
 
     def scores(self, candidate: Candidate, fresh: bool) -> Scores:
         """A setting's scores by seed: those of the confirmation, or those of the search."""
@@ -176,8 +191,9 @@ class Search:
         return ensemble, scores[:, :-1] - scores[:, -1:]
 
     def _observed(self) -> Observed:
-        """The search's scores, in the order in which they were asked for."""
-        seen = [(trial.candidate, outcome.score) for trial, outcome in self.found.items() if outcome is not None]
+        """What the search steers by, in the order in which it was asked for."""
+        by_dev, finished = self.steers_by_dev, self._finished
+        seen = [(one, outcome.score if by_dev else outcome.held_out) for one, outcome in finished]
         candidates = [candidate for candidate, _ in seen]
         for end in (self.space.full, self.space.logits):
             if end not in candidates:

@@ -260,10 +260,10 @@ def _outcome(cell: PlannedCell) -> Outcome:
     assert result is not None
     said = collect.said_by(cell.files)
     if said is None:
-        return Outcome(result.score)
+        return Outcome(result.score, None, result.selection_score)
     order = said.ids.argsort()
     added = contributions(result.metric, said.predicted[order].astype(float), said.labels[order].astype(float))
-    return Outcome(result.score, added)
+    return Outcome(result.score, added, result.selection_score)
 
 
 def _best(told: Told) -> str:

@@ -143,6 +143,25 @@ def test_predictions_widen_the_power_by_the_examples_part() -> None:
     assert search._of_examples == pytest.approx(np.var(common, ddof=1) / 100, rel=0.1)
 
 
+ENDS = (Trial(SPACE.full, 0), Trial(SPACE.logits, 0))
+
+
+def test_dev_examples_choose_nothing_where_training_examples_are_held_out() -> None:
+    search = Search(SPACE, SMALL, dict(zip(ENDS, (Outcome(0.9, None, 0.7), Outcome(0.5, None, 0.4)), strict=True)))
+    assert list(search._observed().scores) == [0.7, 0.4] and not search.steers_by_dev
+
+
+def test_one_cell_without_a_held_out_score_and_dev_examples_choose() -> None:
+    search = Search(SPACE, SMALL, dict(zip(ENDS, (Outcome(0.9, None, 0.7), Outcome(0.5)), strict=True)))
+    assert list(search._observed().scores) == [0.9, 0.5] and search.steers_by_dev
+
+
+def test_fresh_seeds_steer_nothing() -> None:
+    held_out = dict(zip(ENDS, (Outcome(0.9, None, 0.7), Outcome(0.5, None, 0.4)), strict=True))
+    search = Search(SPACE, SMALL, {**held_out, Trial(SPACE.full, 1000): Outcome(0.8)})
+    assert list(search._observed().scores) == [0.7, 0.4]
+
+
 def test_what_a_round_is_told_may_hold_more(search: Search) -> None:
     again = Search(SPACE, SMALL)
     asked = again.run()
