@@ -28,18 +28,18 @@ train: $(READY) ## Run a cell: make train, or make train ARGS='depth=uniform wid
 DATA ?= toy
 TEACHER ?= bert_base
 PLAN = $(if $(filter toy,$(DATA)),toy,all)
-GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=$(TEACHER) $(if $(ROOT),data.root=$(ROOT)))
+GLUE = $(if $(filter-out toy,$(DATA)),data=$(DATA) teacher=$(TEACHER) $(if $(ROOT),data.root=$(ROOT)),$(if $(ROOT),$(error ROOT is of GLUE: say DATA=cola or another task, too)))
 
 reproduce-figures: $(READY) ## Run every sweep of the study and draw it: DATA=cola ROOT=path/to/glue; goes on where it stopped
 	$(BIN)/python train.py --config-dir sweeps --config-name $(PLAN) -m $(GLUE) hydra.sweeper.to=results/$(DATA) $(ARGS)
 
 figures: $(READY) ## Draw figures and report again from the results that are there, without training
 	@for results in $(wildcard results/*/results.csv results/*/bits/results.csv results/*/minimum/results.csv); do \
-		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) || exit 1; done
+		$(BIN)/python -m hskd_lightning.study figures --to $$(dirname $$results) $(ARGS) || exit 1; done
 
 verify-results: $(READY) ## Run a few settings of each committed study again, from nothing, and hold them against results.csv
 	@for recipe in $(wildcard results/*/verify.yaml results/*/*/verify.yaml); do \
-		$(BIN)/python -m hskd_lightning.study verify --to $$(dirname $$recipe) || exit 1; done
+		$(BIN)/python -m hskd_lightning.study verify --to $$(dirname $$recipe) $(ARGS) || exit 1; done
 
 dashboard: $(READY) ## Publish the W&B dashboards, or write them to dashboard/ where there is no key; ARGS='--entity me'
 	$(BIN)/python -m hskd_lightning.dashboard $(ARGS)

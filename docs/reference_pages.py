@@ -39,7 +39,7 @@ the command line replaces a value.
 SWEEPS_HEAD = """# Sweeps
 
 `--config-dir sweeps --config-name NAME`, or `--config-name NAME` alone with what pip installed. `plan/` has the cells,
-`recipe/` how a task is trained: `+recipe=sst2`. [How to run them](../howto/sweeps.md).
+`recipe/` how a task is trained: `recipe=sst2`. [How to run them](../howto/sweeps.md).
 """
 COMMANDS_HEAD = """# Commands
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+ANEW = {"verify", "pull"}
+"""Commands of `study` and `store` that keep nothing of what they began."""
 REPEATED = 1.0
 """Seconds within which a signal is the same one again: `timeout` sends each twice."""
 DEFAULTS: dict[signal.Signals, Callable[..., Any] | signal.Handlers] = {
@@ -75,5 +77,10 @@ def _restore(handled: list[signal.Signals]) -> None:
 
 
 def _remedy() -> str:
-    again = " without force=true" if "force=true" in sys.argv else ""
-    return f"the same command{again} goes on where it stopped."
+    if set(sys.argv[1:2]) & ANEW:
+        return "nothing is kept; the same command begins again."
+    if "force=true" not in sys.argv:
+        return "the same command goes on where it stopped."
+    if {"-m", "--multirun"} & set(sys.argv):
+        return "cells that it did not reach have the results of before; without force=true they keep these."
+    return "the same command without force=true goes on where it stopped."

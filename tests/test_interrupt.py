@@ -108,6 +108,23 @@ def test_a_command_that_starts_again_is_not_named(
     assert "the same command without force=true goes on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train.py", "-m", "force=true"], "cells that it did not reach have the results of before"),
+        (["study", "verify", "--to", "results/toy"], "nothing is kept; the same command begins again"),
+        (["store", "pull", "s3://bucket"], "nothing is kept; the same command begins again"),
+    ],
+)
+def test_what_does_not_go_on_is_not_said_to(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(Interrupted), interruptible():
+        send(signal.SIGTERM)
+    assert said in capsys.readouterr().err
+
+
 # The whole program.
 
 PATIENCE = 240

@@ -40,13 +40,13 @@ from hskd_lightning.hsk import TokenBatch
 from hskd_lightning.integrity import check_files, damaged, digests, read_json, write_json
 from hskd_lightning.models import encoder
 from hskd_lightning.models.rosita import RositaConfig
-from hskd_lightning.runs.folder import CellFolder
+from hskd_lightning.runs.folder import EXPORT, CellFolder
 from hskd_lightning.runs.result import FILES, Result
 from hskd_lightning.settings import read_settings
 from hskd_lightning.training.evaluate import predict, score
 
 log = logging.getLogger(__name__)
-EXPORT, FIGURES = "export", "export.json"
+FIGURES = "export.json"
 Predict = Callable[[TokenBatch], Tensor]
 
 

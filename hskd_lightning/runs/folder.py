@@ -4,6 +4,7 @@ config.yaml     what was asked, resolved          status.json   see `Status`
 log.txt         what was said                     metrics.csv   stage, step, name, value
 checkpoints/    the student's, by stage           error.txt     a failed cell's traceback
 student/        a Hugging Face folder             result.json   see `Result`
+export/         with export=true, see `export`
 predictions.safetensors                           what the student says of every dev example, see `Predictions`
 
 A study reads result.json and the predictions. result.json vouches for what is read back of a finished cell: the
@@ -20,6 +21,8 @@ from hskd_lightning.errors import ConfigError
 from hskd_lightning.integrity import check_files, damaged
 from hskd_lightning.runs.result import Result, anew, read_digests
 from hskd_lightning.runs.state import State, Status
+
+EXPORT = "export"
 
 
 class CellFolder:
@@ -46,6 +49,11 @@ class CellFolder:
     def student(self) -> Path:
         """The student as a Hugging Face folder."""
         return self.folder / "student"
+
+    @property
+    def export(self) -> Path:
+        """The forms in which the student was exported."""
+        return self.folder / EXPORT
 
     @property
     def metrics(self) -> Path:
@@ -118,11 +126,13 @@ class CellFolder:
 
     @property
     def last_words(self) -> str:
-        """The last line of a failed cell's error; what is wrong with a damaged result; else nothing."""
+        """The last line of a failed cell's error; what is wrong with a damaged result; who runs it elsewhere."""
         try:
             self.result  # noqa: B018
         except ConfigError as error:
             return f"{error.value}: {error.remedy}"
+        if self.state == State.RUNNING and (status := self.status) is not None and not status.of_this_host:
+            return f"as {status.host} said at {status.updated}; if it was killed there, the same command goes on"
         lines = self.error.read_text(errors="replace").strip().splitlines() if self.error.exists() else []
         return lines[-1] if lines else ""
 

@@ -57,16 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [word for word in given.rest if "=" not in word]
     console.log_plainly()
     try:
-        _check_words(given.command, names)
+        _check_words(given.command, names, given.shard)
         COMMANDS[given.command](_compose(overrides), names, given.shard)
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
 
 
-def _check_words(command: str, names: list[str]) -> None:
-    """Refuse names where none is looked at: an override without its value, most likely."""
+def _check_words(command: str, names: list[str], shard: str | None) -> None:
+    """Refuse names where none is looked at, an override without its value, most likely; and a part of no build."""
     if names and command not in NAMED:
         raise ConfigError(command, " ".join(names), "overrides: KEY=VALUE", f"write {names[0]}=VALUE, or leave it out")
+    if len(names) > 1 and command in ("verify", "info"):
+        raise ConfigError(
+            command, " ".join(names), "one store, or none: that of the configuration", "name one at a time"
+        )
+    if shard is not None and command != "build":
+        raise ConfigError("--shard", shard, "left out: it is for store build", "leave --shard out")
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:

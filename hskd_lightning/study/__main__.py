@@ -45,54 +45,47 @@ from hskd_lightning.config import plain
 from hskd_lightning.errors import ConfigError, command
 from hskd_lightning.interrupt import interruptible
 from hskd_lightning.runs.state import State
-from hskd_lightning.settings.sweeper import read_sweeper
-from hskd_lightning.study.rules import read as read_rules
+from hskd_lightning.settings.sweeper import KEY, SweeperSettings, read_sweeper
+from hskd_lightning.study import arguments, rules
 from hskd_lightning.study.stats.defaults import MARGIN
-from hskd_lightning.study.stats.intervals import check_share
 from hskd_lightning.study.sweep import outcome
 from hskd_lightning.study.sweep.compose import as_multirun
 from hskd_lightning.study.sweep.kept import planned
-from hskd_lightning.study.sweep.plan import Plan
+from hskd_lightning.study.sweep.plan import Plan, folder_of
 
 # status and clean answer from files: what the other commands need beyond is imported there, as torch takes seconds.
 log = logging.getLogger("hskd_lightning.study")
-FOLDER = Path("results/study")
-"""Where tables and figures go if nobody says."""
 
 
 @interruptible()
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in its message and exit code 1."""
-    parser = usage.parser("study", __doc__)
-    parser.add_argument("command", choices=COMMANDS, metavar="command", help=", ".join(COMMANDS))
-    parser.add_argument("--config-dir", help="as for train.py: a folder with sweeps of your own")
-    parser.add_argument("--config-name", default="train", help="as for train.py: a file of sweeps/, say depth")
-    parser.add_argument("--to", type=Path, help="the folder to fill; verify: the folder to read")
-    parser.add_argument("--margin", type=float, help="plan, figures, minimum: the loss of score that does not matter")
-    choices = ("welch", "moderated")
-    parser.add_argument("--variance", choices=choices, default="welch", help="figures: of scores over seeds")
-    parser.add_argument("--budget", help="minimum: bytes an example, as 300B")
-    parser.add_argument("--dry", action="store_true", help="minimum: say what would run, and end")
-    parser.add_argument("--yes", action="store_true", help="clean: remove")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train.py -m")
-    given = parser.parse_intermixed_args(arguments)
+    given = arguments.read(__doc__ or "", COMMANDS, words)
     console.log_plainly()
     try:
-        if given.margin is not None:
-            check_share("--margin", given.margin, below=math.inf)
+        arguments.check(given)
         COMMANDS[given.command](given)
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
 
 
 def _planned(given: argparse.Namespace) -> Plan:
-    return _planned_with_margin(given)[0]
+    return _sweep_of(given)[0]
 
 
-def _planned_with_margin(given: argparse.Namespace) -> tuple[Plan, float]:
+def _sweep_of(given: argparse.Namespace) -> tuple[Plan, SweeperSettings, Path]:
+    """A sweep's plan, its settings, and the folder where its results go.
+
+    Raises:
+        ConfigError: it is a search, whose cells nobody knows beforehand.
+    """
     with as_multirun(given.config_dir, given.config_name, [*given.overrides, *_margin(given)]) as (config, loader):
+        settings = read_sweeper(plain(config.hydra.sweeper))
+        if settings.minimum.run:
+            remedy = f"{command('study')} minimum with these words says how far it is, and goes on; --dry ends there"
+            raise ConfigError(f"{KEY}.minimum.run", True, f"false for study {given.command}", remedy)
         plan = planned(config, loader, list(config.hydra.overrides.task))
-        return plan, read_sweeper(plain(config.hydra.sweeper)).margin
+        return plan, settings, folder_of(plain(config.paths), settings, plan)
 
 
 def _margin(given: argparse.Namespace) -> list[str]:
@@ -104,13 +97,13 @@ def _plan(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import foresight
     from hskd_lightning.study.sweep.estimate import estimate
 
-    plan, margin = _planned_with_margin(given)
+    plan, settings, _ = _sweep_of(given)
     outcome.say_plan(plan)
     outcome.show_plan(plan)
     cost = estimate(plan)
     how = f"at the pace of {cost.measured} finished cells" if cost.measured else "by a probe of a few steps"
     log.info("to run: %d cells, about %.0f min one after another (%s)", cost.cells, cost.seconds / 60, how)
-    log.info(foresight.said(plan, margin))
+    log.info(foresight.said(plan, settings.margin))
     log.info("and %.2f GB of checkpoints and students; teachers and stores come on top", cost.weights_bytes / 1e9)
 
 
@@ -135,11 +128,14 @@ def _status(given: argparse.Namespace) -> None:
 def _collect(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import collect
 
-    plan = _planned(given)
+    plan, _, own = _sweep_of(given)
+    folder = own if given.to is None else given.to
     table = collect.collect(plan)
     if not len(table):
         raise ConfigError("study", "no finished cell", "a sweep with results", f"run it: {command('train')} -m ...")
-    print(collect.write(table, given.to or FOLDER, collect.said(plan)))
+    if (fixed := rules.read(own)) is not None:  # the sweep wrote them before its first cell
+        rules.fixed(folder, fixed)
+    print(collect.write(table, folder, collect.said(plan)))
     log.info("%d of %d cells are there", len(plan.in_state(State.DONE)), len(plan.to_run))
     outcome.show_unfinished(plan)
 
@@ -165,6 +161,7 @@ def _sweep(given: argparse.Namespace, name: str, *more: str) -> None:
     command += [
         *given.overrides,
         *more,
+        *_margin(given),
         *([] if given.to is None else [f"hydra.sweeper.to={usage.quoted(str(given.to))}"]),
     ]
     os.execv(sys.executable, command)  # in this process's place: signals and the exit code are its own
@@ -186,19 +183,18 @@ def _clean(given: argparse.Namespace) -> None:
 def _figures(given: argparse.Namespace) -> None:
     from hskd_lightning.study.figures.draw import draw
     from hskd_lightning.study.report.page import write_report
+    from hskd_lightning.study.stats.moderation import Rule
     from hskd_lightning.study.sweep import collect
     from hskd_lightning.study.sweep.found import read_answer
 
-    folder = given.to or FOLDER
-    if not (folder / "results.csv").exists():
-        remedy = f"make it: {command('study')} collect --to FOLDER"
-        raise ConfigError("--to", str(folder), "a folder with a results.csv", remedy)
+    folder = arguments.folder_of(given)
     table = collect.read(folder / "results.csv")
-    fixed = read_rules(folder)  # before the first cell; --margin asks what another would say
+    fixed = rules.read(folder)  # before the first cell; --margin asks what another would say
     margin = given.margin if given.margin is not None else fixed.margin if fixed else MARGIN
-    for drawn in draw(table, folder / "figures", margin=margin, variance=given.variance):
+    variance: Rule = given.variance or "welch"
+    for drawn in draw(table, folder / "figures", margin=margin, variance=variance):
         print(drawn)
-    print(write_report(table, folder / "report.html", margin, given.variance, read_answer(folder)))
+    print(write_report(table, folder / "report.html", margin, variance, read_answer(folder)))
 
 
 def _minimum(given: argparse.Namespace) -> None:
@@ -218,7 +214,7 @@ def _verify(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import collect
     from hskd_lightning.study.verify import judge, recipe, rerun
 
-    folder = given.to or FOLDER
+    folder = arguments.folder_of(given)
     asked = recipe.read_recipe(folder)
     if asked.missing:
         print(f"{folder}: skipped, it needs {' and '.join(asked.missing)}")

@@ -14,10 +14,13 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from hskd_lightning.integrity import read_typed, write_json
+from hskd_lightning.errors import ConfigError
+from hskd_lightning.integrity import read_json, read_typed, write_json
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
 
 FILE = "study.json"
+SEARCHS = "powers"
+"""A rule that only a search has."""
 LONG = 6
 """Seeds on end that are not named one by one."""
 _Share = Annotated[float, Field(gt=0, lt=1)]
@@ -41,9 +44,13 @@ def fixed(folder: Path, rules: Rules) -> Rules:
     """The rules of the study in this folder: those that its first run wrote, or these, which are written now.
 
     Raises:
-        ConfigError: its study.json is not what was written.
+        ConfigError: its study.json is not what was written, or that of a search, whose results no sweep may overwrite.
     """
     if (before := read(folder)) is not None:
+        if SEARCHS in read_json(folder / FILE, "study", ""):
+            raise ConfigError(
+                "study", str(folder), "the folder of a sweep: this one has a search's results", "name another"
+            )
         return before
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, asdict(rules))

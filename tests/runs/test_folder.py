@@ -45,6 +45,7 @@ def test_a_cell_whose_process_is_gone_is_interrupted(cell: CellFolder) -> None:
 def test_a_cell_on_another_host_is_taken_to_run(cell: CellFolder) -> None:
     leave(cell, State.RUNNING, host="elsewhere")
     assert cell.state is State.RUNNING
+    assert cell.last_words.startswith("as elsewhere said at ") and "if it was killed there" in cell.last_words
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.INTERRUPTED])

@@ -191,3 +191,12 @@ def test_it_runs_as_a_module_and_explains_itself() -> None:
     command = [sys.executable, "-m", "hskd_lightning.store", "--help"]
     out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
     assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["verify", "info"])
+def test_one_store_at_a_time(command: str, say: Say) -> None:
+    assert "name one at a time" in refused(say, command, "0123456789abcdef", "fedcba9876543210")
+
+
+def test_a_part_of_what_is_no_build_is_refused(say: Say) -> None:
+    assert "it is for store build" in refused(say, "finish", "--shard", "1/2")

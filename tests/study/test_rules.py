@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hskd_lightning.study.rules import FILE, Rules, broken, fixed, read, said
-from tests.helpers import refusal
+from tests.helpers import ROOT, refusal
 
 PLANNED = Rules(seeds=(0, 1, 2), margin=0.01)
 
@@ -31,6 +31,11 @@ def test_rules_that_were_edited_are_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(text.replace("0.01", "0.05"))
     with refusal("study", "it was changed"):
         read(tmp_path)
+
+
+def test_the_folder_of_a_search_is_no_sweeps() -> None:
+    with refusal("study", "a search's results"):
+        fixed(ROOT / "results/toy/minimum", PLANNED)
 
 
 def test_what_was_planned_breaks_nothing() -> None:

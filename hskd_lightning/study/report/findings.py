@@ -24,7 +24,10 @@ def findings(minimum: Sequence[Row]) -> Iterator[Markup]:
         on_new = f"On new sentences, {_said(row, 'sentences')}" if known else UNKNOWN
         yield joined([name, f": on these sentences, {_said(row, 'seeds')} {on_new}{_next(row)} {_bend(row)}"])
     if not minimum:
-        yield Markup("The main figure has no finished path from logits only to full HSK yet: no minimum can be named.")
+        yield Markup(
+            "How little is enough is not said here: that takes the plan marginal_utility (or paths), finished from "
+            "logits only to full HSK."
+        )
 
 
 UNKNOWN = "Of new sentences nothing is said, as not all cells have their predictions."

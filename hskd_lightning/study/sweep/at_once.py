@@ -58,9 +58,15 @@ def _cores() -> int:
 
 
 def several_at_once(
-    config: DictConfig, launcher: Launcher, cells: Sequence[PlannedCell]
+    config: DictConfig, launcher: Launcher, cells: Sequence[PlannedCell], of: int
 ) -> tuple[DictConfig, Launcher, Sequence[PlannedCell]]:
     """A sweep as `launch=joblib` has it, if the user did not say where it runs, and the machine can run several cells.
+
+    Args:
+        config: of the sweep.
+        launcher: of the sweep.
+        cells: to run now.
+        of: how many the sweep has in all. The last that is left of several runs as they did: threads change last bits.
 
     Returns:
         the sweep's configuration, its launcher, and the cells with the override that makes them the launcher's.
@@ -70,23 +76,24 @@ def several_at_once(
     """
     words = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
     said = any(word.lstrip("+~").startswith(SAID) for word in words)
-    if said or not is_launcher(config, "BasicLauncher") or len(cells) < 2:
+    if said or not is_launcher(config, "BasicLauncher") or of < 2:
         return config, launcher, cells
     context, task = launcher.hydra_context, launcher.task_function  # type: ignore[attr-defined]
     loader, name = context.config_loader, config.hydra.job.config_name
     parallel = loader.load_configuration(name, [*words, PARALLEL], run_mode=RunMode.MULTIRUN)
-    at_once = min(_processes(parallel), len(cells))
+    at_once = _processes(parallel)
     if at_once < 2:
         if JOBS not in os.environ and _gpus(config.trainer.accelerator):
             log.info(
                 "sweep: one cell at a time on the GPU; HSKD_JOBS=8 runs eight at once, which small students gain by"
             )
         return config, launcher, cells
+    at_once = min(at_once, len(cells))  # no process that would have no cell
     log.info(
         "sweep: %d cells at a time, threads=%d each; HSKD_JOBS=1 runs one by one with all cores, launch=... elsewhere",
         at_once, parallel.threads,
     )  # fmt: skip
-    parallel.hydra.launcher.n_jobs = at_once  # no process that would have no cell
+    parallel.hydra.launcher.n_jobs = at_once
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=parallel)
     return parallel, launcher, [replace(cell, overrides=(*cell.overrides, PARALLEL)) for cell in cells]
 

@@ -38,6 +38,8 @@ def show_results(table: pd.DataFrame, margin: float) -> None:
             "on new sentences",
         )
         console.show_table(header, [_formatted(row, len(students) > 1) for row in rows])
+        if len(rows) > 1 and not any(row["as_good"] for row in rows):
+            log.info("%s: full HSK is not among these, so none is held against it; experiment=full_hsk runs it", figure)
         for row in rows:
             if row["needs"]:
                 log.info("%s: %s", row["setting"], row["needs"])
@@ -61,8 +63,15 @@ def _formatted(row: Mapping[str, Any], several: bool) -> tuple[str, ...]:
     )
 
 
-def finish(plan: Plan, folder: Path, margin: float) -> None:
-    """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be."""
+def finish(plan: Plan, folder: Path, margin: float, only: str | None = None) -> None:
+    """Collect, show, draw; exit with 1 if a cell failed, or if the user's own axes named one that cannot be.
+
+    Args:
+        plan: the sweep.
+        folder: to fill.
+        margin: of the comparisons with full HSK.
+        only: the one state whose cells ran; None: all that was missing.
+    """
     table = collect.collect(plan)
     if len(table):
         said = collect.said(plan)
@@ -75,7 +84,8 @@ def finish(plan: Plan, folder: Path, margin: float) -> None:
     unfinished = [cell for cell in plan.to_run if cell.state != State.DONE]
     wrong = plan.skipped if plan.own_axes else ()
     if unfinished or wrong:
-        sys.exit(_failures(plan, unfinished, wrong))
+        again = "The same command" if only is None else "The same sweep, without hydra.sweeper.only or `study retry`,"
+        sys.exit(f"{_failures(plan, unfinished, wrong)}\n{again} runs what is missing.")
 
 
 def _shown(table: pd.DataFrame, folder: Path, margin: float) -> list[Path]:
@@ -95,5 +105,6 @@ def _failures(plan: Plan, unfinished: list[PlannedCell], wrong: tuple[PlannedCel
         error = cell.files.error
         lines.append(f"  {cell.id} {cell.state.lower()}: {plan.distinguishing(cell)}")
         lines += [f"    {error}"] if error.exists() else []
+        lines += [f"    {cell.files.last_words}"] if cell.state == State.DAMAGED else []
     lines += [f"  cannot be: {plan.distinguishing(cell)}" for cell in wrong]
-    return "\n".join([*lines, "The same command runs what is missing."])
+    return "\n".join(lines)

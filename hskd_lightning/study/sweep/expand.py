@@ -28,6 +28,8 @@ Axis = list[str]
 """One axis as overrides: key=value for each of its values."""
 CURVE = "curve"
 """The figure of a sweep that is no plan of sweeps/."""
+FULL, KEPT = "full_hsk", ("seed", "depth", "length", "width", "hsk")
+"""All hidden states, and what a block of it has no room for: the words that choose a part."""
 CURVES = ("marginal_utility", "paths", "bits", "controls")
 """The figures that are to say how little is enough, and of what, which takes more seeds than to see what differs."""
 
@@ -90,8 +92,12 @@ def plans_of(settings: SweeperSettings, given: Mapping[str, Axis]) -> Mapping[st
     if any(len(axis) > 1 for key, axis in given.items() if key != "seed"):
         return {CURVE: ([{}], [])}
     baseline: list[Block] = [{"knowledge": "logits"}] if 0 in settings.amounts else []
-    amounts = [amount for amount in settings.amounts if amount]
-    return {CURVE: ([*baseline, {"hsk.amount": amounts}], settings.seeds)}
+    parts = [amount for amount in settings.amounts if 0 < amount < 1]
+    curve: list[Block] = [{"hsk.amount": parts}] if parts else []
+    full: list[Block] = (
+        [{"experiment": FULL}] if 1 in settings.amounts else []
+    )  # some rankings leave tokens out for ever
+    return {CURVE: ([*baseline, *curve, *full], settings.seeds)}
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Axis]:
@@ -115,9 +121,10 @@ def _values(override: Override) -> Axis:
 def expand(blocks: Sequence[Mapping[str, Any]], given: Mapping[str, Axis]) -> list[tuple[str, ...]]:
     """Every combination of every block, in order; the seed is not one of its axes.
 
-    What the user gave goes to every block, with two exceptions: it replaces a block's list of the same key, and then
-    goes to the blocks with that key only; and it yields to a block's single value, which is what the block is about
-    (`knowledge: logits` is the baseline whatever the others are).
+    What the user gave goes to every block, with three exceptions: it replaces a block's list of the same key, and then
+    goes to the blocks with that key only; it yields to a block's single value, which is what the block is about
+    (`knowledge: logits` is the baseline whatever the others are); and full HSK is full HSK, whatever layers, tokens and
+    units the others keep.
 
     Args:
         blocks: axis -> value or list of values; under `zip`, axes that are walked in step.
@@ -127,7 +134,8 @@ def expand(blocks: Sequence[Mapping[str, Any]], given: Mapping[str, Axis]) -> li
     cells: list[tuple[str, ...]] = []
     for block in blocks:
         own = _axes(block)
-        taken = [key for key in given if key != "seed" and (key in own or key not in elsewhere)]
+        settled = KEPT if own.get("experiment") == FULL else ("seed",)
+        taken = [key for key in given if (key in own or key not in elsewhere) and key.partition(".")[0] not in settled]
         cells += _combinations(block, {key: given[key] for key in taken})
     return cells
 

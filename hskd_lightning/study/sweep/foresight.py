@@ -23,7 +23,8 @@ def said(plan: Plan, margin: float) -> str:
     n = min(map(len, by_setting.values()), default=0)
     spread = pooled([_scores(cells) for cells in by_setting.values()])
     source = "as its finished cells spread" if spread is not None else "as students of SST-2 were seen to spread"
-    return f"{n} seed{'' if n == 1 else 's'} a setting, {source}: {foresight(n, spread or USUAL, margin)}"
+    spread = USUAL if spread is None else spread
+    return f"{n} seed{'' if n == 1 else 's'} a setting, {source}: {foresight(n, spread, margin)}"
 
 
 def pooled(settings: list[list[float]]) -> float | None:

@@ -13,6 +13,7 @@ from hskd_lightning.runs.folder import CellFolder
 from hskd_lightning.runs.result import Result
 from hskd_lightning.runs.state import State
 from hskd_lightning.settings import Settings
+from hskd_lightning.settings.sweeper import SweeperSettings
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class PlannedCell:
     @property
     def state(self) -> State:
         return State.SKIPPED if self.id is None else self.files.state
+
+
+def folder_of(paths: Mapping[str, Any], settings: SweeperSettings, plan: Plan) -> Path:
+    """Where a sweep's rules, table, figures and page go: where it says, or a folder named after its cells."""
+    name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
+    return Path(settings.to or Path(paths["root"]) / "studies" / name)
 
 
 @dataclass(frozen=True)

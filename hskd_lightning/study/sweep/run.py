@@ -23,7 +23,7 @@ from hskd_lightning.study.sweep import foresight, outcome
 from hskd_lightning.study.sweep.at_once import several_at_once
 from hskd_lightning.study.sweep.kept import planned
 from hskd_lightning.study.sweep.launching import launch, prepare
-from hskd_lightning.study.sweep.plan import Plan, PlannedCell
+from hskd_lightning.study.sweep.plan import Plan, PlannedCell, folder_of
 
 log = logging.getLogger(__name__)
 
@@ -48,22 +48,27 @@ def run_sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) 
         log.info(foresight.said(plan, settings.margin))
         return
     place = Path(config.hydra.sweep.dir).absolute()
-    name = f"{'-'.join(settings.plans) or 'curve'}"[:40] + f"-{plan.name}"
-    folder = Path(settings.to or Path(config.paths.root) / "studies" / name)
+    folder = folder_of(configuration.plain(config.paths), settings, plan)
     try:
-        rules.fixed(folder, rules.Rules(_seeds(plan), settings.margin))
+        fixed = rules.fixed(folder, rules.Rules(_seeds(plan), settings.margin))
     except ConfigError as error:
         sys.exit(f"\n{error}\n")
     if cells:
         try:
-            config, launcher, cells = several_at_once(config, launcher, cells)
+            config, launcher, cells = several_at_once(config, launcher, cells, len(plan.to_run))
         except ConfigError as error:
             sys.exit(f"\n{error}\n")
         prepare(config, cells, (cell.config for cell in plan.to_run), place)
         launch(cells, launcher, plan, place, settings.max_batch_size)
     from hskd_lightning.study.sweep import ending  # here: explain=true draws no figures
 
-    ending.finish(plan, folder, settings.margin)
+    if settings.margin != fixed.margin:
+        log.warning(
+            "the margin is %g, as study.json has it from before the first cell, not %g; `study figures --margin` asks "
+            "what another would say",
+            fixed.margin, settings.margin,
+        )  # fmt: skip
+    ending.finish(plan, folder, fixed.margin, settings.only)
 
 
 def _seeds(plan: Plan) -> tuple[int, ...]:
@@ -73,13 +78,17 @@ def _seeds(plan: Plan) -> tuple[int, ...]:
 def wanted(plan: Plan, settings: SweeperSettings, force: bool) -> list[PlannedCell]:
     """The cells to run now: those that are not done, or those in the one state that was asked for.
 
-    A finished cell that W&B knows nothing of is among them: it is told of it, and not trained again.
+    A finished cell that W&B knows nothing of, or that is still to be exported, is among them: it is not trained again.
     """
     if settings.only is not None:
         return plan.in_state(_state(settings.only))
     if force:
         return list(plan.to_run)
-    return [cell for cell in plan.to_run if cell.state != State.DONE or _unreported(cell)]
+    return [cell for cell in plan.to_run if cell.state != State.DONE or _unreported(cell) or _unexported(cell)]
+
+
+def _unexported(cell: PlannedCell) -> bool:
+    return cell.settings is not None and cell.settings.export and not cell.files.export.is_dir()
 
 
 def _unreported(cell: PlannedCell) -> bool:

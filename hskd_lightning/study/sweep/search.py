@@ -43,6 +43,8 @@ from hskd_lightning.study.sweep.plan import Plan, PlannedCell
 from hskd_lightning.study.sweep.rates import Rates
 
 log = logging.getLogger(__name__)
+MANY = 2
+"""Cells: a search has several, however few are missing of a round."""
 SEARCHED = (*NAMES, "experiment", "knowledge", "hsk.amount", "seed")
 """What the search chooses, and a user does not."""
 
@@ -55,6 +57,7 @@ def run_search(config: DictConfig, launcher: Launcher, settings: SweeperSettings
         TrainingError: full HSK, or the logits alone, ended in no score.
     """
     given, rules = chosen(arguments), rules_of(settings)
+    _check_whole(settings, config.force)
     compose = composer(launcher.hydra_context.config_loader, config)  # type: ignore[attr-defined]
     console.quiet()
     builder = Builder(settings.minimum.axes, compose, given)
@@ -116,6 +119,18 @@ def as_study(rules: Rules) -> dict[str, Any]:
     """The rules as study.json has them: a search's own, and all that any study's has."""
     seeds = [*range(rules.search_seed, rules.search_seed + rules.cells), *rules.fresh(rules.reference)]
     return {**asdict(rules), **asdict(StudyRules(tuple(seeds), rules.margin, rules.alpha))}
+
+
+def _check_whole(settings: SweeperSettings, force: bool) -> None:
+    """Refuse what runs a part of a sweep, or runs it again: a search decides itself what comes next."""
+    for name, value in (("max_cells", settings.max_cells), ("only", settings.only)):
+        if value is not None:
+            raise ConfigError(
+                f"{KEY}.{name}", value, "left out in a search", f"{KEY}.minimum.cells=N allows fewer cells"
+            )
+    if force:
+        remedy = "leave it out; rm -r of a cell's folder makes the search run that one again"
+        raise ConfigError("force", force, "false: a search goes on from the cells that are there", remedy)
 
 
 def _check_size(search: Search) -> None:
@@ -249,7 +264,7 @@ class Rounds:
     def _run(self, cells: Sequence[PlannedCell]) -> None:
         if not cells:
             return
-        config, launcher, cells = several_at_once(self.config, self.launcher, cells)
+        config, launcher, cells = several_at_once(self.config, self.launcher, cells, of=MANY)
         place = Path(config.hydra.sweep.dir).absolute()
         prepare(config, cells, map(self._composed, self.corners), place)
         launch(cells, launcher, Plan(tuple(cells)), place, self.at_once)
@@ -280,8 +295,8 @@ def _stop_if_lost(asked: Round, cells: Sequence[PlannedCell]) -> None:
     for cell in failed:
         log.warning("cell %s failed, and is left out: %s", cell.id, cell.files.last_words)
     if lost:
-        names = ", ".join(f"{cell.id} {cell.state.lower()}" for cell in lost)
-        sys.exit(f"\n{asked.name}: cells were lost: {names}.\nThe same command goes on.")
+        names = "\n".join(f"  {cell.id} {cell.state.lower()} {cell.files.last_words}" for cell in lost)
+        sys.exit(f"\n{asked.name}: cells were lost:\n{names}\nThe same command goes on.")
     if failed and len(failed) == len(cells):
         folders = " ".join(str(cell.folder) for cell in failed)
         sys.exit(

@@ -8,7 +8,9 @@ from typing import cast
 import joblib
 import pytest
 import torch
+from hydra._internal.callbacks import Callbacks
 from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
 from hskd_lightning.study.sweep.at_once import _processes, cells_at_once, several_at_once
@@ -46,7 +48,18 @@ def test_what_the_user_says_wins_and_one_cell_runs_here(words: tuple[str, ...]) 
     cells = [cell] * (2 if words else 1)
     launcher = cast(Launcher, None)
     with as_multirun(None, "train", ["seed=0,1", *words]) as (config, _):
-        assert several_at_once(config, launcher, cells) == (config, launcher, cells)
+        assert several_at_once(config, launcher, cells, len(cells)) == (config, launcher, cells)
+
+
+def test_the_last_cell_of_several_has_the_threads_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HSKD_JOBS", "4")
+    OmegaConf.register_new_resolver("hskd.cells_at_once", cells_at_once, replace=True)  # as train.py does
+    cell = PlannedCell("curve", ("seed=1",), {}, "0123456789")
+    with as_multirun(None, "train", ["seed=0,1"]) as (config, loader):
+        launcher = cast(Launcher, SimpleNamespace(hydra_context=HydraContext(loader, Callbacks()), task_function=None))
+        parallel, _, (ours,) = several_at_once(config, launcher, [cell], of=2)
+    assert (parallel.threads, parallel.hydra.launcher.n_jobs) == (1, 1)
+    assert ours.overrides == ("seed=1", "launch=joblib")
 
 
 @pytest.mark.parametrize("jobs", ["many", "0", "-1", "1.5"])
@@ -67,5 +80,5 @@ def test_one_gpu_runs_one_cell_and_says_how_to_run_several(
     with as_multirun(None, "train", ["seed=0,1"]) as (config, loader), caplog.at_level("INFO"):
         context = SimpleNamespace(config_loader=loader)
         launcher = cast(Launcher, SimpleNamespace(hydra_context=context, task_function=None))
-        assert several_at_once(config, launcher, cells) == (config, launcher, cells)
+        assert several_at_once(config, launcher, cells, len(cells)) == (config, launcher, cells)
     assert ("HSKD_JOBS=8" in caplog.text) == said

@@ -125,12 +125,21 @@ def overrides(plan: Plan) -> list[str]:
 
 def test_without_an_axis_the_amount_runs_from_logits_to_all(planned: Callable[..., Plan]) -> None:
     plan = planned(["depth=uniform", "length=cls_first"])
+    chosen = "depth=uniform length=cls_first"
     assert overrides(plan) == [
-        f"depth=uniform length=cls_first {axis} seed={seed}"
+        f"{setting} seed={seed}"
         for seed in (0, 1)
-        for axis in ("knowledge=logits", "hsk.amount=0.1", "hsk.amount=1")
+        for setting in (f"{chosen} knowledge=logits", f"{chosen} hsk.amount=0.1", "experiment=full_hsk")
     ]
     assert {cell.figure for cell in plan.cells} == {"curve"}
+
+
+def test_full_hsk_is_full_whatever_part_the_others_keep(planned: Callable[..., Plan]) -> None:
+    words = ["length=cls_first", "length.keep=2", "hsk.amount=0.1", "bits=int8", "student=tiny"]
+    plan = planned(words, plans={"depth": [{"depth.keep": [1, 2]}, {"experiment": "full_hsk"}]}, seeds=[0])
+    full = plan.cells[-1]
+    assert full.overrides == ("bits=int8", "student=tiny", "experiment=full_hsk", "seed=0")
+    assert {full.config[axis]["name"] for axis in ("depth", "length", "width")} == {"all"}
 
 
 def test_an_axis_of_the_users_own_is_swept_alone(planned: Callable[..., Plan]) -> None:
@@ -180,7 +189,7 @@ def test_the_same_cell_twice_runs_once(planned: Callable[..., Plan]) -> None:
 
 
 def test_amounts_that_change_nothing_are_one_cell(planned: Callable[..., Plan]) -> None:
-    plan = planned(["depth.keep=1", "length.keep=2", "width.keep=3"], seeds=[0])
+    plan = planned(["depth.keep=1", "length.keep=2", "width.keep=3"], seeds=[0], amounts=[0, 0.1, 0.3])
     assert [cell.config["knowledge"]["name"] for cell in plan.to_run] == ["logits", "offline"]
     assert plan.repeated == 1
 
@@ -220,6 +229,15 @@ def test_states_are_read_off_the_disk(planned: Callable[..., Plan], tmp_path: Pa
     assert [cell.state for cell in wanted(plan, settings(only="FAILED"), force=False)] == ["FAILED"]
     assert [cell.state for cell in wanted(plan, settings(only="interrupted"), force=False)] == ["INTERRUPTED"]
     assert len(wanted(plan, settings(), force=True)) == 4
+
+
+def test_a_finished_cell_that_is_to_be_exported_is_asked_again(planned: Callable[..., Plan]) -> None:
+    plan = planned(["length.keep=1,2", "export=true"])
+    for cell in plan.to_run:
+        cell.folder.mkdir(parents=True)
+        a_result(cell_id=cell.id).write(cell.folder / "result.json", {})
+    plan.to_run[0].files.export.mkdir()
+    assert wanted(plan, settings(), force=False) == [plan.to_run[1]]
 
 
 def test_a_state_that_there_is_none_of_is_refused(planned: Callable[..., Plan]) -> None:

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from hskd_lightning.study.__main__ import main
+from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.seals import parse
 from hskd_lightning.study.sweep.collect import TIMES, read
 from tests.forked import Forked, said_by
@@ -75,7 +76,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_the_users_line_runs_from_logits_to_all_knowledge(line: tuple[Path, str]) -> None:
     found = table(line[0])
-    assert sorted(zip(found.knowledge, found.hsk_amount, found.seed, strict=True)) == [
+    assert sorted(zip(found.knowledge, found.hsk_amount.fillna(1.0), found.seed, strict=True)) == [
         ("logits", 0.1, 0),
         ("logits", 0.1, 1),
         ("offline", 0.1, 0),
@@ -83,7 +84,9 @@ def test_the_users_line_runs_from_logits_to_all_knowledge(line: tuple[Path, str]
         ("offline", 1.0, 0),
         ("offline", 1.0, 1),
     ]
-    assert found.knowledge_fraction[found.hsk_amount == 1].tolist() == pytest.approx([1, 1])
+    full = found[found.hsk_amount.isna()]
+    assert full.knowledge_fraction.tolist() == pytest.approx([1, 1])
+    assert full[["depth", "length", "width"]].eq("all").all(axis=None)
 
 
 def test_it_ends_in_a_table_and_a_figure(line: tuple[Path, str]) -> None:
@@ -249,12 +252,29 @@ def test_collect_takes_a_half_done_sweep(
     with caplog.at_level("INFO", logger="hskd_lightning"):
         command("collect", failing[0], plans, "--to", str(tmp_path))
     assert "23 of 24 cells are there" in caplog.text
+    assert read_rules(tmp_path) == read_rules(next(failing[0].glob("studies/*"))) is not None
     found = read(tmp_path / "results.csv")
     assert len(found) == len(pd.read_parquet(tmp_path / "results.parquet")) == 23
     by_id = {path.parent.name: json.loads(path.read_text()) for path in results(failing[0])}
     assert {row.cell_id: row.score for row in found.itertuples()} == {
         name: result["score"] for name, result in by_id.items()
     }
+
+
+def test_collected_results_go_into_the_sweeps_own_folder(failing: tuple[Path, str], plans: Path) -> None:
+    (csv,) = failing[0].glob("studies/*/results.csv")
+    before = csv.read_text()
+    csv.unlink()
+    command("collect", failing[0], plans)
+    assert csv.read_text() == before
+
+
+def test_a_sweep_judges_by_the_margin_that_it_fixed(line: tuple[Path, str]) -> None:
+    command = command_line(line[0], *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
+    said = said_by([*command, "-m", "hydra.sweeper.margin=0.3"])
+    assert "the margin is 0.01, as study.json has it" in said
+    (page,) = line[0].glob("studies/*/report.html")
+    assert "with a margin of 0.01" in page.read_text()
 
 
 def test_a_damaged_result_is_left_out_by_name_and_the_others_are_collected(

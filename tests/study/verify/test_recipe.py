@@ -11,7 +11,7 @@ from hskd_lightning.study.verify.recipe import read_recipe
 from tests.helpers import ROOT, refusal
 
 WRITTEN = """
-sweep: --config-dir sweeps +recipe=sst2
+sweep: --config-dir sweeps recipe=sst2
 seeds: [0, 1]
 floor: 0.01
 needs: [HSKD_NOT_THERE]
@@ -30,7 +30,7 @@ def written(folder: Path, text: str = WRITTEN) -> Path:
 
 def test_the_sweep_has_a_plan_for_each_setting(tmp_path: Path) -> None:
     assert read_recipe(written(tmp_path)).arguments(Path("/empty")) == [
-        *("-m", "--config-dir", "sweeps", "+recipe=sst2"),
+        *("-m", "--config-dir", "sweeps", "recipe=sst2"),
         "+hydra.sweeper.plans.full=[{experiment: 'full_hsk'}]",
         "+hydra.sweeper.plans.two=[{length: 'cls_first', length.keep: '2'}]",
         *("hydra.sweeper.seeds=[0, 1]", "hydra.sweeper.curve_seeds=[0, 1]"),
