@@ -176,6 +176,20 @@ def test_one_precision_in_two_spellings_is_one_cell(configure: Configure) -> Non
     assert one.cell_id == other.cell_id
 
 
+def test_the_environment_says_where_glue_is_and_whose_project_it_is(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GLUE_ROOT", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    unsaid = plain(configure("data=cola", "logger=wandb"))
+    assert unsaid["data"]["source"]["root"] is None and unsaid["logger"]["project"] == "hskd-lightning"
+    monkeypatch.setenv("GLUE_ROOT", "here")
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    said = plain(configure("data=cola", "logger=wandb"))
+    assert said["data"]["source"]["root"] == "here" and said["logger"]["project"] == "mine"
+    assert plain(configure("data=cola", "data.root=there"))["data"]["source"]["root"] == "there"
+
+
 def test_other_data_is_another_cell(configure: Configure) -> None:
     config = plain(configure())
     assert cell_id(config, "these files") != cell_id(config, "those files")

@@ -16,10 +16,11 @@ from hskd_lightning.experiment import Experiment
 from hskd_lightning.runs.state import State, Status
 from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.sweep.collect import quirk
+from hskd_lightning.study.sweep.compose import as_multirun
 from hskd_lightning.study.sweep.expand import expand, make_plan, parse, written
 from hskd_lightning.study.sweep.plan import Plan
 from hskd_lightning.study.sweep.run import wanted
-from tests.helpers import CONF
+from tests.helpers import CONF, ROOT
 from tests.runs.example import a_result
 
 SWEEPER = yaml.safe_load((CONF / "hydra" / "sweeper" / "study.yaml").read_text())
@@ -140,6 +141,11 @@ def test_full_hsk_is_full_whatever_part_the_others_keep(planned: Callable[..., P
     full = plan.cells[-1]
     assert full.overrides == ("bits=int8", "student=tiny", "experiment=full_hsk", "seed=0")
     assert {full.config[axis]["name"] for axis in ("depth", "length", "width")} == {"all"}
+
+
+def test_a_quick_look_is_quick_with_a_recipe_too() -> None:
+    with as_multirun(str(ROOT / "sweeps"), "train", ["recipe=sst2", "debug=fast"]) as (config, _):
+        assert (config.data.source.task, config.data.limit, config.teacher.training.epochs) == ("sst2", 200, 0.5)
 
 
 def test_an_axis_of_the_users_own_is_swept_alone(planned: Callable[..., Plan]) -> None:
