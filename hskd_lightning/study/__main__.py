@@ -187,7 +187,7 @@ def _figures(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import collect
     from hskd_lightning.study.sweep.found import read_answer
 
-    folder = arguments.folder_of(given)
+    folder = arguments.folder_with("results.csv", given)
     table = collect.read(folder / "results.csv")
     fixed = rules.read(folder)  # before the first cell; --margin asks what another would say
     margin = given.margin if given.margin is not None else fixed.margin if fixed else MARGIN
@@ -214,7 +214,7 @@ def _verify(given: argparse.Namespace) -> None:
     from hskd_lightning.study.sweep import collect
     from hskd_lightning.study.verify import judge, recipe, rerun
 
-    folder = arguments.folder_of(given)
+    folder = arguments.folder_with("verify.yaml", given)
     asked = recipe.read_recipe(folder)
     if asked.missing:
         print(f"{folder}: skipped, it needs {' and '.join(asked.missing)}")

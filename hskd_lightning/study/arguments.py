@@ -64,13 +64,13 @@ def check(given: argparse.Namespace) -> None:
         check_share("--margin", given.margin, below=math.inf)
 
 
-def folder_of(given: argparse.Namespace) -> Path:
-    """The folder with results.csv that is to be read.
+def folder_with(name: str, given: argparse.Namespace) -> Path:
+    """The folder that is to be read.
 
     Raises:
-        ConfigError: none was named, or it has none.
+        ConfigError: none was named, or it has no such file.
     """
-    if given.to is None or not (given.to / "results.csv").exists():
-        remedy = "name it, say --to results/toy; study collect makes one of a half-done sweep"
-        raise ConfigError("--to", None if given.to is None else str(given.to), "a folder with a results.csv", remedy)
+    if given.to is None or not (given.to / name).exists():
+        remedy = "name it, say --to results/toy; study collect makes a results.csv, also of a half-done sweep"
+        raise ConfigError("--to", None if given.to is None else str(given.to), f"a folder with a {name}", remedy)
     return Path(given.to)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hskd_lightning.study.__main__ import COMMANDS, main
-from hskd_lightning.study.arguments import USES, check, folder_of, read
+from hskd_lightning.study.arguments import USES, check, folder_with, read
 from tests.helpers import refusal
 
 
@@ -42,7 +42,7 @@ def test_every_flag_is_of_a_command() -> None:
 def test_a_folder_to_read_has_to_be_named(tmp_path: Path) -> None:
     for words in (["figures"], ["figures", "--to", str(tmp_path)]):
         with refusal("--to", "a folder with a results.csv"):
-            folder_of(read("", COMMANDS, words))
+            folder_with("results.csv", read("", COMMANDS, words))
 
 
 def test_a_mistake_ends_in_its_message() -> None:

@@ -50,11 +50,14 @@ def result_of(cell: PlannedCell) -> Result | None:
 
 
 def swept(plan: Plan, cell: PlannedCell, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr."""
+    """The keys that a sweep walked and results have no column for: `stage.hidden.lr` is swept_stage_hidden_lr.
+
+    An experiment is a name for several choices, which have columns.
+    """
     walked = plan.own_axes or cell.figure == TUNE
     pairs = (override.split("=", 1) for override in plan.distinguishing(cell).split() if walked)
     named = {key.lstrip("+").replace(".", "_").replace("/", "_"): value for key, value in pairs}
-    return {f"swept_{name}": value for name, value in named.items() if name not in columns}
+    return {f"swept_{name}": value for name, value in named.items() if name not in (*columns, "experiment")}
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

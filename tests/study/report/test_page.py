@@ -80,7 +80,7 @@ def test_names_from_the_table_are_text(study: pd.DataFrame, tmp_path: Path) -> N
 
 def test_an_empty_study_is_a_page(study: pd.DataFrame, tmp_path: Path) -> None:
     page = write_report(study[:0], tmp_path / "report.html").read_text()
-    assert "no minimum can be named" in page
+    assert "How little is enough is not said here" in page
 
 
 def test_one_seed_is_said(single: pd.DataFrame, tmp_path: Path) -> None:

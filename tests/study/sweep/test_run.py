@@ -271,7 +271,7 @@ def test_collected_results_go_into_the_sweeps_own_folder(failing: tuple[Path, st
 
 def test_a_sweep_judges_by_the_margin_that_it_fixed(line: tuple[Path, str]) -> None:
     command = command_line(line[0], *USERS_LINE, "hydra.sweeper.amounts=[0,0.1,1]", "seed=0,1")
-    said = said_by([*command, "-m", "hydra.sweeper.margin=0.3"])
+    said = said_by([*command, "hydra.sweeper.margin=0.3", "-m"])
     assert "the margin is 0.01, as study.json has it" in said
     (page,) = line[0].glob("studies/*/report.html")
     assert "with a margin of 0.01" in page.read_text()
