@@ -87,6 +87,9 @@ def _in_our_words(error: Exception, words: Sequence[str]) -> ConfigError:
         return _no_such_key(_quoted(error), words)
     if twice := re.match(r"(\S+) appears more than once", first):
         return _no_such_key(twice[1], words)
+    if several := re.match(r"Multiple values for ([\w/@]+)", first):
+        name = several[1]
+        return ConfigError(name, " ".join(words), "one value", f"write {name}=VALUE once, without a + before it")
     if first.startswith("Ambiguous value"):
         key, _, value = _quoted(error).partition("=")
         return ConfigError(key, value, "one value for one run", f"add -m to run each, or write {key}=[{value}]: a list")

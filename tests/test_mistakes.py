@@ -50,6 +50,8 @@ MISTAKES = [
     Mistake("train stage=hidden", ("`stage` = 'hidden'", "a key of stage: hidden, prediction")),
     Mistake("train hydra.sweper.to=x", ("`hydra.sweper.to`", "did you mean hydra.sweeper.to?")),
     Mistake("study plan hydra.sweeper.students=tiny", ("a list", "in brackets: hydra.sweeper.students=[tiny]")),
+    Mistake("train +recipe=sst2", ("`recipe`", "write recipe=VALUE once, without a +")),
+    Mistake("train recipe=sst3", ("`recipe` = 'sst3'", "cola, rte, sst2, stsb")),
     Mistake("train widht=pca", ("`widht` = 'pca'", "did you mean width?")),
     Mistake("train -m widht=pca,all", ("`widht`", "did you mean width?")),
     Mistake("train store.dtype=int8", ("`store.dtype` = 'int8'", "bits has taken its place", "write bits=int8")),

@@ -15,6 +15,7 @@
         rescore            what students of an earlier version say of each dev example
         tuned              the learning rates that a grid chose for each arm
         search, launching  the rounds of `study minimum`; found: how it ends
+    arguments the command line, and which command reads which flag
     rules     study.json: what was fixed before the first cell
     examples  examples.parquet: what each student said of each dev example
     search/   which settings to try, which to confirm, what is shown: a function of scores alone
