@@ -77,7 +77,7 @@ def _restore(handled: list[signal.Signals]) -> None:
 
 
 def _remedy() -> str:
-    if set(sys.argv[1:2]) & ANEW:
+    if set(sys.argv[1:3]) & ANEW:  # study verify, or hskd study verify
         return "nothing is kept; the same command begins again."
     if "force=true" not in sys.argv:
         return "the same command goes on where it stopped."

@@ -113,7 +113,7 @@ def test_a_command_that_starts_again_is_not_named(
     [
         (["train.py", "-m", "force=true"], "cells that it did not reach have the results of before"),
         (["study", "verify", "--to", "results/toy"], "nothing is kept; the same command begins again"),
-        (["store", "pull", "s3://bucket"], "nothing is kept; the same command begins again"),
+        (["hskd", "store", "pull", "s3://bucket"], "nothing is kept; the same command begins again"),
     ],
 )
 def test_what_does_not_go_on_is_not_said_to(

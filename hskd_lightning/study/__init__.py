@@ -14,7 +14,7 @@
         collect            result.json -> results.csv, one row for each figure and cell
         rescore            what students of an earlier version say of each dev example
         tuned              the learning rates that a grid chose for each arm
-        search, launching  the rounds of `study minimum`; found: how it ends
+        search, launching  the rounds of `study minimum`; search_rules: what it is asked; found: how it ends
     arguments the command line, and which command reads which flag
     rules     study.json: what was fixed before the first cell
     examples  examples.parquet: what each student said of each dev example

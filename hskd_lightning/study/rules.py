@@ -19,7 +19,7 @@ from hskd_lightning.integrity import read_json, read_typed, write_json
 from hskd_lightning.study.stats.defaults import ALPHA, LEVEL
 
 FILE = "study.json"
-SEARCHS = "powers"
+OF_A_SEARCH = "powers"
 """A rule that only a search has."""
 LONG = 6
 """Seeds on end that are not named one by one."""
@@ -47,10 +47,9 @@ def fixed(folder: Path, rules: Rules) -> Rules:
         ConfigError: its study.json is not what was written, or that of a search, whose results no sweep may overwrite.
     """
     if (before := read(folder)) is not None:
-        if SEARCHS in read_json(folder / FILE, "study", ""):
-            raise ConfigError(
-                "study", str(folder), "the folder of a sweep: this one has a search's results", "name another"
-            )
+        if OF_A_SEARCH in read_json(folder / FILE, "study", ""):
+            remedy = "name another: --to FOLDER, or hydra.sweeper.to=FOLDER"
+            raise ConfigError("study", str(folder), "the folder of a sweep: this one has a search's results", remedy)
         return before
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, asdict(rules))

@@ -21,7 +21,7 @@ from hskd_lightning.settings.sweeper import SweeperSettings, read_sweeper
 from hskd_lightning.study.__main__ import bytes_of
 from hskd_lightning.study.rules import read as read_rules
 from hskd_lightning.study.sweep.collect import read
-from hskd_lightning.study.sweep.search import _check_whole, as_study, chosen, rules_of, write_rules
+from hskd_lightning.study.sweep.search_rules import as_study, check_whole, chosen, rules_of, write_rules
 from tests.forked import Forked, said_by
 from tests.helpers import CONF, KILLS, SMALL, TINY, refusal
 
@@ -68,13 +68,13 @@ def test_rules_that_show_nothing_are_refused(name: str, value: object, phrase: s
 
 @pytest.mark.parametrize(("name", "value"), [("max_cells", 3), ("only", "FAILED")])
 def test_a_part_of_a_search_is_refused(name: str, value: object) -> None:
-    with refusal(f"hydra.sweeper.{name}", "left out in a search"):
-        _check_whole(read_sweeper({**SWEEPER, name: value}), force=False)
+    with refusal(f"hydra.sweeper.{name}", "a search runs what it needs next"):
+        check_whole(read_sweeper({**SWEEPER, name: value}), force=False)
 
 
 def test_a_search_runs_nothing_again() -> None:
     with refusal("force", "goes on from the cells that are there"):
-        _check_whole(settings(), force=True)
+        check_whole(settings(), force=True)
 
 
 def test_a_margin_of_nothing_is_refused() -> None:
