@@ -47,7 +47,7 @@ def test_a_folder_to_read_has_to_be_named(tmp_path: Path) -> None:
 
 def test_a_mistake_ends_in_its_message() -> None:
     with pytest.raises(SystemExit, match="`--dry` = True"):
-        main(["retry", "--dry"])
+        main(["clean", "--dry"])
 
 
 @pytest.mark.parametrize("command", ["status", "plan", "collect", "clean", "stores"])
